@@ -1,0 +1,80 @@
+//! Findings in a text, each with its span; the terminal draws the line and the caret.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A text and the name it came under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceText {
+    /// File name as the user gave it.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+}
+
+impl SourceText {
+    /// Line and column, both counted from one, of a byte offset; columns are characters.
+    #[must_use]
+    pub fn line_column(&self, offset: usize) -> (usize, usize) {
+        let mut line = 1;
+        let mut column = 1;
+        for (at, c) in self.text.char_indices() {
+            if at >= offset {
+                break;
+            }
+            if c == '\n' {
+                line += 1;
+                column = 1;
+            } else {
+                column += 1;
+            }
+        }
+        (line, column)
+    }
+}
+
+/// One thing wrong with a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong, a lower-case fragment.
+    pub message: String,
+    /// Where: byte range in the text.
+    pub span: Range<usize>,
+    /// What is said under the caret.
+    pub label: String,
+    /// What to do, where there is something to say.
+    pub help: Option<String>,
+}
+
+/// Everything wrong with one text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The text that the spans point into.
+    pub source: Arc<SourceText>,
+    /// In the order of the text.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// One line: how many findings, in which file.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self.findings.as_slice() {
+            [one] => format!("{}: {}", self.source.name, one.message),
+            many => format!("{}: {} errors", self.source.name, many.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_columns_count_from_one() {
+        let text = SourceText { name: "x".into(), text: "ab\nçd".into() };
+        assert_eq!(text.line_column(0), (1, 1));
+        assert_eq!(text.line_column(3), (2, 1));
+        assert_eq!(text.line_column(5), (2, 2));
+    }
+}

@@ -1,0 +1,2 @@
+//! (room definition)
+pub mod contract;

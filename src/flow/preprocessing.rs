@@ -1,0 +1,61 @@
+//! How an image becomes a model's input.
+
+/// Settings that a model's own files fix; part of the fingerprint of every feature.
+///
+/// The steps, in order: convert to RGB, resize so that the shortest side is `size_px`
+/// (antialiased, filter `resample`), crop the centre `size_px` × `size_px`, scale to 0…1,
+/// subtract `mean` and divide by `std`, channels first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Preprocessing {
+    /// Side of the square input, in pixels.
+    pub size_px: u32,
+    /// Filter of the resize.
+    pub resample: Resample,
+    /// Mean of each channel, in 0…1.
+    pub mean: [f32; 3],
+    /// Standard deviation of each channel, in 0…1.
+    pub std: [f32; 3],
+    /// How an image of another shape is fitted.
+    pub fit: Fit,
+}
+
+/// A resize filter, with Pillow's coefficients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub enum Resample {
+    /// `PIL.Image.NEAREST`
+    Nearest,
+    /// `PIL.Image.BILINEAR`
+    Bilinear,
+    /// `PIL.Image.BICUBIC` (a = -0.5)
+    Bicubic,
+    /// `PIL.Image.LANCZOS` (3 lobes)
+    Lanczos,
+}
+
+/// How an image that is no square becomes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub enum Fit {
+    /// Shortest side to the size, then the centre (every published CLIP).
+    ShortestThenCentre,
+    /// Both sides to the size, shape lost (open_clip's `squash`).
+    Squash,
+}
+
+/// Mean of OpenAI's CLIP (`clip/clip.py`).
+pub const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+/// Standard deviation of OpenAI's CLIP (`clip/clip.py`).
+pub const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
+impl Preprocessing {
+    /// OpenAI's CLIP at `size_px`.
+    #[must_use]
+    pub fn clip(size_px: u32) -> Self {
+        Self {
+            size_px,
+            resample: Resample::Bicubic,
+            mean: CLIP_MEAN,
+            std: CLIP_STD,
+            fit: Fit::ShortestThenCentre,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! An image's bytes and where they came from.
+
+use bytes::Bytes;
+
+/// Where something was read: enough to find it again by hand.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// Name of the source in the definition.
+    pub source: String,
+    /// Member of the archive, or the path below the folder, `/` between parts. Bytes that
+    /// are no UTF-8 are written `\xNN`. For several archives in one source it is
+    /// `archive.tar/member`, so that two members never share an origin.
+    pub member: String,
+    /// Byte offset of the content in its archive (uncompressed), or of the line in its file;
+    /// 0 for a file of a folder.
+    pub offset: u64,
+}
+
+/// One image's bytes, still encoded.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Key of the image, unique in its source.
+    pub image_id: String,
+    /// Where it was read.
+    pub origin: Origin,
+    /// The encoded image.
+    pub bytes: Bytes,
+}
