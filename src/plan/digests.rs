@@ -1,0 +1,179 @@
+//! Digests of big files, kept by size, time and inode, so that weights are read once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Digest, Error, Kind, Result, files};
+
+const FORMAT: u32 = 1;
+const CAP_BYTES: u64 = 64 << 20;
+
+/// What tells, without reading it, that a file is the one of before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Last change, nanoseconds since 1970.
+    pub modified_ns: i128,
+    /// Inode, 0 where there is none.
+    pub inode: u64,
+}
+
+impl Stat {
+    /// Looks at the file.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when it cannot be looked at.
+    pub fn of(path: &Path) -> Result<Self> {
+        let meta =
+            std::fs::metadata(path).map_err(|c| Error::io("cannot look at", path.display(), c))?;
+        let modified_ns = meta
+            .modified()
+            .ok()
+            .and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok())
+            .and_then(|d| i128::try_from(d.as_nanos()).ok())
+            .unwrap_or(0);
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(&meta);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Ok(Self { size_bytes: meta.len(), modified_ns, inode })
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Entry {
+    stat: Stat,
+    blake3: Digest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Stored {
+    format: u32,
+    files: BTreeMap<String, Entry>,
+}
+
+/// The kept digests of a store.
+#[derive(Debug)]
+pub struct FileDigests {
+    path: PathBuf,
+    stored: Stored,
+    changed: bool,
+}
+
+impl FileDigests {
+    /// Opens what is kept under `folder`; a damaged or older file is no error: digests are
+    /// computed again.
+    #[must_use]
+    pub fn open(folder: &Path) -> Self {
+        let path = folder.join("digests.json");
+        let stored = files::read_capped(&path, CAP_BYTES)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Stored>(&bytes).ok())
+            .filter(|stored| stored.format == FORMAT)
+            .unwrap_or_else(|| Stored { format: FORMAT, files: BTreeMap::new() });
+        Self { path, stored, changed: false }
+    }
+
+    /// The blake3 digest of a file.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when it cannot be read.
+    pub fn blake3(&mut self, path: &Path) -> Result<Digest> {
+        let stat = Stat::of(path)?;
+        let name = path.to_string_lossy().into_owned();
+        if let Some(entry) = self.stored.files.get(&name).filter(|e| e.stat == stat) {
+            return Ok(entry.blake3);
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher
+            .update_mmap_rayon(path)
+            .map_err(|cause| Error::io("cannot read", path.display(), cause))?;
+        let blake3 = Digest::from_bytes(*hasher.finalize().as_bytes());
+        self.stored.files.insert(name, Entry { stat, blake3, sha256: None });
+        self.changed = true;
+        Ok(blake3)
+    }
+
+    /// The SHA-256 of a file, as publishers print it: 64 lower-case digits.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when it cannot be read.
+    pub fn sha256(&mut self, path: &Path) -> Result<String> {
+        self.blake3(path)?;
+        let name = path.to_string_lossy().into_owned();
+        if let Some(known) = self.stored.files.get(&name).and_then(|e| e.sha256.clone()) {
+            return Ok(known);
+        }
+        let digest = sha256(path)?;
+        if let Some(entry) = self.stored.files.get_mut(&name) {
+            entry.sha256 = Some(digest.clone());
+            self.changed = true;
+        }
+        Ok(digest)
+    }
+
+    /// Writes what was learned.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when it cannot be written.
+    pub fn save(&mut self) -> Result<()> {
+        if !self.changed {
+            return Ok(());
+        }
+        files::write_atomic(&self.path, |w| {
+            serde_json::to_writer(w, &self.stored).map_err(|cause| {
+                Error::new(Kind::Io, "cannot write the kept digests").caused_by(cause)
+            })
+        })?;
+        self.changed = false;
+        Ok(())
+    }
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    use sha2::Digest as _;
+    use std::io::Read as _;
+    let io = |cause| Error::io("cannot read", path.display(), cause);
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0_u8; 1 << 20];
+    loop {
+        let read = file.read(&mut buffer).map_err(io)?;
+        let Some(bytes) = buffer.get(..read).filter(|b| !b.is_empty()) else { break };
+        hasher.update(bytes);
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn digests_are_kept_and_follow_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("w.bin");
+        let put = |text: &str| {
+            files::write_atomic(&file, |w| Ok(w.write_all(text.as_bytes()).unwrap())).unwrap();
+        };
+        put("abc");
+        let mut digests = FileDigests::open(dir.path());
+        assert_eq!(digests.blake3(&file).unwrap(), Digest::of(b"abc"));
+        assert_eq!(
+            digests.sha256(&file).unwrap(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        digests.save().unwrap();
+        let mut again = FileDigests::open(dir.path());
+        assert_eq!(again.blake3(&file).unwrap(), Digest::of(b"abc"));
+        assert!(!again.changed);
+        put("abd");
+        assert_eq!(again.blake3(&file).unwrap(), Digest::of(b"abd"));
+    }
+}

@@ -1,0 +1,84 @@
+//! What, besides its input bytes, a row was computed from.
+
+use std::collections::BTreeMap;
+
+use crate::base::Digest;
+use crate::base::digest::Digester;
+
+use super::reason::Reason;
+
+/// Everything that could change a stage's numbers, by name: `operator`, `weights`,
+/// `tokenizer`, `preprocessing`, `dtype`, `settings.normalize`, …
+///
+/// Batch size, workers and device are never in it (invariant 2).
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint {
+    parts: BTreeMap<String, String>,
+}
+
+impl Fingerprint {
+    /// Starts with the operator and the version of its code.
+    #[must_use]
+    pub fn new(operator: &str, version: u32) -> Self {
+        Self { parts: BTreeMap::from([("operator".to_owned(), format!("{operator}/{version}"))]) }
+    }
+
+    /// Adds one fact.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.parts.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// The digest that stands beside each row.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut digester = Digester::new();
+        for (name, value) in &self.parts {
+            digester.field(name, value.as_bytes());
+        }
+        digester.finish()
+    }
+
+    /// The facts, sorted by name.
+    #[must_use]
+    pub fn parts(&self) -> &BTreeMap<String, String> {
+        &self.parts
+    }
+
+    /// Why rows made under `self` are stale under `now`; the gravest difference is named.
+    #[must_use]
+    pub fn stale_because(&self, now: &Self) -> Reason {
+        let differs = |name: &str| self.parts.get(name) != now.parts.get(name);
+        if ["weights", "config", "tokenizer"].into_iter().any(differs) {
+            Reason::WeightsChanged
+        } else if differs("operator") {
+            Reason::OperatorChanged
+        } else {
+            Reason::SettingsChanged
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_gravest_difference() {
+        let base = Fingerprint::new("embed_images", 1).with("weights", "a").with("dtype", "f32");
+        assert_eq!(base.stale_because(&base.clone().with("dtype", "bf16")), Reason::SettingsChanged);
+        assert_eq!(base.stale_because(&base.clone().with("weights", "b")), Reason::WeightsChanged);
+        let newer = Fingerprint::new("embed_images", 2).with("weights", "a").with("dtype", "f32");
+        assert_eq!(base.stale_because(&newer), Reason::OperatorChanged);
+        assert_ne!(base.digest(), newer.digest());
+    }
+
+    #[test]
+    fn order_of_facts_does_not_matter() {
+        let a = Fingerprint::new("x", 1).with("a", 1).with("b", 2);
+        let b = Fingerprint::new("x", 1).with("b", 2).with("a", 1);
+        assert_eq!(a.digest(), b.digest());
+    }
+}
