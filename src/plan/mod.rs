@@ -2,12 +2,18 @@
 
 pub mod digests;
 pub mod fingerprint;
+pub mod inputs;
 pub mod model;
 pub mod paths;
 pub mod reason;
+pub mod resolve;
 pub mod source;
+pub mod stage;
+pub mod versions;
 
 /// Contracts of tables, as the definition room reads them.
 pub use crate::definition::contract;
 pub use fingerprint::Fingerprint;
 pub use reason::{Counts, Reason};
+pub use resolve::{Plan, resolve, state_folder, store_folder};
+pub use stage::{Stage, Work};

@@ -77,3 +77,219 @@ pub enum DeviceChoice {
     /// The first GPU if this build and machine have one, else the processor; says which.
     Auto,
 }
+
+/// What a file of a model decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// The numbers.
+    Weights,
+    /// The architecture.
+    Config,
+    /// Size, mean, standard deviation and filter of images.
+    Preprocessing,
+    /// How text becomes tokens.
+    Tokenizer,
+}
+
+impl Role {
+    /// The name in a fingerprint.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Weights => "weights",
+            Self::Config => "config",
+            Self::Preprocessing => "preprocessing",
+            Self::Tokenizer => "tokenizer",
+        }
+    }
+}
+
+/// Files of a Hugging Face folder that may hold the weights, in the order they are looked for.
+pub const HF_WEIGHTS: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
+/// Files of a Hugging Face folder that hold the tokenizer.
+pub const HF_TOKENIZER: [&str; 5] = [
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+];
+
+/// A file that a layout needs and that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absent {
+    /// Where it was looked for.
+    pub path: PathBuf,
+    /// What it is, and what else would do.
+    pub what: String,
+}
+
+/// The files of a layout that decide numbers, and those that are missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// What each file decides; a file of several roles is listed once for each.
+    pub files: Vec<(Role, PathBuf)>,
+    /// What is missing.
+    pub absent: Vec<Absent>,
+}
+
+impl ModelFiles {
+    /// The kind in a definition: `openai`, `huggingface`, `open_clip`.
+    #[must_use]
+    pub fn layout(&self) -> &'static str {
+        match self {
+            Self::OpenAi { .. } => "openai",
+            Self::HuggingFace { .. } => "huggingface",
+            Self::OpenClip { .. } => "open_clip",
+        }
+    }
+
+    /// Looks which files of the layout are there. `texts` asks for a tokenizer too.
+    #[must_use]
+    pub fn inventory(&self, texts: bool) -> Inventory {
+        let mut found = Inventory::default();
+        let tokenizer_help = "its tokenizer: set `tokenizer` to `bpe_simple_vocab_16e6.txt.gz` \
+                              (of the packages `clip` and `open_clip_torch`) or a `tokenizer.json`";
+        match self {
+            Self::OpenAi { weights, tokenizer } => {
+                found.need(Role::Weights, weights, "the TorchScript archive of the weights");
+                found.tokenizer(weights, tokenizer.as_ref(), texts, tokenizer_help);
+            }
+            Self::OpenClip { weights, config, tokenizer } => {
+                found.need(Role::Weights, weights, "the weights, `.safetensors` or `.pt`");
+                if let Some(config) = config {
+                    found.need(Role::Config, config, "the architecture and preprocessing");
+                }
+                found.tokenizer(weights, tokenizer.as_ref(), texts, tokenizer_help);
+            }
+            Self::HuggingFace { folder } => found.hugging_face(folder, texts),
+        }
+        found
+    }
+}
+
+impl Inventory {
+    fn need(&mut self, role: Role, path: &std::path::Path, what: &str) {
+        if path.is_file() {
+            self.files.push((role, path.to_owned()));
+        } else {
+            self.absent.push(Absent { path: path.to_owned(), what: what.to_owned() });
+        }
+    }
+
+    fn tokenizer(
+        &mut self,
+        weights: &std::path::Path,
+        tokenizer: Option<&PathBuf>,
+        texts: bool,
+        help: &str,
+    ) {
+        match tokenizer {
+            Some(path) => self.need(Role::Tokenizer, path, help),
+            None if texts => self.absent.push(Absent {
+                path: weights.with_file_name("bpe_simple_vocab_16e6.txt.gz"),
+                what: help.to_owned(),
+            }),
+            None => {}
+        }
+    }
+
+    fn hugging_face(&mut self, folder: &std::path::Path, texts: bool) {
+        if !folder.is_dir() {
+            self.absent.push(Absent {
+                path: folder.to_owned(),
+                what: "the folder of the model, with `config.json` and `model.safetensors`"
+                    .to_owned(),
+            });
+            return;
+        }
+        self.need(Role::Config, &folder.join("config.json"), "the architecture");
+        match HF_WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.is_file()) {
+            Some(path) => {
+                // An index names its shards; each of them decides numbers.
+                let sharded = path.to_string_lossy().ends_with(".index.json");
+                self.files.push((Role::Weights, path.clone()));
+                if sharded {
+                    self.shards(folder, &path);
+                }
+            }
+            None => self.absent.push(Absent {
+                path: folder.join("model.safetensors"),
+                what: "the weights: `model.safetensors` or `pytorch_model.bin`".to_owned(),
+            }),
+        }
+        let preprocessing = folder.join("preprocessor_config.json");
+        if preprocessing.is_file() {
+            self.files.push((Role::Preprocessing, preprocessing));
+        }
+        let there: Vec<_> =
+            HF_TOKENIZER.iter().map(|name| folder.join(name)).filter(|p| p.is_file()).collect();
+        let has = |name: &str| there.iter().any(|path| path.ends_with(name));
+        let whole = has("tokenizer.json") || (has("vocab.json") && has("merges.txt"));
+        if whole {
+            self.files.extend(there.into_iter().map(|path| (Role::Tokenizer, path)));
+        } else if texts {
+            self.absent.push(Absent {
+                path: folder.join("tokenizer.json"),
+                what: "the tokenizer: `tokenizer.json`, or `vocab.json` and `merges.txt`"
+                    .to_owned(),
+            });
+        }
+    }
+
+    fn shards(&mut self, folder: &std::path::Path, index: &std::path::Path) {
+        const CAP_BYTES: u64 = 64 << 20;
+        let names = crate::base::files::read_capped(index, CAP_BYTES)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+            .and_then(|json| json.get("weight_map")?.as_object().cloned())
+            .map(|map| {
+                map.values().filter_map(|v| v.as_str().map(str::to_owned)).collect::<Vec<_>>()
+            });
+        let Some(mut names) = names else {
+            self.absent.push(Absent {
+                path: index.to_owned(),
+                what: "a readable index of the weights' shards".to_owned(),
+            });
+            return;
+        };
+        names.sort();
+        names.dedup();
+        for name in names {
+            self.need(Role::Weights, &folder.join(name), "a shard of the weights");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::files::write_atomic;
+    use std::io::Write as _;
+
+    #[test]
+    fn names_every_missing_file_of_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = ModelFiles::HuggingFace { folder: dir.path().to_owned() };
+        let absent = files.inventory(true).absent;
+        let names: Vec<_> =
+            absent.iter().map(|a| a.path.file_name().unwrap().to_string_lossy()).collect();
+        assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json"]);
+        for name in ["config.json", "a.safetensors"] {
+            write_atomic(&dir.path().join(name), |_| Ok(())).unwrap();
+        }
+        let index = dir.path().join("model.safetensors.index.json");
+        let json = br#"{"weight_map":{"x":"a.safetensors","y":"b.safetensors"}}"#;
+        write_atomic(&index, |w| Ok(w.write_all(json).unwrap())).unwrap();
+        let inventory = files.inventory(false);
+        assert_eq!(inventory.absent.len(), 1);
+        assert!(inventory.absent[0].path.ends_with("b.safetensors"));
+        assert_eq!(inventory.files.len(), 3);
+    }
+}

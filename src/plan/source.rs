@@ -130,3 +130,6 @@ pub struct SplitSource {
     /// Limits.
     pub caps: Caps,
 }
+
+/// One step of cleaning a caption, as the definition names it.
+pub use crate::definition::read_captions::Cleaning;

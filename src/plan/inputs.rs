@@ -1,0 +1,181 @@
+//! Single inputs of a definition: is it there, is it the right one, what is its digest.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::diagnostic::Finding;
+use crate::base::digest::Digester;
+use crate::base::{Digest, Error, Kind, Result};
+use crate::definition;
+use crate::definition::model::{Device, ModelLayout, NumericType};
+use crate::definition::pipeline::Pipeline;
+use crate::definition::span::Spanned;
+
+use super::digests::FileDigests;
+use super::model::{DeviceChoice, Dtype, ModelFiles, ModelSpec, Role};
+use super::source::{CaptionFormat, IdRule};
+
+/// A model whose files are all there.
+#[derive(Debug, Clone)]
+pub(super) struct Model {
+    pub spec: ModelSpec,
+    digests: Vec<(Role, Digest)>,
+}
+
+impl Model {
+    /// The digest of all files of a role; none where the layout has none.
+    pub(super) fn digest_of(&self, role: Role) -> Option<Digest> {
+        let mut digester = Digester::new();
+        let mut any = false;
+        for (_, digest) in self.digests.iter().filter(|(of, _)| *of == role) {
+            digester.field(role.name(), digest.as_bytes());
+            any = true;
+        }
+        any.then(|| digester.finish())
+    }
+}
+
+pub(super) struct FoundModel {
+    pub model: Option<Model>,
+    pub findings: Vec<Finding>,
+}
+
+/// Looks for the files of a model and takes their digests.
+pub(super) fn model(
+    pipeline: &Pipeline,
+    model: &definition::model::Model,
+    base: &Path,
+    texts: bool,
+    digests: &mut FileDigests,
+) -> Result<FoundModel> {
+    let at = |path: &Spanned<String>| base.join(&path.value);
+    let (files, named) = match &model.layout {
+        ModelLayout::OpenAi(f) => (
+            ModelFiles::OpenAi {
+                weights: at(&f.path),
+                tokenizer: f.tokenizer.as_ref().map(at),
+            },
+            &f.path,
+        ),
+        ModelLayout::HuggingFace(f) => {
+            (ModelFiles::HuggingFace { folder: at(&f.path) }, &f.path)
+        }
+        ModelLayout::OpenClip(f) => (
+            ModelFiles::OpenClip {
+                weights: at(&f.path),
+                config: f.config.as_ref().map(at),
+                tokenizer: f.tokenizer.as_ref().map(at),
+            },
+            &f.path,
+        ),
+    };
+    let inventory = files.inventory(texts);
+    let obtain = model.common.obtain.as_deref();
+    let mut findings: Vec<_> = inventory
+        .absent
+        .iter()
+        .map(|absent| missing(pipeline, named, &absent.path, &absent.what, obtain))
+        .collect();
+    if !findings.is_empty() {
+        return Ok(FoundModel { model: None, findings });
+    }
+    if let Some(expected) = &model.common.sha256
+        && let Some((_, weights)) = inventory.files.iter().find(|(r, _)| *r == Role::Weights)
+    {
+        findings.extend(check_sha256(pipeline, expected, weights, digests)?);
+    }
+    let mut found = Vec::new();
+    for (role, path) in &inventory.files {
+        found.push((*role, digests.blake3(path)?));
+    }
+    let dtype = match model.common.dtype.value {
+        NumericType::F32 => Dtype::F32,
+        NumericType::Bf16 => Dtype::Bf16,
+        NumericType::F16 => Dtype::F16,
+    };
+    let device = match model.common.device.value {
+        Device::Cpu => DeviceChoice::Cpu,
+        Device::Cuda(number) => DeviceChoice::Cuda(number),
+        Device::Auto => DeviceChoice::Auto,
+    };
+    let spec = ModelSpec { name: model.name.value.clone(), files, dtype, device };
+    Ok(FoundModel { model: Some(Model { spec, digests: found }), findings })
+}
+
+/// The finding for an input that is not there: where it was looked for, where to get it.
+pub(super) fn missing(
+    pipeline: &Pipeline,
+    named: &Spanned<String>,
+    path: &Path,
+    what: &str,
+    obtain: Option<&str>,
+) -> Finding {
+    let shown = path.display();
+    let put = format!("put it at {shown}");
+    let help = match obtain {
+        Some(obtain) => format!("{}; {put}", obtain.trim_end_matches(['.', ' '])),
+        None => put,
+    };
+    pipeline.finding(
+        named.span,
+        format!("missing input: {shown}"),
+        format!("names {what}, which is not there"),
+        Some(help),
+    )
+}
+
+/// The finding for a file that is not the one the definition means.
+pub(super) fn check_sha256(
+    pipeline: &Pipeline,
+    expected: &Spanned<String>,
+    path: &Path,
+    digests: &mut FileDigests,
+) -> Result<Option<Finding>> {
+    let got = digests.sha256(path)?;
+    if got.eq_ignore_ascii_case(&expected.value) {
+        return Ok(None);
+    }
+    Ok(Some(pipeline.finding(
+        expected.span,
+        format!("{} is another file than the definition means", path.display()),
+        format!("its SHA-256 is {got}"),
+        Some("get the right file, or correct `sha256` if the new one is meant".to_owned()),
+    )))
+}
+
+/// The rule of an `id` setting; the definition has checked the pattern.
+pub(super) fn id_rule(id: Option<&Spanned<String>>) -> Result<IdRule> {
+    let Some(pattern) = id else { return Ok(IdRule::Stem) };
+    let pattern = regex::Regex::new(&pattern.value).map_err(|cause| {
+        Error::new(Kind::Definition, "`id` is no regular expression").caused_by(cause)
+    })?;
+    Ok(IdRule::Pattern(pattern))
+}
+
+pub(super) fn caption_format(
+    format: &definition::source_captions::CaptionFormat,
+) -> CaptionFormat {
+    use definition::source_captions::CaptionFormat as Written;
+    match format {
+        Written::Flickr => CaptionFormat::Flickr,
+        Written::Csv(csv) => CaptionFormat::Csv {
+            delimiter: csv.delimiter.clone(),
+            image: csv.image.clone(),
+            text: csv.text.clone(),
+            index: csv.index.clone(),
+            split: csv.split.clone(),
+            quoted: csv.quoted,
+        },
+        Written::Coco => CaptionFormat::Coco,
+        Written::Karpathy => CaptionFormat::Karpathy,
+        Written::WebDatasetText => CaptionFormat::WebDatasetText,
+        Written::WebDatasetJson(json) => {
+            CaptionFormat::WebDatasetJson { field: json.field.clone() }
+        }
+    }
+}
+
+/// Every file a plan reads, for those who check or lock them.
+#[must_use]
+pub fn files_of(spec: &ModelSpec) -> Vec<(Role, PathBuf)> {
+    spec.files.inventory(false).files
+}

@@ -1,0 +1,413 @@
+//! A definition meets the world: paths become files, models get their digests, stages their
+//! fingerprints. Everything that is missing is reported at once, before any work.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::base::diagnostic::Finding;
+use crate::base::{Digest, Kind, Result, files};
+use crate::definition::contract::{self, TableKind};
+use crate::definition::pipeline::Pipeline;
+use crate::definition::source::SourceKind;
+use crate::definition::span::Spanned;
+use crate::definition::stage::Operator;
+use crate::definition::{self, read_captions};
+use crate::flow::Split;
+
+use super::contract::Contract;
+use super::digests::FileDigests;
+use super::fingerprint::Fingerprint;
+use super::model::{ModelSpec, Role};
+use super::source::{CaptionSource, ImageSource, SplitSource};
+use super::stage::{
+    Align, EmbedCaptions, EmbedImages, IndexImages, ReadCaptions, Shares, SplitRule, Stage, Work,
+};
+use super::{inputs, versions};
+
+const CONTRACT_CAP_BYTES: u64 = 1 << 20;
+
+/// A definition whose inputs are all there.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Name of the pipeline.
+    pub name: String,
+    /// File of the definition.
+    pub definition: PathBuf,
+    /// Digest of the definition's values.
+    pub definition_digest: Digest,
+    /// Folder of the tables.
+    pub store: PathBuf,
+    /// Each stage after those it reads.
+    pub stages: Vec<Stage>,
+    /// Contract of the table `rejects`.
+    pub rejects: Contract,
+}
+
+impl Plan {
+    /// The stage that makes `table`.
+    #[must_use]
+    pub fn stage(&self, table: &str) -> Option<&Stage> {
+        self.stages.iter().find(|stage| stage.table == table)
+    }
+}
+
+/// The folder of a definition's tables.
+#[must_use]
+pub fn store_folder(pipeline: &Pipeline, definition: &Path) -> PathBuf {
+    folder_of(definition).join(&pipeline.store.value)
+}
+
+/// Where a store keeps what is not a table: indexes, digests, the definition.
+#[must_use]
+pub fn state_folder(store: &Path) -> PathBuf {
+    store.join("_clipmill")
+}
+
+pub(super) fn folder_of(definition: &Path) -> PathBuf {
+    match definition.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Resolves a definition that was read from the file `definition`. Weights are read for their
+/// digest where it is not kept, and never loaded.
+///
+/// # Errors
+/// [`Kind::MissingInput`] with every missing file of the definition, or every file whose
+/// SHA-256 is another than the definition's; [`Kind::Definition`] for a broken contract file.
+pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
+    let base = folder_of(definition);
+    let store = store_folder(pipeline, definition);
+    let mut digests = FileDigests::open(&state_folder(&store));
+    let mut resolver =
+        Resolver { pipeline, base: &base, digests: &mut digests, findings: Vec::new() };
+    let stages = resolver.stages();
+    let findings = std::mem::take(&mut resolver.findings);
+    if !findings.is_empty() {
+        return Err(pipeline.error(Kind::MissingInput, findings));
+    }
+    let stages = stages?;
+    // What was learned about big files is a convenience: a store that cannot be written to
+    // fails later, where it says so.
+    let _ = digests.save();
+    Ok(Plan {
+        name: pipeline.name.value.clone(),
+        definition: definition.to_owned(),
+        definition_digest: pipeline.digest(),
+        store,
+        stages,
+        rejects: contract::builtin(TableKind::Rejects)?,
+    })
+}
+
+struct Resolver<'a> {
+    pipeline: &'a Pipeline,
+    base: &'a Path,
+    digests: &'a mut FileDigests,
+    findings: Vec<Finding>,
+}
+
+impl Resolver<'_> {
+    fn stages(&mut self) -> Result<Vec<Stage>> {
+        let mut images = BTreeMap::new();
+        let mut captions = BTreeMap::new();
+        let mut splits = BTreeMap::new();
+        for source in &self.pipeline.sources {
+            let name = source.name.value.clone();
+            match &source.kind {
+                SourceKind::Images(files) => {
+                    images.insert(name.clone(), self.images(&name, files)?);
+                }
+                SourceKind::Captions(files) => {
+                    captions.insert(name.clone(), self.captions(&name, files)?);
+                }
+                SourceKind::Splits(files) => {
+                    splits.insert(name.clone(), self.splits(&name, files)?);
+                }
+            }
+        }
+        let mut models = BTreeMap::new();
+        for model in &self.pipeline.models {
+            let texts = self.pipeline.stages.iter().any(|stage| {
+                matches!(&stage.operator, Operator::EmbedCaptions(s) if *s.model == *model.name)
+            });
+            let found = inputs::model(self.pipeline, model, self.base, texts, self.digests)?;
+            self.findings.extend(found.findings);
+            if let Some(model) = found.model {
+                models.insert(model.spec.name.clone(), model);
+            }
+        }
+        let known = Known { images, captions, splits, models };
+        let mut stages = Vec::new();
+        for stage in self.pipeline.order() {
+            let contract = self.contract(stage)?;
+            if let Some((work, fingerprint)) = known.work(&stage.operator) {
+                stages.push(Stage {
+                    table: stage.table.value.clone(),
+                    contract,
+                    fingerprint,
+                    work,
+                });
+            }
+        }
+        Ok(stages)
+    }
+
+    fn contract(&mut self, stage: &definition::stage::Stage) -> Result<Contract> {
+        let Some(path) = &stage.contract else { return contract::for_stage(stage, None) };
+        let file = self.base.join(&path.value);
+        if !file.is_file() {
+            let finding = inputs::missing(
+                self.pipeline,
+                path,
+                &file,
+                "contract",
+                Some("write it, or leave `contract` out to take the built-in one"),
+            );
+            self.findings.push(finding);
+            return contract::for_stage(stage, None);
+        }
+        let text = files::read_text_capped(&file, CONTRACT_CAP_BYTES)?;
+        contract::for_stage(stage, Some((&file.display().to_string(), &text)))
+    }
+
+    fn images(
+        &mut self,
+        name: &str,
+        files: &definition::source_images::ImageFiles,
+    ) -> Result<ImageSource> {
+        let kind = match files.format {
+            definition::source_images::ImageFormat::Tar => super::source::ImageSourceKind::Tar,
+            definition::source_images::ImageFormat::Folder => {
+                super::source::ImageSourceKind::Folder
+            }
+            definition::source_images::ImageFormat::WebDataset => {
+                super::source::ImageSourceKind::WebDataset
+            }
+        };
+        Ok(ImageSource {
+            name: name.to_owned(),
+            kind,
+            paths: self.paths(&files.paths.0, files.obtain.as_deref(), files.sha256.as_ref())?,
+            id: inputs::id_rule(files.id.as_ref())?,
+            include: files.include.iter().flatten().map(|glob| glob.value.clone()).collect(),
+            caps: super::source::Caps {
+                member_bytes: files.caps.max_member_bytes.0,
+                members: files.caps.max_members,
+                name_bytes: files.caps.max_name_bytes.0,
+                unpacked_bytes: files.caps.max_unpacked_bytes.0,
+                ..super::source::Caps::default()
+            },
+        })
+    }
+
+    fn captions(
+        &mut self,
+        name: &str,
+        files: &definition::source_captions::CaptionFiles,
+    ) -> Result<CaptionSource> {
+        Ok(CaptionSource {
+            name: name.to_owned(),
+            paths: self.paths(&files.paths.0, files.obtain.as_deref(), files.sha256.as_ref())?,
+            member: files.member.as_ref().map(|glob| glob.value.clone()),
+            format: inputs::caption_format(&files.format),
+            id: inputs::id_rule(files.id.as_ref())?,
+            caps: super::source::Caps {
+                member_bytes: files.max_member_bytes.0,
+                members: files.max_members,
+                name_bytes: files.max_name_bytes.0,
+                unpacked_bytes: files.max_unpacked_bytes.0,
+                line_bytes: files.max_line_bytes.0,
+            },
+        })
+    }
+
+    fn splits(
+        &mut self,
+        name: &str,
+        files: &definition::source_splits::SplitFiles,
+    ) -> Result<SplitSource> {
+        let digests = files.sha256.as_ref();
+        let parts = [
+            (Split::Train, &files.train, digests.and_then(|d| d.train.as_ref())),
+            (Split::Val, &files.val, digests.and_then(|d| d.val.as_ref())),
+            (Split::Test, &files.test, digests.and_then(|d| d.test.as_ref())),
+        ];
+        let mut found = Vec::new();
+        for (split, path, sha256) in parts {
+            let Some(path) = path else { continue };
+            let one = std::slice::from_ref(path);
+            for file in self.paths(one, files.obtain.as_deref(), sha256)? {
+                found.push((split, file));
+            }
+        }
+        Ok(SplitSource {
+            name: name.to_owned(),
+            files: found,
+            id: inputs::id_rule(files.id.as_ref())?,
+            caps: super::source::Caps {
+                line_bytes: files.max_line_bytes.0,
+                ..super::source::Caps::default()
+            },
+        })
+    }
+
+    fn paths(
+        &mut self,
+        patterns: &[Spanned<String>],
+        obtain: Option<&str>,
+        sha256: Option<&Spanned<String>>,
+    ) -> Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        for pattern in patterns {
+            let found = super::paths::expand(&pattern.value, self.base)?;
+            for path in &found.missing {
+                self.findings.push(inputs::missing(self.pipeline, pattern, path, "file", obtain));
+            }
+            all.extend(found.paths);
+        }
+        if let (Some(expected), [one]) = (sha256, all.as_slice()) {
+            let finding = inputs::check_sha256(self.pipeline, expected, one, self.digests)?;
+            self.findings.extend(finding);
+        }
+        Ok(all)
+    }
+}
+
+/// What stages refer to by name.
+struct Known {
+    images: BTreeMap<String, ImageSource>,
+    captions: BTreeMap<String, CaptionSource>,
+    splits: BTreeMap<String, SplitSource>,
+    models: BTreeMap<String, inputs::Model>,
+}
+
+impl Known {
+    /// The work of a stage, and the fingerprint of its rows; none where something that it names
+    /// is missing, which was reported.
+    fn work(&self, operator: &Operator) -> Option<(Work, Fingerprint)> {
+        match operator {
+            Operator::IndexImages(settings) => {
+                // The limits are not in the fingerprint: a cap that was not reached changes
+                // no row, and what it refused is tried again when it changes.
+                let work = Work::IndexImages(IndexImages {
+                    source: self.images.get(&settings.source.value)?.clone(),
+                    max_pixels: settings.max_pixels,
+                    max_memory_bytes: settings.max_image_memory.0,
+                });
+                Some((work, Fingerprint::new(operator.name(), versions::INDEX_IMAGES)))
+            }
+            Operator::EmbedImages(settings) => {
+                let model = self.models.get(&settings.model.value)?;
+                let apply_orientation = matches!(
+                    settings.orientation,
+                    definition::embed_images::Orientation::Apply
+                );
+                let fingerprint = image_model(
+                    Fingerprint::new(operator.name(), versions::EMBED_IMAGES)
+                        .with("settings.normalize", settings.normalize)
+                        .with("settings.apply_orientation", apply_orientation),
+                    model,
+                );
+                let work = Work::EmbedImages(EmbedImages {
+                    images: settings.images.value.clone(),
+                    model: model.spec.clone(),
+                    normalize: settings.normalize,
+                    apply_orientation,
+                    batch_rows: settings.batch_size as usize,
+                });
+                Some((work, fingerprint))
+            }
+            Operator::ReadCaptions(settings) => self.read_captions(operator, settings),
+            Operator::EmbedCaptions(settings) => {
+                let model = self.models.get(&settings.model.value)?;
+                let fingerprint = with_roles(
+                    Fingerprint::new(operator.name(), versions::EMBED_CAPTIONS)
+                        .with("settings.normalize", settings.normalize)
+                        .with("settings.column", &settings.column.value)
+                        .with("dtype", model.spec.dtype.name()),
+                    model,
+                    &[Role::Weights, Role::Config, Role::Tokenizer],
+                );
+                let work = Work::EmbedCaptions(EmbedCaptions {
+                    captions: settings.captions.value.clone(),
+                    column: settings.column.value.clone(),
+                    model: model.spec.clone(),
+                    normalize: settings.normalize,
+                    batch_rows: settings.batch_size as usize,
+                });
+                Some((work, fingerprint))
+            }
+            Operator::Align(settings) => {
+                let work = Work::Align(Align {
+                    captions: settings.captions.value.clone(),
+                    image_features: settings.image_features.value.clone(),
+                    column: settings.column.value.clone(),
+                });
+                let fingerprint = Fingerprint::new(operator.name(), versions::ALIGN)
+                    .with("settings.column", &settings.column.value);
+                Some((work, fingerprint))
+            }
+        }
+    }
+
+    fn read_captions(
+        &self,
+        operator: &Operator,
+        settings: &read_captions::ReadCaptions,
+    ) -> Option<(Work, Fingerprint)> {
+        let shares = |s: read_captions::Shares| Shares {
+            of: [(Split::Train, s.train), (Split::Val, s.val), (Split::Test, s.test)],
+            seed: s.seed,
+        };
+        let split = match settings.split_rule() {
+            read_captions::SplitRule::Listed(name) => {
+                SplitRule::Listed(self.splits.get(&name.value)?.clone())
+            }
+            read_captions::SplitRule::Drawn(s) => SplitRule::Drawn(shares(s)),
+            read_captions::SplitRule::OfFile { otherwise } => SplitRule::OfFile(shares(otherwise)),
+        };
+        // Neither the split nor the file is in the fingerprint: a row's digest covers its own
+        // text and split, so that one changed line changes one row.
+        let clean: Vec<_> = settings.clean.iter().map(|step| format!("{step:?}")).collect();
+        let fingerprint = Fingerprint::new(operator.name(), versions::READ_CAPTIONS)
+            .with("settings.clean", clean.join(","));
+        let work = Work::ReadCaptions(ReadCaptions {
+            source: self.captions.get(&settings.source.value)?.clone(),
+            images: settings.images.as_ref().map(|table| table.value.clone()),
+            split,
+            clean: settings.clean.clone(),
+        });
+        Some((work, fingerprint))
+    }
+}
+
+fn image_model(fingerprint: Fingerprint, model: &inputs::Model) -> Fingerprint {
+    with_roles(
+        fingerprint.with("dtype", model.spec.dtype.name()),
+        model,
+        &[Role::Weights, Role::Config, Role::Preprocessing],
+    )
+}
+
+fn with_roles(mut fingerprint: Fingerprint, model: &inputs::Model, roles: &[Role]) -> Fingerprint {
+    for role in roles {
+        if let Some(digest) = model.digest_of(*role) {
+            fingerprint = fingerprint.with(role.name(), digest);
+        }
+    }
+    fingerprint.with("layout", model.spec.files.layout())
+}
+
+/// Which model made a table's vectors, as its commits keep it.
+#[must_use]
+pub fn weights_of(fingerprint: &Fingerprint) -> Option<&str> {
+    fingerprint.parts().get(Role::Weights.name()).map(String::as_str)
+}
+
+/// The model of a stage, where it has one.
+#[must_use]
+pub fn model_of(stage: &Stage) -> Option<&ModelSpec> {
+    stage.work.model()
+}

@@ -1,0 +1,13 @@
+//! Versions of the operators: raised whenever one's numbers change, so that its rows are made
+//! again.
+
+/// `index_images`: what is read of an image's header.
+pub const INDEX_IMAGES: u32 = 1;
+/// `embed_images`: decoding, preprocessing and the image tower.
+pub const EMBED_IMAGES: u32 = 1;
+/// `read_captions`: parsing, cleaning and drawing of splits.
+pub const READ_CAPTIONS: u32 = 1;
+/// `embed_captions`: tokenising and the text tower.
+pub const EMBED_CAPTIONS: u32 = 1;
+/// `align`: which columns an example has.
+pub const ALIGN: u32 = 1;

@@ -1,0 +1,263 @@
+//! The table `rejects` while a run goes on: what was refused before, and what is refused now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::TimestampMicrosecondArray;
+use arrow::datatypes::SchemaRef;
+
+use crate::base::{Digest, Result};
+use crate::flow::{Origin, Reject, RejectClass};
+use crate::table::Snapshot;
+
+use super::rows;
+
+/// Where a reject is filed: its place, and the table it was refused for.
+type Slot = (Origin, String);
+
+/// One row of `rejects`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub reject: Reject,
+    pub fingerprint: String,
+    pub first_seen_us: i64,
+    pub attempts: i32,
+}
+
+/// Refusals of earlier runs, and of this one.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    before: BTreeMap<Slot, Entry>,
+    now: BTreeMap<Slot, Entry>,
+    /// Tables whose rejects of this run are all there are.
+    complete: BTreeSet<String>,
+    retry: bool,
+    at_us: i64,
+}
+
+impl Ledger {
+    /// Reads what earlier runs refused. `retry` tries all of it again.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub(super) fn load(before: Option<&Snapshot>, retry: bool, at_us: i64) -> Result<Self> {
+        let mut ledger = Self { retry, at_us, ..Self::default() };
+        if let Some(snapshot) = before {
+            for (part, _) in snapshot.parts().iter().enumerate() {
+                for batch in snapshot.scan_part(part, COLUMNS)? {
+                    ledger.read(&batch?)?;
+                }
+            }
+        }
+        Ok(ledger)
+    }
+
+    fn read(&mut self, batch: &RecordBatch) -> Result<()> {
+        let text = |name| rows::column::<StringArray>(batch, name);
+        let (source, member, id) = (text("source")?, text("member")?, text("image_id")?);
+        let (stage, class, message) = (text("stage")?, text("class")?, text("message")?);
+        let (digest, fingerprint) = (text("digest")?, text("fingerprint")?);
+        let offset = rows::column::<Int64Array>(batch, "offset")?;
+        let seen = rows::column::<TimestampMicrosecondArray>(batch, "first_seen")?;
+        let attempts = rows::column::<Int32Array>(batch, "attempts")?;
+        let optional = |array: &StringArray, at: usize| {
+            array.is_valid(at).then(|| array.value(at).to_owned())
+        };
+        for at in 0..batch.num_rows() {
+            let origin = Origin {
+                source: source.value(at).to_owned(),
+                member: member.value(at).to_owned(),
+                offset: u64::try_from(offset.value(at)).unwrap_or(0),
+            };
+            let Ok(class) = class.value(at).parse::<RejectClass>() else {
+                // A class of a newer version: the row is simply tried again.
+                continue;
+            };
+            let reject = Reject {
+                origin: origin.clone(),
+                image_id: optional(id, at),
+                class,
+                message: message.value(at).to_owned(),
+                digest: optional(digest, at).and_then(|d| d.parse().ok()),
+            };
+            let entry = Entry {
+                reject,
+                fingerprint: fingerprint.value(at).to_owned(),
+                first_seen_us: seen.value(at),
+                attempts: attempts.value(at),
+            };
+            self.before.insert((origin, stage.value(at).to_owned()), entry);
+        }
+        Ok(())
+    }
+
+    /// Whether these bytes were refused for `stage` by this very operator, and are not to be
+    /// tried again.
+    pub(super) fn refused_before(
+        &self,
+        origin: &Origin,
+        stage: &str,
+        digest: &Digest,
+        fingerprint: &str,
+    ) -> Option<&Entry> {
+        if self.retry {
+            return None;
+        }
+        self.before
+            .get(&(origin.clone(), stage.to_owned()))
+            .filter(|e| e.reject.digest == Some(*digest) && e.fingerprint == fingerprint)
+    }
+
+    /// Files a refusal of this run.
+    pub(super) fn refuse(&mut self, stage: &str, fingerprint: &str, reject: Reject) {
+        let slot = (reject.origin.clone(), stage.to_owned());
+        let entry = match self.before.get(&slot) {
+            // Found again without being tried: nothing new to tell.
+            Some(old) if old.reject == reject && reject.digest.is_none() && !self.retry => {
+                old.clone()
+            }
+            Some(old) => Entry {
+                reject,
+                fingerprint: fingerprint.to_owned(),
+                first_seen_us: old.first_seen_us,
+                attempts: old.attempts.saturating_add(1),
+            },
+            None => Entry {
+                reject,
+                fingerprint: fingerprint.to_owned(),
+                first_seen_us: self.at_us,
+                attempts: 1,
+            },
+        };
+        self.now.insert(slot, entry);
+    }
+
+    /// Keeps a refusal of an earlier run that was not tried again.
+    pub(super) fn carry(&mut self, stage: &str, entry: Entry) {
+        self.now.insert((entry.reject.origin.clone(), stage.to_owned()), entry);
+    }
+
+    /// All rejects of `stage` are known now; those of before that were not found again go.
+    pub(super) fn complete(&mut self, stage: &str) {
+        self.complete.insert(stage.to_owned());
+    }
+
+    /// The rows of the new version, sorted; none where nothing changed.
+    pub(super) fn changed(&self) -> Option<Vec<(&str, &Entry)>> {
+        let after = self.after();
+        let same = after.len() == self.before.len()
+            && after.iter().all(|(slot, entry)| self.before.get(*slot) == Some(*entry));
+        (!same).then(|| after.into_iter().map(|((_, stage), e)| (stage.as_str(), e)).collect())
+    }
+
+    fn after(&self) -> BTreeMap<&Slot, &Entry> {
+        let old = self.before.iter().filter(|((_, stage), _)| !self.complete.contains(stage));
+        old.chain(self.now.iter()).collect()
+    }
+
+    /// Rejects by class, as the new version holds them.
+    pub(super) fn by_class(&self) -> BTreeMap<RejectClass, u64> {
+        let mut counts = BTreeMap::new();
+        for entry in self.after().into_values() {
+            *counts.entry(entry.reject.class).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Rejects of one table, by class.
+    pub(super) fn of_stage(&self, stage: &str) -> BTreeMap<RejectClass, u64> {
+        let mut counts = BTreeMap::new();
+        for ((_, of), entry) in self.after() {
+            if of == stage {
+                *counts.entry(entry.reject.class).or_default() += 1;
+            }
+        }
+        counts
+    }
+}
+
+const COLUMNS: &[&str] = &[
+    "source", "member", "offset", "image_id", "stage", "class", "message", "digest",
+    "fingerprint", "first_seen", "attempts",
+];
+
+/// The rows of `rejects` as a batch.
+///
+/// # Errors
+/// When a user's contract demands a column that is not made.
+pub(super) fn batch(schema: &SchemaRef, entries: &[(&str, &Entry)]) -> Result<RecordBatch> {
+    let origin = |e: &Entry| e.reject.origin.clone();
+    let seen = TimestampMicrosecondArray::from_iter_values(
+        entries.iter().map(|(_, e)| e.first_seen_us),
+    )
+    .with_timezone("UTC");
+    let digests: Vec<_> =
+        entries.iter().map(|(_, e)| e.reject.digest.map(|d| d.to_string())).collect();
+    rows::batch(
+        schema,
+        vec![
+            ("source", rows::strings(entries.iter().map(|(_, e)| origin(e).source))),
+            ("member", rows::strings(entries.iter().map(|(_, e)| origin(e).member))),
+            (
+                "offset",
+                rows::int64s(
+                    entries.iter().map(|(_, e)| i64::try_from(e.reject.origin.offset).unwrap_or(-1)),
+                ),
+            ),
+            (
+                "image_id",
+                rows::optional_strings(entries.iter().map(|(_, e)| e.reject.image_id.as_deref())),
+            ),
+            ("stage", rows::strings(entries.iter().map(|(stage, _)| *stage))),
+            ("class", rows::strings(entries.iter().map(|(_, e)| e.reject.class.name()))),
+            ("message", rows::strings(entries.iter().map(|(_, e)| &e.reject.message))),
+            ("digest", rows::optional_strings(digests.iter().map(Option::as_deref))),
+            ("fingerprint", rows::strings(entries.iter().map(|(_, e)| &e.fingerprint))),
+            ("first_seen", Arc::new(seen)),
+            ("attempts", rows::int32s(entries.iter().map(|(_, e)| e.attempts))),
+        ],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reject(member: &str, digest: Option<Digest>) -> Reject {
+        Reject {
+            origin: Origin { source: "s".into(), member: member.into(), offset: 7 },
+            image_id: Some("1".into()),
+            class: RejectClass::CorruptImage,
+            message: "bad".into(),
+            digest,
+        }
+    }
+
+    #[test]
+    fn a_reject_is_not_tried_twice_and_leaves_when_it_is_gone() {
+        let digest = Digest::of(b"x");
+        let mut first = Ledger { at_us: 5, ..Ledger::default() };
+        first.refuse("images", "f", reject("a", Some(digest)));
+        first.refuse("images", "f", reject("b", None));
+        first.complete("images");
+        assert_eq!(first.changed().unwrap().len(), 2);
+
+        let mut second = Ledger { before: first.now.clone(), at_us: 9, ..Ledger::default() };
+        let origin = reject("a", None).origin;
+        assert!(second.refused_before(&origin, "images", &digest, "g").is_none());
+        let entry = second.refused_before(&origin, "images", &digest, "f").unwrap().clone();
+        second.carry("images", entry);
+        second.refuse("images", "f", reject("b", None));
+        second.complete("images");
+        assert!(second.changed().is_none(), "nothing was tried, so nothing changes");
+
+        let mut third =
+            Ledger { before: first.now.clone(), retry: true, at_us: 9, ..Ledger::default() };
+        assert!(third.refused_before(&origin, "images", &digest, "f").is_none());
+        third.refuse("images", "f", reject("a", Some(digest)));
+        third.complete("images");
+        let rows = third.changed().unwrap();
+        assert_eq!((rows.len(), rows[0].1.attempts, rows[0].1.first_seen_us), (1, 2, 5));
+    }
+}

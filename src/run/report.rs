@@ -1,0 +1,86 @@
+//! What a run did.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::flow::RejectClass;
+use crate::plan::Counts;
+
+use super::clocks::{Part, Spent};
+
+/// What happened to one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableReport {
+    /// Name of the table.
+    pub table: String,
+    /// Version that readers see now; none where nothing was ever published.
+    pub version: Option<i64>,
+    /// Rows of that version.
+    pub rows: u64,
+    /// Rows by reason.
+    pub counts: Counts,
+    /// Rows that were computed in this run.
+    pub computed: u64,
+    /// Rows whose computed parts of an earlier, unfinished run were taken over.
+    pub resumed: u64,
+    /// Whether this run published a version.
+    pub published: bool,
+}
+
+/// A contract that would not hold, so that nothing was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The table.
+    pub table: String,
+    /// Every check that fails, with offending rows.
+    pub breaches: Vec<crate::table::Breach>,
+}
+
+/// What a run did, table by table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RunReport {
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// In the order they were made.
+    pub tables: Vec<TableReport>,
+    /// Rows of `rejects`, by class.
+    pub rejects: BTreeMap<RejectClass, u64>,
+    /// Lines for the user: captions left out, the device that `auto` took.
+    pub notes: Vec<String>,
+    /// Contracts that broke.
+    pub broken: Vec<Broken>,
+    /// Tables that were not made because one before them broke its contract.
+    pub held_back: Vec<String>,
+    /// Whether it was stopped on request before its end.
+    pub interrupted: bool,
+    /// Wall time.
+    pub elapsed: Duration,
+    /// Images read and found good or bad.
+    pub images: u64,
+    /// Time by part of the work.
+    pub spent: Vec<(&'static str, Spent)>,
+    /// The part that took longest.
+    pub bottleneck: Option<&'static str>,
+}
+
+impl RunReport {
+    /// Images a second of wall time.
+    #[must_use]
+    pub fn images_per_second(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let images = self.images as f64;
+        if seconds > 0.0 { images / seconds } else { 0.0 }
+    }
+
+    /// Whether nothing had to be done.
+    #[must_use]
+    pub fn is_up_to_date(&self) -> bool {
+        !self.interrupted && self.broken.is_empty() && self.tables.iter().all(|t| !t.published)
+    }
+
+    pub(super) fn book(&mut self, clocks: &super::clocks::Clocks) {
+        self.spent = Part::ALL.into_iter().map(|p| (p.name(), clocks.spent(p))).collect();
+        self.bottleneck = clocks.bottleneck().map(Part::name);
+    }
+}
