@@ -1,1 +1,19 @@
-//! (room embed)
+//! Image and text encoders: a model's files in, rows of features out.
+//!
+//! [`describe`] and [`missing`] need no weights in memory; [`ImageEncoder`] and [`TextEncoder`]
+//! load one tower each.
+
+mod facts;
+mod files;
+mod image;
+mod load;
+mod text;
+
+pub use facts::{ModelFacts, describe};
+pub use files::{MissingFile, Role, files, missing};
+pub use image::ImageEncoder;
+pub use text::TextEncoder;
+
+/// Part of every fingerprint of a feature: raised when the same files and inputs would give
+/// other numbers than before.
+pub const OPERATOR_VERSION: u32 = 1;

@@ -1,0 +1,94 @@
+//! Images to features.
+
+use candle_core::Tensor;
+
+use super::load;
+use crate::base::{Error, Kind, Result};
+use crate::flow::{Preprocessing, Vectors};
+use crate::nn::clip::VisionModel;
+use crate::nn::device::{self, Opened};
+use crate::nn::fault::candle;
+use crate::plan::model::ModelSpec;
+
+/// The image tower of a model, on its device.
+#[derive(Debug)]
+pub struct ImageEncoder {
+    tower: VisionModel,
+    device: Opened,
+    preprocessing: Preprocessing,
+    width: usize,
+}
+
+impl ImageEncoder {
+    /// Loads the image tower.
+    ///
+    /// # Errors
+    /// When files are missing, damaged or do not belong together, or the device or the numeric
+    /// type is not there.
+    pub fn load(model: &ModelSpec) -> Result<Self> {
+        let device = device::open(model.device)?;
+        let dtype = device::dtype(model.dtype, &device.device)?;
+        let opened = load::open(model)?;
+        let tower = VisionModel::read(
+            &opened.weights,
+            &opened.names,
+            &opened.architecture,
+            dtype,
+            &device.device,
+        )?;
+        Ok(Self {
+            tower,
+            device,
+            preprocessing: opened.preprocessing,
+            width: opened.architecture.width,
+        })
+    }
+
+    /// How images must be prepared.
+    #[must_use]
+    pub fn preprocessing(&self) -> Preprocessing {
+        self.preprocessing
+    }
+
+    /// Floats of a feature.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The device it runs on, in words.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.device.name
+    }
+
+    /// Features of prepared images, not normalised. On the processor a row's numbers do not
+    /// depend on the other rows.
+    ///
+    /// # Shapes
+    /// `batch`: `rows` images of 3 × size × size numbers, channels first, one after the other;
+    /// the result has `rows` vectors.
+    ///
+    /// # Errors
+    /// When the batch has another length, or the device fails.
+    pub fn encode(&self, batch: &[f32], rows: usize) -> Result<Vectors> {
+        let side = usize::try_from(self.preprocessing.size_px).unwrap_or(0);
+        if batch.len() != rows * 3 * side * side {
+            return Err(Error::new(
+                Kind::Internal,
+                format!(
+                    "expected {rows} images of 3 × {side} × {side}, got {} numbers",
+                    batch.len()
+                ),
+            ));
+        }
+        if rows == 0 {
+            return Ok(Vectors { width: self.width, data: Vec::new() });
+        }
+        let data = Tensor::from_slice(batch, (rows, 3, side, side), &self.device.device)
+            .and_then(|images| self.tower.forward(&images))
+            .and_then(|features| features.flatten_all()?.to_vec1())
+            .map_err(candle("cannot embed images"))?;
+        Ok(Vectors { width: self.width, data })
+    }
+}

@@ -1,0 +1,115 @@
+//! Texts to features.
+
+use super::load;
+use crate::base::{Error, Kind, Result};
+use crate::flow::Vectors;
+use crate::nn::clip::{Pooling, TextModel};
+use crate::nn::device::{self, Opened};
+use crate::nn::fault::candle;
+use crate::nn::tokens::Tokenizer;
+use crate::plan::model::ModelSpec;
+
+/// The text tower of a model, with its tokenizer, on its device.
+#[derive(Debug)]
+pub struct TextEncoder {
+    tower: TextModel,
+    tokenizer: Tokenizer,
+    device: Opened,
+    context: usize,
+    width: usize,
+}
+
+impl TextEncoder {
+    /// Loads the text tower and the tokenizer.
+    ///
+    /// # Errors
+    /// When files are missing, damaged or do not belong together, or the device or the numeric
+    /// type is not there.
+    pub fn load(model: &ModelSpec) -> Result<Self> {
+        let device = device::open(model.device)?;
+        let dtype = device::dtype(model.dtype, &device.device)?;
+        let opened = load::open(model)?;
+        let text = opened.architecture.text;
+        let tokenizer = load::tokenizer(model)?;
+        let apart = |what: String| {
+            Err(Error::new(Kind::BadInput, what)
+                .at(format!("model `{}`", model.name))
+                .help("take the tokenizer that was published with the weights"))
+        };
+        if tokenizer.size() > text.vocabulary {
+            return apart(format!(
+                "the tokenizer has {} tokens, the weights know {}",
+                tokenizer.size(),
+                text.vocabulary
+            ));
+        }
+        if let Pooling::First(id) = text.pooling
+            && id != tokenizer.end()
+        {
+            return apart(format!(
+                "the configuration says that token {id} ends a text, the tokenizer ends it with {}",
+                tokenizer.end()
+            ));
+        }
+        let tower = TextModel::read(
+            &opened.weights,
+            &opened.names,
+            &opened.architecture,
+            dtype,
+            &device.device,
+        )?;
+        Ok(Self {
+            tower,
+            tokenizer,
+            device,
+            context: text.context,
+            width: opened.architecture.width,
+        })
+    }
+
+    /// Floats of a feature.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The device it runs on, in words.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.device.name
+    }
+
+    /// Most tokens of a text; what is longer is cut.
+    #[must_use]
+    pub fn context_length(&self) -> usize {
+        self.context
+    }
+
+    /// Tokens of a whole text, start and end included, before it is cut; 0 where the tokenizer's
+    /// rules fail on it.
+    #[must_use]
+    pub fn token_count(&self, text: &str) -> usize {
+        self.tokenizer.count(text).unwrap_or(0)
+    }
+
+    /// Features of texts, not normalised; overlong texts are cut as the reference cuts them. On
+    /// the processor a row's numbers do not depend on the other rows.
+    ///
+    /// # Errors
+    /// When the tokenizer's rules fail on a text, or the device fails.
+    pub fn encode(&self, texts: &[&str]) -> Result<Vectors> {
+        if texts.is_empty() {
+            return Ok(Vectors { width: self.width, data: Vec::new() });
+        }
+        let ids = texts
+            .iter()
+            .map(|text| self.tokenizer.ids(text, self.context))
+            .collect::<Result<Vec<_>>>()?;
+        let data = self
+            .tower
+            .forward(&ids)
+            .and_then(|features| features.flatten_all()?.to_vec1())
+            .map_err(candle("cannot embed texts"))?;
+        Ok(Vectors { width: self.width, data })
+    }
+}

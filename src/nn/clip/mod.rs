@@ -1,0 +1,21 @@
+//! CLIP (Radford et al., 2021, <https://arxiv.org/abs/2103.00020>): a vision transformer and a
+//! causal text transformer that meet in one space.
+//!
+//! The architecture is read from weights and configuration ([`architecture`], and one file a
+//! layout); names differ between layouts, numbers do not ([`names`]).
+
+pub mod architecture;
+mod block;
+mod hugging_face;
+pub mod names;
+mod random;
+mod text;
+mod vision;
+
+pub use architecture::{Activation, Architecture, Pooling, TextTower, Transformer, VisionTower};
+pub use hugging_face::{
+    config as hugging_face_config, preprocessing as hugging_face_preprocessing,
+};
+pub use random::{ClipConfig, write_random};
+pub use text::TextModel;
+pub use vision::VisionModel;

@@ -1,0 +1,95 @@
+//! The image tower.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::architecture::{Architecture, VisionTower};
+use super::block::{Blocks, norm, project};
+use super::names::{Affine, Names, Reader};
+use crate::nn::weights::Weights;
+
+/// A vision transformer with its projection.
+#[derive(Debug)]
+pub struct VisionModel {
+    of: VisionTower,
+    dtype: DType,
+    /// (channels × patch × patch, width)
+    patch: Tensor,
+    class: Tensor,
+    position: Tensor,
+    pre: Affine,
+    blocks: Blocks,
+    post: Affine,
+    projection: Tensor,
+}
+
+impl VisionModel {
+    /// Reads the tower out of weights that [`check`](super::names::check) passed.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read or placed on the device.
+    pub fn read(
+        weights: &Weights,
+        names: &Names,
+        of: &Architecture,
+        dtype: DType,
+        device: &Device,
+    ) -> crate::base::Result<Self> {
+        let reader = Reader { weights, device, dtype };
+        let tower = of.vision;
+        let names = &names.vision;
+        let place = crate::nn::fault::candle("cannot lay out the image tower");
+        let (Some(class), Some(pre)) = (&names.class, &names.pre_norm) else {
+            return Err(crate::base::Error::new(
+                crate::base::Kind::Internal,
+                "an image tower without class token",
+            ));
+        };
+        let patch = reader
+            .tensor(&names.input)?
+            .flatten_from(1)
+            .and_then(|t| t.t()?.contiguous())
+            .map_err(&place)?;
+        let class = reader.tensor(class)?.reshape((1, 1, ())).map_err(&place)?;
+        Ok(Self {
+            of: tower,
+            dtype,
+            patch,
+            class,
+            position: reader.tensor(&names.position)?,
+            pre: reader.norm(pre)?,
+            blocks: Blocks::read(&reader, names, tower.transformer, false)?,
+            post: reader.norm(&names.post_norm)?,
+            projection: reader.projection(names)?,
+        })
+    }
+
+    /// Features, not normalised.
+    ///
+    /// # Shapes
+    /// `images`: (rows, 3, size, size), scaled as the model wants; the result: (rows, width), f32.
+    ///
+    /// # Errors
+    /// When the shape is another, or the device fails.
+    pub fn forward(&self, images: &Tensor) -> Result<Tensor> {
+        let (rows, channels, _, _) = images.dims4()?;
+        let (grid, side) = (self.of.grid(), self.of.patch_px);
+        let epsilon = self.of.transformer.epsilon;
+        let used = grid * side;
+        // A convolution whose stride is its kernel is one product of matrices.
+        let patches = images
+            .narrow(2, 0, used)?
+            .narrow(3, 0, used)?
+            .to_dtype(self.dtype)?
+            .reshape((rows, channels, grid, side, grid, side))?
+            .permute((0, 2, 4, 1, 3, 5))?
+            .reshape((rows, grid * grid, channels * side * side))?;
+        let patches = project(&patches, &self.patch)?;
+        let class = self.class.broadcast_as((rows, 1, self.of.transformer.width))?;
+        let x = Tensor::cat(&[&class.contiguous()?, &patches], 1)?;
+        let x = norm(&x.broadcast_add(&self.position)?, &self.pre, epsilon)?;
+        let x = self.blocks.forward(&x)?;
+        let x = x.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
+        let x = norm(&x, &self.post, epsilon)?;
+        project(&x, &self.projection)?.to_dtype(DType::F32)
+    }
+}

@@ -1,0 +1,13 @@
+//! Operators that candle lacks, or has less exactly.
+//!
+//! On the processor, in f32, each is one pass over rows shared out by rayon, and a row's numbers
+//! depend on that row alone. Elsewhere candle's own operators are put together.
+
+mod activation;
+mod layer_norm;
+mod rows;
+mod softmax;
+
+pub(super) use activation::activate;
+pub(super) use layer_norm::layer_norm;
+pub(super) use softmax::softmax;

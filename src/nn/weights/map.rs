@@ -1,0 +1,34 @@
+//! Files as bytes, by memory map: the only `unsafe` of the crate.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::base::{Error, Result};
+
+/// The bytes of a file.
+#[derive(Debug)]
+pub(super) struct FileBytes(Option<memmap2::Mmap>);
+
+impl FileBytes {
+    /// Maps a whole file.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let io = |what: &'static str| {
+            move |cause: std::io::Error| Error::io(what, path.display(), cause)
+        };
+        let file = File::open(path).map_err(io("cannot open"))?;
+        if file.metadata().map_err(io("cannot look at"))?.len() == 0 {
+            return Ok(Self(None));
+        }
+        // SAFETY: the map is private and read-only, and every byte of it is valid for `u8`.
+        // Another process that truncates the file while it is mapped would end this one with
+        // SIGBUS, as for every reader of mapped weights; clipmill itself replaces files only by
+        // rename, which leaves a map whole.
+        #[expect(unsafe_code, reason = "weights of gigabytes are mapped, not copied")]
+        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io("cannot map"))?;
+        Ok(Self(Some(map)))
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}

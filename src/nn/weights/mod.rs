@@ -1,0 +1,11 @@
+//! Weight files: safetensors and PyTorch's, read by memory map, executed never.
+//!
+//! [`Weights::open`] looks at the first bytes, not at the name.
+
+mod element;
+mod map;
+mod safetensors;
+mod store;
+
+pub use element::Element;
+pub use store::{Stored, Weights};

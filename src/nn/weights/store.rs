@@ -1,0 +1,209 @@
+//! Named tensors of one or more weight files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::element::Element;
+use super::map::FileBytes;
+use crate::base::{Error, Kind, Result};
+
+/// A tensor in a file: nothing of it is read before it is asked for.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    pub(super) element: Element,
+    pub(super) shape: Vec<usize>,
+    /// Numbers (not bytes) between neighbours of each dimension.
+    pub(super) strides: Vec<usize>,
+    /// Number (not byte) of the storage that the first element is.
+    pub(super) first: usize,
+    pub(super) storage: Storage,
+}
+
+/// Bytes that one or more tensors look into.
+#[derive(Debug, Clone)]
+pub(super) enum Storage {
+    /// A range of a mapped file.
+    Mapped { file: Arc<FileBytes>, start: usize, end: usize },
+    /// Unpacked bytes, where the file holds them compressed.
+    Owned(Arc<Vec<u8>>),
+}
+
+impl Storage {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mapped { file, start, end } => {
+                file.as_slice().get(*start..*end).unwrap_or_default()
+            }
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl Stored {
+    /// Size of each dimension.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Type of its numbers.
+    #[must_use]
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
+    /// The number of numbers; `None` past the address space.
+    fn count(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1_usize, |n, side| n.checked_mul(*side))
+    }
+
+    /// Whether every element lies within the storage and the tensor is no larger than it: a
+    /// stride of zero could otherwise make terabytes of one number.
+    pub(super) fn fits(&self) -> bool {
+        let Some(count) = self.count() else { return false };
+        if count == 0 {
+            return true;
+        }
+        let available = self.storage.bytes().len() / self.element.size_bytes();
+        let last =
+            self.shape.iter().zip(&self.strides).try_fold(self.first, |at, (side, stride)| {
+                at.checked_add(side.saturating_sub(1).checked_mul(*stride)?)
+            });
+        self.shape.len() == self.strides.len()
+            && count <= available
+            && last.is_some_and(|last| last < available)
+    }
+
+    /// All numbers in row-major order, as f32 (exact for f32, f16, bf16 and small integers).
+    ///
+    /// # Errors
+    /// When the storage is too short.
+    pub fn to_f32(&self) -> Result<Vec<f32>> {
+        if !self.fits() {
+            return Err(Error::new(Kind::BadInput, "a tensor reaches past its storage"));
+        }
+        let count = self.count().unwrap_or(0);
+        let bytes = self.storage.bytes();
+        let size = self.element.size_bytes();
+        let mut out = Vec::with_capacity(count);
+        if self.strides == contiguous(&self.shape) {
+            let wanted = bytes.get(self.first * size..).unwrap_or_default();
+            out.extend(wanted.chunks_exact(size).take(count).filter_map(|n| self.element.read(n)));
+        } else {
+            let mut index = vec![0_usize; self.shape.len()];
+            for _ in 0..count {
+                let at: usize = index.iter().zip(&self.strides).map(|(i, s)| i * s).sum();
+                let number = bytes.get((self.first + at) * size..).unwrap_or_default();
+                out.extend(self.element.read(number));
+                for (i, side) in index.iter_mut().zip(&self.shape).rev() {
+                    *i += 1;
+                    if *i < *side {
+                        break;
+                    }
+                    *i = 0;
+                }
+            }
+        }
+        if out.len() != count {
+            return Err(Error::new(Kind::BadInput, "a tensor reaches past its storage"));
+        }
+        Ok(out)
+    }
+}
+
+/// Strides of a row-major tensor.
+pub(super) fn contiguous(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1_usize; shape.len()];
+    let mut step = 1_usize;
+    for (stride, side) in strides.iter_mut().zip(shape).rev() {
+        *stride = step;
+        step = step.saturating_mul(*side);
+    }
+    strides
+}
+
+/// The tensors of a model, by name.
+#[derive(Debug, Default)]
+pub struct Weights {
+    pub(super) tensors: BTreeMap<String, Stored>,
+}
+
+impl Weights {
+    /// Opens one file: safetensors or PyTorch's, as its first bytes say.
+    ///
+    /// # Errors
+    /// When it cannot be read, is of neither kind, or is damaged.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = Arc::new(FileBytes::open(path)?);
+        let read = super::safetensors::read(&file);
+        read.map(|tensors| Self { tensors }).map_err(|error| match error.place() {
+            Some(_) => error,
+            None => error.at(path.display()),
+        })
+    }
+
+    /// Opens several shards as one model.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when two shards hold the same name.
+    pub fn open_shards(paths: &[std::path::PathBuf]) -> Result<Self> {
+        let mut all = Self::default();
+        for path in paths {
+            for (name, tensor) in Self::open(path)?.tensors {
+                if all.tensors.insert(name.clone(), tensor).is_some() {
+                    return Err(Error::new(
+                        Kind::BadInput,
+                        format!("tensor `{name}` is in an earlier shard too"),
+                    )
+                    .at(path.display()));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// One tensor.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Stored> {
+        self.tensors.get(name)
+    }
+
+    /// Its shape, if it is there.
+    #[must_use]
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.get(name).map(Stored::shape)
+    }
+
+    /// Renames every tensor; `None` drops it.
+    pub fn rename(&mut self, mut name: impl FnMut(&str) -> Option<String>) {
+        self.tensors = std::mem::take(&mut self.tensors)
+            .into_iter()
+            .filter_map(|(old, tensor)| Some((name(&old)?, tensor)))
+            .collect();
+    }
+
+    /// A tensor on `device`, converted to `dtype`.
+    ///
+    /// # Errors
+    /// When it is not there or its storage is too short.
+    pub fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
+        let stored = self
+            .get(name)
+            .ok_or_else(|| Error::new(Kind::BadInput, format!("tensor `{name}` is missing")))?;
+        Tensor::from_vec(stored.to_f32()?, stored.shape.as_slice(), &Device::Cpu)
+            .and_then(|t| t.to_dtype(dtype))
+            .and_then(|t| t.to_device(device))
+            .map_err(|cause| {
+                Error::new(Kind::Internal, format!("cannot place tensor `{name}` on its device"))
+                    .caused_by(cause)
+            })
+    }
+}

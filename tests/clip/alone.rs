@@ -1,0 +1,86 @@
+//! A row's numbers do not depend on the rows beside it.
+
+use clipmill::embed::{ImageEncoder, TextEncoder, describe};
+use clipmill::nn::clip::{Activation, ClipConfig};
+
+use super::{CAPTIONS, images, random_clip};
+
+/// Sizes on both sides of every threshold of the matrix product.
+fn configs() -> Vec<ClipConfig> {
+    let small = ClipConfig { merges: 60, ..ClipConfig::default() };
+    vec![
+        small,
+        ClipConfig {
+            size_px: 32,
+            patch_px: 32,
+            image_width: 32,
+            text_width: 16,
+            width: 8,
+            context: 16,
+            ..small
+        },
+        ClipConfig {
+            size_px: 97,
+            image_width: 192,
+            text_width: 192,
+            width: 96,
+            activation: Activation::Gelu,
+            ..small
+        },
+        ClipConfig {
+            size_px: 112,
+            image_width: 768,
+            text_width: 512,
+            width: 512,
+            image_layers: 1,
+            text_layers: 1,
+            ..small
+        },
+    ]
+}
+
+#[test]
+fn an_image_in_a_batch_is_the_image_alone() {
+    for config in configs() {
+        let folder = tempfile::tempdir().unwrap();
+        let encoder = ImageEncoder::load(&random_clip(folder.path(), &config)).unwrap();
+        let each = 3 * config.size_px * config.size_px;
+        let batch = images(7, config.size_px);
+        let together = encoder.encode(&batch, 7).unwrap();
+        assert_eq!(together.width, config.width);
+        for (row, image) in batch.chunks(each).enumerate() {
+            let alone = encoder.encode(image, 1).unwrap();
+            assert_eq!(together.iter().nth(row).unwrap(), alone.data, "{config:?} row {row}");
+        }
+        assert_ne!(together.data[..config.width], together.data[config.width..2 * config.width]);
+    }
+}
+
+#[test]
+fn a_text_in_a_batch_is_the_text_alone() {
+    for config in configs() {
+        let folder = tempfile::tempdir().unwrap();
+        let encoder = TextEncoder::load(&random_clip(folder.path(), &config)).unwrap();
+        let together = encoder.encode(&CAPTIONS).unwrap();
+        assert_eq!(together.rows(), CAPTIONS.len());
+        for (row, text) in CAPTIONS.iter().enumerate() {
+            let alone = encoder.encode(&[text]).unwrap();
+            assert_eq!(together.iter().nth(row).unwrap(), alone.data, "{config:?} {text}");
+        }
+    }
+}
+
+#[test]
+fn overlong_texts_are_cut_and_counted_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = random_clip(folder.path(), &ClipConfig { merges: 60, ..ClipConfig::default() });
+    let encoder = TextEncoder::load(&model).unwrap();
+    assert_eq!(encoder.token_count(""), 2);
+    assert_eq!(encoder.token_count("the dogs the"), 2 + 1 + encoder.token_count("dogs") - 2 + 1);
+    let long = "the ".repeat(75);
+    assert_eq!(encoder.token_count(&long), 77);
+    let longer = "the ".repeat(300);
+    assert_eq!(encoder.token_count(&longer), 302);
+    assert_eq!(encoder.encode(&[&long]).unwrap().data, encoder.encode(&[&longer]).unwrap().data);
+    assert_eq!(describe(&model).unwrap().context_length, 77);
+}
