@@ -19,6 +19,8 @@ pub enum Reason {
     PartDamaged,
     /// The same content, found at another place: the row is rewritten, nothing is computed.
     Moved,
+    /// Computed by an earlier run that did not publish; its part is taken over.
+    Resumed,
     /// No longer in the source.
     Removed,
     /// Refused before, with the same bytes by the same operator.
@@ -29,7 +31,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::New,
         Self::ContentChanged,
         Self::WeightsChanged,
@@ -37,6 +39,7 @@ impl Reason {
         Self::OperatorChanged,
         Self::PartDamaged,
         Self::Moved,
+        Self::Resumed,
         Self::Removed,
         Self::RejectedEarlier,
         Self::UpToDate,
@@ -53,6 +56,7 @@ impl Reason {
             Self::OperatorChanged => "operator_changed",
             Self::PartDamaged => "part_damaged",
             Self::Moved => "moved",
+            Self::Resumed => "resumed",
             Self::Removed => "removed",
             Self::RejectedEarlier => "rejected_earlier",
             Self::UpToDate => "up_to_date",
@@ -62,7 +66,15 @@ impl Reason {
     /// Whether a row with this reason is computed.
     #[must_use]
     pub fn computes(self) -> bool {
-        !matches!(self, Self::Moved | Self::Removed | Self::RejectedEarlier | Self::UpToDate)
+        matches!(
+            self,
+            Self::New
+                | Self::ContentChanged
+                | Self::WeightsChanged
+                | Self::SettingsChanged
+                | Self::OperatorChanged
+                | Self::PartDamaged
+        )
     }
 
     fn slot(self) -> usize {
@@ -108,7 +120,8 @@ impl Counts {
     /// Whether a run has anything to write.
     #[must_use]
     pub fn has_changes(&self) -> bool {
-        self.computed() + self.get(Reason::Moved) + self.get(Reason::Removed) > 0
+        let moved = self.get(Reason::Moved) + self.get(Reason::Resumed) + self.get(Reason::Removed);
+        self.computed() + moved > 0
     }
 
     /// Reasons and rows, in the order they are shown.

@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::base::{Digest, Result};
 use crate::flow::{Origin, Reject, RejectClass};
+use crate::sources::Member;
 use crate::table::Snapshot;
 
 use super::rows;
@@ -25,34 +26,25 @@ pub(super) struct Entry {
     pub attempts: i32,
 }
 
+/// Refusals of earlier runs; other threads look bytes up in it.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    entries: BTreeMap<Slot, Entry>,
+    by_digest: BTreeMap<(String, Digest), Slot>,
+    retry: bool,
+}
+
 /// Refusals of earlier runs, and of this one.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    before: BTreeMap<Slot, Entry>,
+    before: Arc<Before>,
     now: BTreeMap<Slot, Entry>,
     /// Tables whose rejects of this run are all there are.
     complete: BTreeSet<String>,
-    retry: bool,
     at_us: i64,
 }
 
-impl Ledger {
-    /// Reads what earlier runs refused. `retry` tries all of it again.
-    ///
-    /// # Errors
-    /// When the table cannot be read.
-    pub(super) fn load(before: Option<&Snapshot>, retry: bool, at_us: i64) -> Result<Self> {
-        let mut ledger = Self { retry, at_us, ..Self::default() };
-        if let Some(snapshot) = before {
-            for (part, _) in snapshot.parts().iter().enumerate() {
-                for batch in snapshot.scan_part(part, COLUMNS)? {
-                    ledger.read(&batch?)?;
-                }
-            }
-        }
-        Ok(ledger)
-    }
-
+impl Before {
     fn read(&mut self, batch: &RecordBatch) -> Result<()> {
         let text = |name| rows::column::<StringArray>(batch, name);
         let (source, member, id) = (text("source")?, text("member")?, text("image_id")?);
@@ -87,16 +79,22 @@ impl Ledger {
                 first_seen_us: seen.value(at),
                 attempts: attempts.value(at),
             };
-            self.before.insert((origin, stage.value(at).to_owned()), entry);
+            self.file((origin, stage.value(at).to_owned()), entry);
         }
         Ok(())
     }
 
-    /// Whether these bytes were refused for `stage` by this very operator, and are not to be
-    /// tried again.
-    pub(super) fn refused_before(
+    fn file(&mut self, slot: Slot, entry: Entry) {
+        if let Some(digest) = entry.reject.digest {
+            self.by_digest.insert((slot.1.clone(), digest), slot.clone());
+        }
+        self.entries.insert(slot, entry);
+    }
+
+    /// Whether these bytes were refused for `stage` by this very operator, wherever they stood,
+    /// and are not to be tried again.
+    pub(super) fn refused(
         &self,
-        origin: &Origin,
         stage: &str,
         digest: &Digest,
         fingerprint: &str,
@@ -104,17 +102,39 @@ impl Ledger {
         if self.retry {
             return None;
         }
-        self.before
-            .get(&(origin.clone(), stage.to_owned()))
-            .filter(|e| e.reject.digest == Some(*digest) && e.fingerprint == fingerprint)
+        let slot = self.by_digest.get(&(stage.to_owned(), *digest))?;
+        self.entries.get(slot).filter(|e| e.fingerprint == fingerprint)
+    }
+}
+
+impl Ledger {
+    /// Reads what earlier runs refused. `retry` tries all of it again.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub(super) fn load(before: Option<&Snapshot>, retry: bool, at_us: i64) -> Result<Self> {
+        let mut earlier = Before { retry, ..Before::default() };
+        if let Some(snapshot) = before {
+            for (part, _) in snapshot.parts().iter().enumerate() {
+                for batch in snapshot.scan_part(part, COLUMNS)? {
+                    earlier.read(&batch?)?;
+                }
+            }
+        }
+        Ok(Self { before: Arc::new(earlier), at_us, ..Self::default() })
+    }
+
+    /// What earlier runs refused, for threads that only look.
+    pub(super) fn before(&self) -> Arc<Before> {
+        Arc::clone(&self.before)
     }
 
     /// Files a refusal of this run.
     pub(super) fn refuse(&mut self, stage: &str, fingerprint: &str, reject: Reject) {
         let slot = (reject.origin.clone(), stage.to_owned());
-        let entry = match self.before.get(&slot) {
+        let entry = match self.before.entries.get(&slot) {
             // Found again without being tried: nothing new to tell.
-            Some(old) if old.reject == reject && reject.digest.is_none() && !self.retry => {
+            Some(old) if old.reject == reject && reject.digest.is_none() && !self.before.retry => {
                 old.clone()
             }
             Some(old) => Entry {
@@ -133,9 +153,15 @@ impl Ledger {
         self.now.insert(slot, entry);
     }
 
-    /// Keeps a refusal of an earlier run that was not tried again.
-    pub(super) fn carry(&mut self, stage: &str, entry: Entry) {
-        self.now.insert((entry.reject.origin.clone(), stage.to_owned()), entry);
+    /// Keeps a refusal of an earlier run that was not tried again, at the place where its bytes
+    /// stand now.
+    pub(super) fn carry(&mut self, stage: &str, fingerprint: &str, member: &Member) {
+        let Some(digest) = member.digest else { return };
+        let Some(entry) = self.before.refused(stage, &digest, fingerprint) else { return };
+        let mut entry = entry.clone();
+        entry.reject.origin = member.origin.clone();
+        entry.reject.image_id = Some(member.image_id.clone());
+        self.now.insert((member.origin.clone(), stage.to_owned()), entry);
     }
 
     /// All rejects of `stage` are known now; those of before that were not found again go.
@@ -146,13 +172,13 @@ impl Ledger {
     /// The rows of the new version, sorted; none where nothing changed.
     pub(super) fn changed(&self) -> Option<Vec<(&str, &Entry)>> {
         let after = self.after();
-        let same = after.len() == self.before.len()
-            && after.iter().all(|(slot, entry)| self.before.get(*slot) == Some(*entry));
+        let same = after.len() == self.before.entries.len()
+            && after.iter().all(|(slot, entry)| self.before.entries.get(*slot) == Some(*entry));
         (!same).then(|| after.into_iter().map(|((_, stage), e)| (stage.as_str(), e)).collect())
     }
 
     fn after(&self) -> BTreeMap<&Slot, &Entry> {
-        let old = self.before.iter().filter(|((_, stage), _)| !self.complete.contains(stage));
+        let old = self.before.entries.iter().filter(|((_, stage), _)| !self.complete.contains(stage));
         old.chain(self.now.iter()).collect()
     }
 
@@ -234,6 +260,14 @@ mod tests {
         }
     }
 
+    fn after(first: &Ledger, retry: bool) -> Ledger {
+        let mut before = Before { retry, ..Before::default() };
+        for (slot, entry) in &first.now {
+            before.file(slot.clone(), entry.clone());
+        }
+        Ledger { before: Arc::new(before), at_us: 9, ..Ledger::default() }
+    }
+
     #[test]
     fn a_reject_is_not_tried_twice_and_leaves_when_it_is_gone() {
         let digest = Digest::of(b"x");
@@ -243,18 +277,24 @@ mod tests {
         first.complete("images");
         assert_eq!(first.changed().unwrap().len(), 2);
 
-        let mut second = Ledger { before: first.now.clone(), at_us: 9, ..Ledger::default() };
-        let origin = reject("a", None).origin;
-        assert!(second.refused_before(&origin, "images", &digest, "g").is_none());
-        let entry = second.refused_before(&origin, "images", &digest, "f").unwrap().clone();
-        second.carry("images", entry);
+        let mut second = after(&first, false);
+        assert!(second.before.refused("images", &digest, "g").is_none());
+        assert!(second.before.refused("images", &digest, "f").is_some());
+        let member = Member {
+            image_id: "1".into(),
+            origin: reject("a", None).origin,
+            archive: 0,
+            size_bytes: 1,
+            stamp: digest,
+            digest: Some(digest),
+        };
+        second.carry("images", "f", &member);
         second.refuse("images", "f", reject("b", None));
         second.complete("images");
         assert!(second.changed().is_none(), "nothing was tried, so nothing changes");
 
-        let mut third =
-            Ledger { before: first.now.clone(), retry: true, at_us: 9, ..Ledger::default() };
-        assert!(third.refused_before(&origin, "images", &digest, "f").is_none());
+        let mut third = after(&first, true);
+        assert!(third.before.refused("images", &digest, "f").is_none());
         third.refuse("images", "f", reject("a", Some(digest)));
         third.complete("images");
         let rows = third.changed().unwrap();

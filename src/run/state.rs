@@ -1,12 +1,13 @@
 //! What a table holds now, and what a run decides about each of its rows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use arrow::array::{Int32Array, StringArray};
+use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
 
 use crate::base::{Digest, Result};
 use crate::plan::{Fingerprint, Reason};
-use crate::table::{Snapshot, Store};
+use crate::table::{Snapshot, StagedPart, Store};
 
 use super::rows;
 
@@ -33,24 +34,40 @@ pub(super) struct Columns {
     pub has_caption_index: bool,
     /// `digest` in tables that read sources, `input_digest` in those made from tables.
     pub digest: &'static str,
+    /// Whether rows say where their content stands.
+    pub has_place: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Row {
     part: u32,
     fingerprint: u32,
     digest: Digest,
-    fate: Fate,
+    /// Where the content stood; 0 in tables that are made from tables.
+    place: u64,
+    /// Decided while other threads look rows up.
+    fate: AtomicU8,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// No source has named it so far.
-    Unseen,
-    /// Stays as it is.
-    Keep,
-    /// A new row takes its place, or none does.
-    Drop,
+/// No source has named it so far.
+const UNSEEN: u8 = 0;
+/// Stays as it is.
+const KEEP: u8 = 1;
+/// A new row takes its place, or none does.
+const DROP: u8 = 2;
+
+impl Row {
+    fn stays(&self, keep_unseen: bool) -> bool {
+        match self.fate.load(Ordering::Relaxed) {
+            KEEP => true,
+            UNSEEN => keep_unseen,
+            _ => false,
+        }
+    }
+
+    fn is_unseen(&self) -> bool {
+        self.fate.load(Ordering::Relaxed) == UNSEEN
+    }
 }
 
 /// The rows of a table's newest version, by key.
@@ -63,6 +80,17 @@ pub(super) struct State {
     stale: Vec<Option<Reason>>,
     damaged: BTreeSet<u32>,
     now: String,
+    /// Parts of earlier runs that no version names yet, and their rows.
+    pub staged: Vec<StagedPart>,
+    resumed: BTreeMap<Key, Resumed>,
+}
+
+/// A row that an earlier run computed and did not publish.
+#[derive(Debug)]
+struct Resumed {
+    part: usize,
+    digest: Digest,
+    taken: AtomicBool,
 }
 
 impl State {
@@ -85,7 +113,10 @@ impl State {
             stale: Vec::new(),
             damaged: BTreeSet::new(),
             now,
+            staged: Vec::new(),
+            resumed: BTreeMap::new(),
         };
+        state.read_staged(store, table, columns)?;
         let Some(snapshot) = snapshot else { return Ok(state) };
         let before = snapshot
             .note()
@@ -108,6 +139,9 @@ impl State {
         if columns.has_caption_index {
             names.push("caption_index");
         }
+        if columns.has_place {
+            names.extend(["source", "member", "offset", "size_bytes"]);
+        }
         for (part, _) in snapshot.parts().iter().enumerate() {
             let part_number = part_number(part)?;
             if self.damaged.contains(&part_number) {
@@ -115,24 +149,45 @@ impl State {
             }
             for batch in snapshot.scan_part(part, &names)? {
                 let batch = batch?;
-                let ids = rows::column::<StringArray>(&batch, "image_id")?;
-                let digests = rows::column::<StringArray>(&batch, columns.digest)?;
+                let keys = Keys::of(&batch, columns)?;
                 let fingerprints = rows::column::<StringArray>(&batch, "fingerprint")?;
-                let indices = columns
-                    .has_caption_index
-                    .then(|| rows::column::<Int32Array>(&batch, "caption_index"))
-                    .transpose()?;
+                let places = columns.has_place.then(|| Places::of(&batch)).transpose()?;
                 for at in 0..batch.num_rows() {
                     let fingerprint = self.intern(fingerprints.value(at), before, now);
-                    let key = Key {
-                        image_id: ids.value(at).into(),
-                        caption_index: indices.map(|i| i.value(at)),
-                    };
-                    let digest = digests.value(at).parse()?;
-                    let row = Row { part: part_number, fingerprint, digest, fate: Fate::Unseen };
+                    let (key, digest) = (keys.key(at), keys.digest(at)?);
+                    let place = places.as_ref().map_or(0, |places| places.value(at));
+                    let fate = AtomicU8::new(UNSEEN);
+                    let row = Row { part: part_number, fingerprint, digest, place, fate };
                     self.rows.insert(key, row);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Looks at parts that are durable and in no version: those made under the present
+    /// fingerprint are taken over row by row, others are thrown away.
+    fn read_staged(&mut self, store: &Store, table: &str, columns: Columns) -> Result<()> {
+        let mut names = vec!["image_id", columns.digest];
+        if columns.has_caption_index {
+            names.push("caption_index");
+        }
+        for staged in store.staged(table)? {
+            if staged.label.fingerprint != self.now {
+                store.discard_staged(table, &staged)?;
+                continue;
+            }
+            let part = self.staged.len();
+            for batch in store.scan_staged(table, &staged, &names)? {
+                let batch = batch?;
+                let keys = Keys::of(&batch, columns)?;
+                for at in 0..batch.num_rows() {
+                    let row =
+                        Resumed { part, digest: keys.digest(at)?, taken: AtomicBool::new(false) };
+                    self.resumed.insert(keys.key(at), row);
+                }
+            }
+            self.staged.push(staged);
         }
         Ok(())
     }
@@ -150,8 +205,14 @@ impl State {
 
     /// What has to happen to the row `key`, made from an input of `digest`.
     pub(super) fn judge(&self, key: &Key, digest: &Digest) -> Reason {
+        let reason = self.judge_stored(key, digest);
+        let resumed = || self.resumed.get(key).is_some_and(|row| row.digest == *digest);
+        if reason.computes() && resumed() { Reason::Resumed } else { reason }
+    }
+
+    fn judge_stored(&self, key: &Key, digest: &Digest) -> Reason {
         let Some(row) = self.rows.get(key) else {
-            return if self.damaged.is_empty() { Reason::New } else { Reason::PartDamaged };
+            return if self.in_damaged(key) { Reason::PartDamaged } else { Reason::New };
         };
         if let Some(Some(stale)) = self.stale.get(row.fingerprint as usize) {
             return *stale;
@@ -159,38 +220,74 @@ impl State {
         if row.digest == *digest { Reason::UpToDate } else { Reason::ContentChanged }
     }
 
+    /// Whether a part that cannot be read may have held this row.
+    fn in_damaged(&self, key: &Key) -> bool {
+        let Some(snapshot) = &self.snapshot else { return false };
+        self.damaged.iter().filter_map(|part| snapshot.parts().get(*part as usize)).any(|part| {
+            part.image_id_range().is_none_or(|(first, last)| {
+                (first..=last).contains(&key.image_id.as_ref())
+            })
+        })
+    }
+
+    /// Takes over the row that an earlier run computed.
+    pub(super) fn take_resumed(&self, key: &Key) {
+        if let Some(row) = self.resumed.get(key) {
+            row.taken.store(true, Ordering::Relaxed);
+        }
+        self.replace(key);
+    }
+
+    /// The rows of each staged part of an earlier run that were taken over.
+    pub(super) fn taken(&self) -> Vec<BTreeSet<&Key>> {
+        let mut taken = vec![BTreeSet::new(); self.staged.len()];
+        for (key, row) in &self.resumed {
+            if row.taken.load(Ordering::Relaxed)
+                && let Some(of) = taken.get_mut(row.part)
+            {
+                of.insert(key);
+            }
+        }
+        taken
+    }
+
     /// The digest that the stored row was made from.
     pub(super) fn digest_of(&self, key: &Key) -> Option<Digest> {
         self.rows.get(key).map(|row| row.digest)
     }
 
+    /// Where the stored row's content stood.
+    pub(super) fn place_of(&self, key: &Key) -> Option<u64> {
+        self.rows.get(key).map(|row| row.place)
+    }
+
     /// The row stays.
-    pub(super) fn keep(&mut self, key: &Key) {
-        self.set(key, Fate::Keep);
+    pub(super) fn keep(&self, key: &Key) {
+        self.set(key, KEEP);
     }
 
     /// The row goes: a new one takes its place, or its image was refused.
-    pub(super) fn replace(&mut self, key: &Key) {
-        self.set(key, Fate::Drop);
+    pub(super) fn replace(&self, key: &Key) {
+        self.set(key, DROP);
     }
 
-    fn set(&mut self, key: &Key, fate: Fate) {
-        if let Some(row) = self.rows.get_mut(key) {
-            row.fate = fate;
+    fn set(&self, key: &Key, fate: u8) {
+        if let Some(row) = self.rows.get(key) {
+            row.fate.store(fate, Ordering::Relaxed);
         }
     }
 
     /// Rows that no source named: removed upstream, if the sources were read to their ends.
     pub(super) fn unseen(&self) -> u64 {
-        self.rows.values().filter(|row| row.fate == Fate::Unseen).count() as u64
+        self.rows.values().filter(|row| row.is_unseen()).count() as u64
     }
 
     /// Whether publishing rows of the present fingerprint beside the kept ones would mix two
     /// models in one version.
     pub(super) fn would_mix(&self, keep_unseen: bool) -> bool {
         self.rows.values().any(|row| {
-            let kept = row.fate == Fate::Keep || (keep_unseen && row.fate == Fate::Unseen);
-            kept && self.stale.get(row.fingerprint as usize).is_some_and(Option::is_some)
+            row.stays(keep_unseen)
+                && self.stale.get(row.fingerprint as usize).is_some_and(Option::is_some)
         })
     }
 
@@ -200,8 +297,7 @@ impl State {
         let mut kept = vec![0_u64; parts];
         let mut lost = vec![0_u64; parts];
         for row in self.rows.values() {
-            let stays = row.fate == Fate::Keep || (keep_unseen && row.fate == Fate::Unseen);
-            let side = if stays { &mut kept } else { &mut lost };
+            let side = if row.stays(keep_unseen) { &mut kept } else { &mut lost };
             if let Some(count) = side.get_mut(row.part as usize) {
                 *count += 1;
             }
@@ -224,9 +320,7 @@ impl State {
 
     /// Whether the row `key` stays.
     pub(super) fn stays(&self, key: &Key, keep_unseen: bool) -> bool {
-        self.rows.get(key).is_some_and(|row| {
-            row.fate == Fate::Keep || (keep_unseen && row.fate == Fate::Unseen)
-        })
+        self.rows.get(key).is_some_and(|row| row.stays(keep_unseen))
     }
 
     /// Every key of the version, sorted.
@@ -246,6 +340,79 @@ pub(super) struct Rewrites {
     pub whole: Vec<(usize, u64)>,
     /// Rows that go.
     pub lost: u64,
+}
+
+/// The columns that name a row, and what it was made from.
+pub(super) struct Keys<'a> {
+    ids: &'a StringArray,
+    indices: Option<&'a Int32Array>,
+    digests: &'a StringArray,
+}
+
+impl<'a> Keys<'a> {
+    pub(super) fn of(batch: &'a RecordBatch, columns: Columns) -> Result<Self> {
+        let indices = if columns.has_caption_index {
+            Some(rows::column(batch, "caption_index")?)
+        } else {
+            None
+        };
+        Ok(Self {
+            ids: rows::column(batch, "image_id")?,
+            indices,
+            digests: rows::column(batch, columns.digest)?,
+        })
+    }
+
+    pub(super) fn key(&self, at: usize) -> Key {
+        Key {
+            image_id: self.ids.value(at).into(),
+            caption_index: self.indices.map(|indices| indices.value(at)),
+        }
+    }
+
+    pub(super) fn digest(&self, at: usize) -> Result<Digest> {
+        self.digests.value(at).parse()
+    }
+}
+
+/// The columns that say where a row's content stands.
+struct Places<'a> {
+    source: &'a StringArray,
+    member: &'a StringArray,
+    offset: &'a Int64Array,
+    size: &'a Int64Array,
+}
+
+impl<'a> Places<'a> {
+    fn of(batch: &'a RecordBatch) -> Result<Self> {
+        Ok(Self {
+            source: rows::column(batch, "source")?,
+            member: rows::column(batch, "member")?,
+            offset: rows::column(batch, "offset")?,
+            size: rows::column(batch, "size_bytes")?,
+        })
+    }
+
+    fn value(&self, at: usize) -> u64 {
+        place(
+            self.source.value(at),
+            self.member.value(at),
+            u64::try_from(self.offset.value(at)).unwrap_or(0),
+            u64::try_from(self.size.value(at)).unwrap_or(0),
+        )
+    }
+}
+
+/// A short digest of where some content stands, to notice that it moved.
+pub(super) fn place(source: &str, member: &str, offset: u64, size_bytes: u64) -> u64 {
+    let digest = crate::base::digest::Digester::new()
+        .field("source", source.as_bytes())
+        .field("member", member.as_bytes())
+        .field("offset", &offset.to_le_bytes())
+        .field("size", &size_bytes.to_le_bytes())
+        .finish();
+    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 fn part_number(part: usize) -> Result<u32> {

@@ -1,0 +1,125 @@
+//! What a pass over images decides, member by member, in their order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::flow::{Origin, Reject, RejectClass};
+use crate::plan::{Counts, Reason};
+use crate::sources::Member;
+
+use super::images::{Needs, Pass};
+use super::ledger::Ledger;
+use super::state::Key;
+
+/// The decisions of a pass so far.
+#[derive(Debug)]
+pub(super) struct Book<'p, 'l> {
+    pass: &'p Pass<'p>,
+    pub ledger: &'l mut Ledger,
+    /// Of the images, then of each target.
+    pub counts: Vec<Counts>,
+    /// Where each image of the source is; finds ids that streams name twice.
+    seen: BTreeMap<String, Origin>,
+    /// Ids that two members have: neither is taken.
+    pub doubled: BTreeSet<String>,
+    /// Rows whose content is known but stands elsewhere now.
+    pub moved: BTreeMap<String, Member>,
+    /// Images whose bytes were looked at.
+    pub looked_at: u64,
+    /// Members with the digests that were learned.
+    pub learned: Vec<Member>,
+}
+
+impl<'p, 'l> Book<'p, 'l> {
+    pub(super) fn new(pass: &'p Pass<'p>, ledger: &'l mut Ledger) -> Self {
+        Self {
+            pass,
+            ledger,
+            counts: vec![Counts::default(); pass.targets.len() + 1],
+            seen: BTreeMap::new(),
+            doubled: BTreeSet::new(),
+            moved: BTreeMap::new(),
+            looked_at: 0,
+            learned: Vec::new(),
+        }
+    }
+
+    /// Notes where an id was found. A second place refuses both: false.
+    pub(super) fn meet(&mut self, member: &Member) -> bool {
+        let id = &member.image_id;
+        let Some(first) = self.seen.insert(id.clone(), member.origin.clone()) else { return true };
+        if first == member.origin {
+            return true;
+        }
+        let second = member.origin.clone();
+        self.refuse_double(first.clone(), id, &second);
+        self.refuse_double(second, id, &first);
+        self.doubled.insert(id.clone());
+        self.moved.remove(id);
+        let key = Key::image(id);
+        for (_, _, state) in self.pass.tables() {
+            state.replace(&key);
+        }
+        false
+    }
+
+    fn refuse_double(&mut self, origin: Origin, image_id: &str, other: &Origin) {
+        let reject = Reject {
+            origin,
+            image_id: Some(image_id.to_owned()),
+            class: RejectClass::DuplicateId,
+            message: format!("`{image_id}` is also the id of {}", other.member),
+            digest: None,
+        };
+        self.ledger.refuse(&self.pass.stage.table, &self.pass.fingerprint, reject);
+    }
+
+    /// Books why each table does, or does not, make a row of this member; settles what needs no
+    /// bytes.
+    pub(super) fn settle(&mut self, member: &Member, needs: &Needs) {
+        let key = Key::image(&member.image_id);
+        let reasons = std::iter::once(needs.index).chain(needs.targets.iter().copied());
+        for (number, (reason, (stage, fingerprint, state))) in
+            reasons.zip(self.pass.tables()).enumerate()
+        {
+            if let Some(counts) = self.counts.get_mut(number) {
+                counts.add(reason);
+            }
+            match reason {
+                Reason::UpToDate => state.keep(&key),
+                Reason::Moved => {
+                    state.replace(&key);
+                    self.moved.insert(member.image_id.clone(), member.clone());
+                }
+                Reason::Resumed => state.take_resumed(&key),
+                Reason::RejectedEarlier => {
+                    state.replace(&key);
+                    self.ledger.carry(&stage.table, fingerprint, member);
+                }
+                // A row that is computed takes the old one's place when it is there.
+                _ => {}
+            }
+        }
+    }
+
+    /// A new row of the table `number` is on its way.
+    pub(super) fn made(&mut self, number: usize, image_id: &str) {
+        if let Some((_, _, state)) = self.pass.tables().nth(number) {
+            state.replace(&Key::image(image_id));
+        }
+    }
+
+    /// The table `number` refused this member; its old row goes.
+    pub(super) fn refused(&mut self, number: usize, reject: Reject) {
+        if let Some((stage, fingerprint, state)) = self.pass.tables().nth(number) {
+            if let Some(id) = &reject.image_id {
+                state.replace(&Key::image(id));
+                if number == 0 {
+                    for target in &self.pass.targets {
+                        target.state.replace(&Key::image(id));
+                    }
+                }
+            }
+            self.ledger.refuse(&stage.table, fingerprint, reject);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The middle of a pass: decides about members in their order, gathers batches, runs the
+//! models, hands rows to the writer.
+
+use crossbeam_channel::{Receiver, Sender};
+
+use arrow::datatypes::SchemaRef;
+
+use crate::base::{Error, Kind, Result};
+use crate::embed::ImageEncoder;
+use crate::flow::{Reject, RejectClass, Vectors};
+use crate::sources::Member;
+use crate::table::schema::arrow_schema;
+
+use super::book::Book;
+use super::clocks::{Clocks, Part, Spend};
+use super::context::Options;
+use super::images::Pass;
+use super::overlap::Write;
+use super::recipe::{Looked, Outcome};
+use super::rows;
+
+/// A target's rows that wait for a full batch.
+struct Batch {
+    schema: SchemaRef,
+    encoder: Option<ImageEncoder>,
+    members: Vec<Member>,
+    input: Vec<f32>,
+}
+
+/// Decides, encodes and hands on.
+pub(super) struct Encoder<'r, 'p, 'b, 'l> {
+    options: &'r Options,
+    clocks: &'r Clocks,
+    pass: &'r Pass<'r>,
+    book: &'b mut Book<'p, 'l>,
+    out: Sender<Write>,
+    images: SchemaRef,
+    batches: Vec<Batch>,
+}
+
+impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
+    pub(super) fn new(
+        options: &'r Options,
+        clocks: &'r Clocks,
+        pass: &'r Pass<'r>,
+        book: &'b mut Book<'p, 'l>,
+        out: Sender<Write>,
+    ) -> Self {
+        let batches = pass.targets.iter().map(|target| Batch {
+            schema: arrow_schema(&target.stage.contract),
+            encoder: None,
+            members: Vec::new(),
+            input: Vec::new(),
+        });
+        Self {
+            options,
+            clocks,
+            pass,
+            book,
+            out,
+            images: arrow_schema(&pass.stage.contract),
+            batches: batches.collect(),
+        }
+    }
+
+    /// Takes outcomes until there are none, then empties the batches.
+    pub(super) fn run(mut self, outcomes: Receiver<Vec<Outcome>>) -> Result<()> {
+        while let Ok(chunk) = self.clocks.time(Part::Encode, Spend::Starved, || outcomes.recv()) {
+            let members = chunk.len() as u64;
+            self.chunk(chunk)?;
+            self.options.progress.advance(&self.pass.stage.table, members);
+        }
+        for target in 0..self.batches.len() {
+            self.encode(target)?;
+        }
+        Ok(())
+    }
+
+    fn chunk(&mut self, chunk: Vec<Outcome>) -> Result<()> {
+        let mut images = Vec::new();
+        for outcome in chunk {
+            match outcome {
+                Outcome::Refused(reject) => self.book.refused(0, reject),
+                Outcome::Looked(looked) => self.looked(*looked, &mut images)?,
+            }
+        }
+        if images.is_empty() {
+            return Ok(());
+        }
+        let batch = image_rows(&self.images, &self.pass.fingerprint, &images)?;
+        self.send((0, batch))
+    }
+
+    fn looked(&mut self, looked: Looked, images: &mut Vec<ImageRow>) -> Result<()> {
+        self.book.looked_at += 1;
+        let Looked { member, needs, header, inputs, rejects } = looked;
+        self.book.learned.push(member.clone());
+        if !self.book.meet(&member) {
+            return Ok(());
+        }
+        self.book.settle(&member, &needs);
+        for (table, reject) in rejects {
+            self.book.refused(table, reject);
+        }
+        if let Some(header) = header {
+            self.book.made(0, &member.image_id);
+            images.push(ImageRow { member: member.clone(), header });
+        }
+        for (target, input) in inputs.into_iter().enumerate() {
+            let Some(input) = input else { continue };
+            let Some(batch) = self.batches.get_mut(target) else { continue };
+            batch.members.push(member.clone());
+            batch.input.extend_from_slice(&input);
+            let full = self.pass.targets.get(target).map_or(1, |t| t.work.batch_rows);
+            if batch.members.len() >= full {
+                self.encode(target)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, number: usize) -> Result<()> {
+        let (Some(batch), Some(target)) =
+            (self.batches.get_mut(number), self.pass.targets.get(number))
+        else {
+            return Ok(());
+        };
+        if batch.members.is_empty() {
+            return Ok(());
+        }
+        // Loaded when the first row needs it: nothing to do loads no weights.
+        let encoder = match &mut batch.encoder {
+            Some(encoder) => encoder,
+            slot => {
+                let encoder = ImageEncoder::load(&target.work.model)?;
+                self.options.progress.note(&format!(
+                    "{}: model `{}` on {}",
+                    target.stage.table,
+                    target.work.model.name,
+                    encoder.device()
+                ));
+                slot.insert(encoder)
+            }
+        };
+        let members = std::mem::take(&mut batch.members);
+        let mut vectors = self
+            .clocks
+            .time(Part::Encode, Spend::Busy, || encoder.encode(&batch.input, members.len()))?;
+        batch.input.clear();
+        if target.work.normalize {
+            vectors.normalise();
+        }
+        let (members, vectors, infinite) = finite(members, vectors);
+        let schema = SchemaRef::clone(&batch.schema);
+        for member in &members {
+            self.book.made(number + 1, &member.image_id);
+        }
+        for member in infinite {
+            let reject = Reject {
+                origin: member.origin,
+                image_id: Some(member.image_id),
+                class: RejectClass::NotFinite,
+                message: format!("model `{}` gave NaN or infinity", target.work.model.name),
+                digest: member.digest,
+            };
+            self.book.refused(number + 1, reject);
+        }
+        if members.is_empty() {
+            return Ok(());
+        }
+        let rows = feature_rows(&schema, &target.fingerprint, &members, &vectors)?;
+        self.send((number + 1, rows))
+    }
+
+    fn send(&self, write: Write) -> Result<()> {
+        self.clocks.time(Part::Encode, Spend::Blocked, || self.out.send(write)).map_err(|_closed| {
+            // The writer's own error says why, and is reported in its place.
+            Error::new(Kind::Internal, "the writer ended early")
+        })
+    }
+}
+
+/// Splits off the rows that hold NaN or infinity.
+fn finite(members: Vec<Member>, vectors: Vectors) -> (Vec<Member>, Vectors, Vec<Member>) {
+    if vectors.data.iter().all(|x| x.is_finite()) {
+        return (members, vectors, Vec::new());
+    }
+    let mut good = Vec::new();
+    let mut kept = Vectors { width: vectors.width, data: Vec::new() };
+    let mut bad = Vec::new();
+    for (member, row) in members.into_iter().zip(vectors.iter()) {
+        if row.iter().all(|x| x.is_finite()) {
+            kept.data.extend_from_slice(row);
+            good.push(member);
+        } else {
+            bad.push(member);
+        }
+    }
+    (good, kept, bad)
+}
+
+/// A row of the table of images.
+#[derive(Debug)]
+pub(super) struct ImageRow {
+    pub member: Member,
+    pub header: crate::flow::ImageHeader,
+}
+
+fn digest_of(member: &Member) -> String {
+    member.digest.map(|digest| digest.to_string()).unwrap_or_default()
+}
+
+fn image_rows(
+    schema: &SchemaRef,
+    fingerprint: &str,
+    images: &[ImageRow],
+) -> Result<arrow::array::RecordBatch> {
+    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let px = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    let of = |get: fn(&ImageRow) -> &str| rows::strings(images.iter().map(get));
+    rows::batch(
+        schema,
+        vec![
+            ("image_id", of(|r| &r.member.image_id)),
+            ("source", of(|r| &r.member.origin.source)),
+            ("member", of(|r| &r.member.origin.member)),
+            ("offset", rows::int64s(images.iter().map(|r| signed(r.member.origin.offset)))),
+            ("size_bytes", rows::int64s(images.iter().map(|r| signed(r.member.size_bytes)))),
+            ("digest", rows::strings(images.iter().map(|r| digest_of(&r.member)))),
+            ("width_px", rows::int32s(images.iter().map(|r| px(r.header.width_px)))),
+            ("height_px", rows::int32s(images.iter().map(|r| px(r.header.height_px)))),
+            ("format", of(|r| r.header.format)),
+            ("mode", of(|r| r.header.mode)),
+            ("fingerprint", rows::strings(images.iter().map(|_| fingerprint))),
+        ],
+    )
+}
+
+fn feature_rows(
+    schema: &SchemaRef,
+    fingerprint: &str,
+    members: &[Member],
+    vectors: &Vectors,
+) -> Result<arrow::array::RecordBatch> {
+    rows::batch(
+        schema,
+        vec![
+            ("image_id", rows::strings(members.iter().map(|m| &m.image_id))),
+            ("embedding", rows::embeddings(schema, "embedding", vectors)?),
+            ("input_digest", rows::strings(members.iter().map(digest_of))),
+            ("fingerprint", rows::strings(members.iter().map(|_| fingerprint))),
+        ],
+    )
+}

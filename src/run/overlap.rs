@@ -1,0 +1,278 @@
+//! Reading, decoding, encoding and writing at the same time, through bounded queues.
+//!
+//! One thread reads (or only names members, where workers can read by offset), one drives the
+//! decoding over all cores, the calling thread decides and encodes, one writes. Every queue
+//! holds a few chunks: memory does not grow with the data, and the slowest part sets the pace.
+//! Order is kept throughout, so that the same input gives the same rows in the same order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use arrow::array::RecordBatch;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rayon::prelude::*;
+
+use crate::base::{Error, Kind, Result};
+use crate::sources::{Archive, Item, Member};
+use crate::table::StagedPart;
+
+use super::book::Book;
+use super::clocks::{Clocks, Part, Spend};
+use super::context::{Context, Options};
+use super::encode::Encoder;
+use super::images::{Listed, Pass};
+use super::recipe::{Outcome, Recipe, Task};
+use super::sink::Sink;
+
+/// Members that travel together.
+const CHUNK: usize = 32;
+/// Chunks that wait between two parts.
+const WAITING: usize = 2;
+
+/// What came out of a pass.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// Durable parts: of the images, then of each target.
+    pub parts: Vec<Vec<StagedPart>>,
+    /// Whether every member was seen.
+    pub complete: bool,
+}
+
+/// Rows on their way to the table of this number.
+pub(super) type Write = (usize, RecordBatch);
+
+/// Takes every member of a source through the pass.
+///
+/// # Errors
+/// The first failure of any part; what was durable by then stays for the next run.
+pub(super) fn drive<'p>(
+    ctx: &mut Context<'_>,
+    pass: &'p Pass<'p>,
+    book: &mut Book<'p, '_>,
+    listed: &Listed,
+) -> Result<Done> {
+    let work: Vec<_> = listed
+        .members
+        .iter()
+        .map(|members| members.as_ref().map(|members| select(pass, book, members)))
+        .collect();
+    let streams = work.iter().any(Option::is_none);
+    let tasks: usize = work.iter().flatten().map(Vec::len).sum();
+    let mut sinks: Vec<_> = pass
+        .tables()
+        .map(|(stage, print, _)| Sink::new(&ctx.store, &stage.table, &stage.contract, print))
+        .collect();
+    let mut complete = true;
+    if streams || tasks > 0 {
+        let progress = std::sync::Arc::clone(&ctx.options.progress);
+        progress.begin(&pass.stage.table, (!streams).then_some(tasks as u64));
+        let threads = Threads { options: ctx.options, clocks: &ctx.clocks, listed, pass };
+        let out = threads.run(book, &mut sinks, &work);
+        progress.end(&pass.stage.table);
+        complete = out?;
+        keep_indexes(listed, std::mem::take(&mut book.learned), complete)?;
+    }
+    let parts = sinks.into_iter().map(Sink::finish).collect::<Result<_>>()?;
+    Ok(Done { parts, complete })
+}
+
+/// Of a known listing, the members whose bytes are needed; the others are settled at once.
+fn select(pass: &Pass<'_>, book: &mut Book<'_, '_>, members: &[Member]) -> Vec<Member> {
+    let mut wanted = Vec::new();
+    for member in members {
+        book.meet(member);
+        match member.digest.map(|digest| pass.needs(member, &digest)) {
+            Some(needs) if !needs.bytes() => book.settle(member, &needs),
+            _ => wanted.push(member.clone()),
+        }
+    }
+    wanted
+}
+
+/// Writes the content digests that were learned into the kept indexes.
+fn keep_indexes(listed: &Listed, learned: Vec<Member>, complete: bool) -> Result<()> {
+    let mut by_archive: BTreeMap<usize, Vec<Member>> = BTreeMap::new();
+    for member in learned {
+        by_archive.entry(member.archive).or_default().push(member);
+    }
+    let parts = listed.archives.iter().zip(&listed.members).zip(&listed.rejects);
+    for (number, ((archive, members), rejects)) in parts.enumerate() {
+        let Some(learned) = by_archive.remove(&number) else { continue };
+        match members {
+            Some(members) => {
+                let digests: BTreeMap<_, _> =
+                    learned.into_iter().map(|m| (m.origin, m.digest)).collect();
+                let mut members = members.clone();
+                for member in &mut members {
+                    if let Some(digest) = digests.get(&member.origin) {
+                        member.digest = *digest;
+                    }
+                }
+                archive.keep_index(&members, rejects)?;
+            }
+            // Half a stream is no index.
+            None if complete => archive.keep_index(&learned, rejects)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+struct Threads<'r> {
+    options: &'r Options,
+    clocks: &'r Clocks,
+    listed: &'r Listed,
+    pass: &'r Pass<'r>,
+}
+
+impl<'r> Threads<'r> {
+    /// True if every member was seen.
+    fn run<'p>(
+        &self,
+        book: &mut Book<'p, '_>,
+        sinks: &mut [Sink],
+        work: &'r [Option<Vec<Member>>],
+    ) -> Result<bool> {
+        let (task_tx, task_rx) = bounded::<Vec<Task<'r>>>(WAITING);
+        let (done_tx, done_rx) = bounded::<Vec<Outcome>>(WAITING);
+        let (write_tx, write_rx) = bounded::<Write>(4 * WAITING);
+        let recipe = Recipe::of(self.pass);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(move || self.read(work, task_tx));
+            let decoder = scope.spawn(|| self.decode(&recipe, task_rx, done_tx));
+            let writer = scope.spawn(|| self.write(sinks, write_rx));
+            let encoded = Encoder::new(self.options, self.clocks, self.pass, book, write_tx)
+                .run(done_rx);
+            let (read, decoded, written) = (joined(reader), joined(decoder), joined(writer));
+            // The writer's failure explains the others': a full disk closes its queue.
+            written?;
+            encoded?;
+            decoded?;
+            read
+        })
+    }
+
+    /// Gives members, in order; true if it came to the end.
+    fn read(&self, work: &'r [Option<Vec<Member>>], out: Sender<Vec<Task<'r>>>) -> Result<bool> {
+        let mut chunk = Chunk { clocks: self.clocks, out, tasks: Vec::with_capacity(CHUNK) };
+        let cancel = &self.options.cancel;
+        for (archive, wanted) in self.listed.archives.iter().zip(work) {
+            match wanted {
+                Some(members) if members.is_empty() => {}
+                Some(members) if archive.is_seekable() => {
+                    for member in members {
+                        let member = member.clone();
+                        let flow = chunk.push(Task::Look { archive, member, bytes: None });
+                        if flow.is_break() || cancel.is_cancelled() {
+                            return Ok(false);
+                        }
+                    }
+                }
+                wanted => {
+                    if !self.stream(archive, wanted.as_deref(), &mut chunk)? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        Ok(chunk.flush().is_continue())
+    }
+
+    fn stream(
+        &self,
+        archive: &'r Archive,
+        wanted: Option<&[Member]>,
+        chunk: &mut Chunk<'r>,
+    ) -> Result<bool> {
+        let cancel = &self.options.cancel;
+        let wanted: Option<BTreeSet<_>> =
+            wanted.map(|members| members.iter().map(|m| &m.origin).collect());
+        let mut whole = true;
+        let streamed = archive.stream(
+            &mut |member| wanted.as_ref().is_none_or(|wanted| wanted.contains(&member.origin)),
+            &mut |item| {
+                let task = match item {
+                    Item::Sample(member, bytes) => {
+                        Task::Look { archive, member, bytes: Some(bytes) }
+                    }
+                    Item::Reject(reject) => Task::Refused(reject),
+                };
+                if chunk.push(task).is_break() || cancel.is_cancelled() {
+                    whole = false;
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            },
+            cancel,
+        );
+        match streamed {
+            Ok(()) => Ok(whole),
+            Err(error) if error.kind() == Kind::Interrupted => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn decode(
+        &self,
+        recipe: &Recipe<'_>,
+        tasks: Receiver<Vec<Task<'r>>>,
+        out: Sender<Vec<Outcome>>,
+    ) -> Result<()> {
+        while let Ok(chunk) = self.clocks.time(Part::Decode, Spend::Starved, || tasks.recv()) {
+            let done: Vec<_> = self.clocks.time(Part::Decode, Spend::Busy, || {
+                chunk.into_par_iter().map(|task| recipe.apply(task)).collect()
+            });
+            if self.clocks.time(Part::Decode, Spend::Blocked, || out.send(done)).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, sinks: &mut [Sink], rows: Receiver<Write>) -> Result<()> {
+        while let Ok((table, batch)) = self.clocks.time(Part::Write, Spend::Starved, || rows.recv())
+        {
+            if let Some(sink) = sinks.get_mut(table) {
+                self.clocks.time(Part::Write, Spend::Busy, || sink.push(&batch))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Members that wait to travel together.
+struct Chunk<'r> {
+    clocks: &'r Clocks,
+    out: Sender<Vec<Task<'r>>>,
+    tasks: Vec<Task<'r>>,
+}
+
+impl<'r> Chunk<'r> {
+    fn push(&mut self, task: Task<'r>) -> ControlFlow<()> {
+        self.tasks.push(task);
+        if self.tasks.len() < CHUNK { ControlFlow::Continue(()) } else { self.flush() }
+    }
+
+    /// Breaks when nobody takes members any more: another part of the run failed.
+    fn flush(&mut self) -> ControlFlow<()> {
+        if self.tasks.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        let tasks = std::mem::replace(&mut self.tasks, Vec::with_capacity(CHUNK));
+        match self.clocks.time(Part::Read, Spend::Blocked, || self.out.send(tasks)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+}
+
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|panic| {
+        let said = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+            .unwrap_or_default();
+        Err(Error::new(Kind::Internal, format!("a thread of the run failed: {said}")))
+    })
+}

@@ -1,0 +1,266 @@
+//! From decided rows to a new version: what stays is left alone or copied, what is new is
+//! added, one commit shows it all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{Array, BooleanArray, RecordBatch, StringArray};
+use arrow::compute::filter_record_batch;
+
+use crate::base::{Error, Kind, Result};
+use crate::plan::{Counts, Reason, Stage};
+use crate::sources::Member;
+use crate::table::schema::arrow_schema;
+use crate::table::{Change, Outcome, Snapshot, StagedPart};
+
+use super::clocks::{Part, Spend};
+use super::context::Context;
+use super::ledger::Ledger;
+use super::report::{Broken, TableReport};
+use super::rows;
+use super::sink::{PART_ROWS, Sink};
+use super::state::{Columns, Keys, State};
+
+/// Parts below a quarter of the usual size are gathered once there are so many of them.
+const SMALL_PARTS: usize = 8;
+
+/// What a stage made.
+#[derive(Debug)]
+pub(super) struct Made<'m> {
+    /// Durable parts with the computed rows.
+    pub parts: Vec<StagedPart>,
+    pub columns: Columns,
+    /// Ids that turned out to be of two images, and leave the new parts again.
+    pub without: &'m BTreeSet<String>,
+    /// Whether everything upstream was seen, so that what was not seen is gone.
+    pub complete: bool,
+    pub counts: Counts,
+    /// Rows of the table of images whose content stands elsewhere now.
+    pub moved: &'m BTreeMap<String, Member>,
+}
+
+/// Publishes a new version of the stage's table, if anything changed.
+///
+/// False when none was published because the contract would break, or because a part of the
+/// rows would stand beside those of another fingerprint; the reason is in the report.
+pub(super) fn publish(
+    ctx: &mut Context<'_>,
+    ledger: &Ledger,
+    stage: &Stage,
+    state: &State,
+    mut made: Made<'_>,
+) -> Result<bool> {
+    let keep_unseen = !made.complete;
+    if made.complete {
+        made.counts.add_many(Reason::Removed, state.unseen());
+    }
+    let computed: u64 = made.parts.iter().map(|part| part.rows).sum();
+    let mut report = TableReport {
+        table: stage.table.clone(),
+        version: state.snapshot.as_ref().map(Snapshot::version),
+        rows: state.snapshot.as_ref().map_or(0, Snapshot::rows),
+        counts: made.counts,
+        computed,
+        resumed: made.counts.get(Reason::Resumed),
+        published: false,
+    };
+    if keep_unseen && state.would_mix(true) {
+        ctx.report.notes.push(format!(
+            "{}: the rows made so far are kept aside until all are made anew; run again to go on",
+            stage.table
+        ));
+        ctx.see(stage, &report);
+        ctx.report.tables.push(report);
+        return Ok(false);
+    }
+    let change = change(ctx, ledger, stage, state, made)?;
+    let Some(change) = change else {
+        ctx.see(stage, &report);
+        ctx.report.tables.push(report);
+        return Ok(true);
+    };
+    let outcome = ctx.clocks.time(Part::Write, Spend::Busy, || {
+        ctx.store.publish(&stage.table, &stage.contract, change)
+    })?;
+    let published = match outcome {
+        Outcome::Published { version, rows } => {
+            report.version = Some(version);
+            report.rows = rows;
+            report.published = true;
+            true
+        }
+        Outcome::Broken(breaches) => {
+            ctx.report.broken.push(Broken { table: stage.table.clone(), breaches });
+            false
+        }
+    };
+    ctx.see(stage, &report);
+    ctx.report.tables.push(report);
+    Ok(published)
+}
+
+/// The change to the table; none where there is nothing to do.
+fn change(
+    ctx: &Context<'_>,
+    ledger: &Ledger,
+    stage: &Stage,
+    state: &State,
+    made: Made<'_>,
+) -> Result<Option<Change>> {
+    let keep_unseen = !made.complete;
+    let mut rewrites = state.rewrites(keep_unseen);
+    let mut add = without(ctx, stage, made.parts, made.columns, made.without)?;
+    let fingerprint = stage.fingerprint.digest().to_string();
+    let mut copies = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
+    gather_small(state, &mut rewrites);
+    if let Some(snapshot) = &state.snapshot {
+        for part in &rewrites.copy {
+            for batch in snapshot.scan_part(*part, &[])? {
+                let batch = batch?;
+                let stays = |keys: &Keys<'_>, at| state.stays(&keys.key(at), keep_unseen);
+                copies.push(&keep(&batch, made.columns, stays)?)?;
+            }
+        }
+        copy_moved(snapshot, stage, made.moved, &mut copies)?;
+    }
+    for (staged, taken) in state.staged.iter().zip(state.taken()) {
+        if taken.len() as u64 == staged.rows {
+            add.push(staged.clone());
+        } else {
+            for batch in ctx.store.scan_staged(&stage.table, staged, &[])? {
+                let batch = batch?;
+                let wanted = |keys: &Keys<'_>, at| taken.contains(&keys.key(at));
+                copies.push(&keep(&batch, made.columns, wanted)?)?;
+            }
+        }
+    }
+    let spent: Vec<_> = state
+        .staged
+        .iter()
+        .filter(|staged| !add.iter().any(|part| part.path == staged.path))
+        .collect();
+    add.extend(copies.finish()?);
+    if add.is_empty() && rewrites.remove.is_empty() && state.snapshot.is_some() {
+        for staged in spent {
+            ctx.store.discard_staged(&stage.table, staged)?;
+        }
+        return Ok(None);
+    }
+    let mut note = ctx.note(stage)?;
+    note.added = made.counts.get(Reason::New) + made.counts.get(Reason::Resumed);
+    note.removed = made.counts.get(Reason::Removed);
+    note.changed = made.counts.computed() + made.counts.get(Reason::Moved)
+        - made.counts.get(Reason::New);
+    let remove = rewrites.remove.iter().filter_map(|part| {
+        state.snapshot.as_ref()?.parts().get(*part).map(|part| part.path.clone())
+    });
+    Ok(Some(Change {
+        expected_version: state.snapshot.as_ref().map(Snapshot::version),
+        remove: remove.collect(),
+        add,
+        note,
+        reject_counts: ledger
+            .of_stage(&stage.table)
+            .into_iter()
+            .map(|(class, n)| (class.name().to_owned(), n))
+            .collect(),
+    }))
+}
+
+/// Marks small parts to be copied together, once there are many: a table that grows by ten rows
+/// a day does not end as a thousand files.
+fn gather_small(state: &State, rewrites: &mut super::state::Rewrites) {
+    let small: Vec<_> =
+        rewrites.whole.iter().filter(|(_, rows)| *rows < PART_ROWS / 4).map(|(p, _)| *p).collect();
+    if small.len() < SMALL_PARTS || state.snapshot.is_none() {
+        return;
+    }
+    rewrites.remove.extend(&small);
+    rewrites.copy.extend(&small);
+    rewrites.remove.sort_unstable();
+    rewrites.copy.sort_unstable();
+}
+
+/// The rows of a batch that `wanted` names.
+fn keep(
+    batch: &RecordBatch,
+    columns: Columns,
+    wanted: impl Fn(&Keys<'_>, usize) -> bool,
+) -> Result<RecordBatch> {
+    let keys = Keys::of(batch, columns)?;
+    let mask: BooleanArray = (0..batch.num_rows()).map(|at| Some(wanted(&keys, at))).collect();
+    filter_record_batch(batch, &mask).map_err(|cause| {
+        Error::new(Kind::Internal, "cannot filter stored rows").caused_by(cause)
+    })
+}
+
+/// New parts without the rows of ids that two members have.
+fn without(
+    ctx: &Context<'_>,
+    stage: &Stage,
+    parts: Vec<StagedPart>,
+    columns: Columns,
+    ids: &BTreeSet<String>,
+) -> Result<Vec<StagedPart>> {
+    if ids.is_empty() {
+        return Ok(parts);
+    }
+    let fingerprint = stage.fingerprint.digest().to_string();
+    let mut sink = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
+    let good = |keys: &Keys<'_>, at| !ids.contains(keys.key(at).image_id.as_ref());
+    for part in &parts {
+        for batch in ctx.store.scan_staged(&stage.table, part, &[])? {
+            sink.push(&keep(&batch?, columns, good)?)?;
+        }
+    }
+    let copies = sink.finish()?;
+    for part in &parts {
+        ctx.store.discard_staged(&stage.table, part)?;
+    }
+    Ok(copies)
+}
+
+/// Rows of images that stand elsewhere now: as stored, with their new place.
+fn copy_moved(
+    snapshot: &Snapshot,
+    stage: &Stage,
+    moved: &BTreeMap<String, Member>,
+    copies: &mut Sink,
+) -> Result<()> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let schema = arrow_schema(&stage.contract);
+    for (part, _) in snapshot.parts().iter().enumerate() {
+        for batch in snapshot.scan_part(part, &[])? {
+            let batch = batch?;
+            let ids = rows::column::<StringArray>(&batch, "image_id")?;
+            let mask: BooleanArray =
+                ids.iter().map(|id| Some(id.is_some_and(|id| moved.contains_key(id)))).collect();
+            if mask.true_count() == 0 {
+                continue;
+            }
+            let batch = filter_record_batch(&batch, &mask).map_err(|cause| {
+                Error::new(Kind::Internal, "cannot filter stored rows").caused_by(cause)
+            })?;
+            let ids = rows::column::<StringArray>(&batch, "image_id")?;
+            let members: Vec<_> = ids.iter().flatten().filter_map(|id| moved.get(id)).collect();
+            let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            let mut columns = vec![
+                ("source", rows::strings(members.iter().map(|m| &m.origin.source))),
+                ("member", rows::strings(members.iter().map(|m| &m.origin.member))),
+                ("offset", rows::int64s(members.iter().map(|m| signed(m.origin.offset)))),
+                ("size_bytes", rows::int64s(members.iter().map(|m| signed(m.size_bytes)))),
+            ];
+            for field in schema.fields() {
+                let name = field.name().as_str();
+                if !columns.iter().any(|(known, _)| *known == name)
+                    && let Some(column) = batch.column_by_name(name)
+                {
+                    columns.push((name, column.clone()));
+                }
+            }
+            copies.push(&rows::batch(&schema, columns)?)?;
+        }
+    }
+    Ok(())
+}
