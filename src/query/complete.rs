@@ -1,0 +1,63 @@
+//! Names for the key that completes them.
+
+use super::catalog::Catalog;
+
+/// Functions of this room, with those of Polars that are used most.
+const FUNCTIONS: &[&str] = &[
+    "abs", "avg", "ceil", "clip_image", "clip_text", "coalesce", "concat", "cosine", "count",
+    "dot", "floor", "l2", "length", "lower", "max", "min", "replace", "round", "row_number",
+    "sqrt", "starts_with", "stddev", "strpos", "substr", "sum", "trim", "upper",
+];
+
+const KEYWORDS: &[&str] = &[
+    "AND", "AS", "ASC", "BETWEEN", "BY", "CASE", "CAST", "CROSS", "DESC", "DESCRIBE", "DISTINCT",
+    "ELSE", "END", "EXCEPT", "EXISTS", "EXPLAIN", "FROM", "FULL", "GROUP", "HAVING", "ILIKE", "IN",
+    "INNER", "INTERSECT", "IS", "JOIN", "LEFT", "LIKE", "LIMIT", "NOT", "NULL", "OFFSET", "ON",
+    "OR", "ORDER", "OVER", "PARTITION", "RIGHT", "SELECT", "SHOW", "TABLES", "THEN", "UNION",
+    "USING", "VALUES", "WHEN", "WHERE", "WITH",
+];
+
+/// What the word `prefix` may become: tables, then columns, functions and keywords, each sorted.
+/// After `table.`, the columns of that table. Letter case is not looked at; a keyword keeps the
+/// case of the prefix.
+#[must_use]
+pub fn complete(catalog: &Catalog, prefix: &str) -> Vec<String> {
+    if let Some((table, start)) = prefix.rsplit_once('.') {
+        let columns = catalog.table(table).map(|table| table.columns.as_slice()).unwrap_or_default();
+        let mut found: Vec<String> = columns
+            .iter()
+            .filter(|column| begins(&column.name, start))
+            .map(|column| format!("{table}.{}", column.name))
+            .collect();
+        found.sort_unstable();
+        return found;
+    }
+    if prefix.is_empty() {
+        return Vec::new();
+    }
+    let lower = prefix.chars().all(|c| !c.is_uppercase());
+    let tables = catalog.tables().iter().map(|table| table.name.clone());
+    let mut columns: Vec<String> = catalog
+        .tables()
+        .iter()
+        .flat_map(|table| &table.columns)
+        .map(|column| column.name.clone())
+        .collect();
+    columns.sort_unstable();
+    let keyword = |word: &&str| if lower { word.to_lowercase() } else { (*word).to_owned() };
+    let mut found: Vec<String> = Vec::new();
+    for name in tables
+        .chain(columns)
+        .chain(FUNCTIONS.iter().map(|name| format!("{name}(")))
+        .chain(KEYWORDS.iter().map(keyword))
+    {
+        if begins(&name, prefix) && !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
+}
+
+fn begins(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}

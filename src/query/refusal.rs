@@ -1,0 +1,42 @@
+//! What Polars says about a statement, in the words of this house.
+
+use polars::prelude::PolarsError;
+
+use super::catalog::TableEntry;
+use super::fault::{Text, choices};
+use super::lineage::Lineage;
+use crate::base::{Error, Kind};
+
+/// An error of Polars about a statement.
+pub(super) fn explain(text: &Text, lineage: &Lineage, cause: PolarsError) -> Error {
+    let said = root(&cause).to_string();
+    let said = said.lines().next().unwrap_or_default().trim();
+    // Polars names a column that is not there; the walk over the text knows where it stands.
+    let suspect = lineage.suspects.iter().find(|suspect| said.contains(suspect.name.as_str()));
+    if let Some(suspect) = suspect {
+        return text.error_at(
+            suspect.span,
+            &format!("there is no column '{}'", suspect.name),
+            "unknown column",
+            Some(choices(&suspect.name, "columns", suspect.there.iter().map(String::as_str))),
+        );
+    }
+    match root(&cause) {
+        PolarsError::IO { .. } => Error::new(Kind::Store, "cannot read the tables")
+            .help("check that the store's files are there and whole")
+            .caused_by(cause),
+        _ => Error::new(Kind::Query, said.to_owned()).at("query"),
+    }
+}
+
+/// An error of Polars about the parts of a table, whatever the statement.
+pub(super) fn unreadable(table: &TableEntry, cause: PolarsError) -> Error {
+    Error::new(Kind::Store, "cannot be read").at(format!("table '{}'", table.name)).caused_by(cause)
+}
+
+fn root(cause: &PolarsError) -> &PolarsError {
+    match cause {
+        PolarsError::Context { error, .. } => root(error),
+        other => other,
+    }
+}

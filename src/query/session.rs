@@ -1,0 +1,155 @@
+//! Statements over one state of a store.
+
+use std::sync::Arc;
+
+use polars::prelude::{DataFrame, IntoColumn, NamedFrom, PlSmallStr, Series};
+use polars::sql::SQLContext;
+use sqlparser::ast::{ObjectName, Query, Spanned};
+
+use super::answer::Answer;
+use super::binding;
+use super::catalog::Catalog;
+use super::fault::{Text, choices};
+use super::functions::Functions;
+use super::guard::{internal, outside_runtimes};
+use super::lineage::{self, Lineage};
+use super::statement::{Statement, parse};
+use super::vectors::VectorSource;
+use super::{order, refusal, rewrite, scan};
+use crate::base::Result;
+
+/// Answers statements over the tables of a catalog, which never change under it.
+pub struct Session {
+    catalog: Catalog,
+    vectors: Arc<dyn VectorSource>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("catalog", &self.catalog).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A session over these tables.
+    #[must_use]
+    pub fn over(catalog: Catalog, vectors: Arc<dyn VectorSource>) -> Self {
+        Self { catalog, vectors }
+    }
+
+    /// The tables that it sees.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Answers one statement; may be called from any thread, also one of a tokio runtime, which
+    /// it blocks.
+    ///
+    /// # Errors
+    /// [`crate::base::Kind::Query`] with the place in the text for a statement that is wrong or
+    /// would write; what the [`VectorSource`] says; [`crate::base::Kind::Store`] for a part that
+    /// cannot be read.
+    pub fn sql(&self, statement: &str) -> Result<Answer> {
+        let text = Text::new(statement);
+        match parse(&text)? {
+            Statement::Select(query) => self.run(&text, *query, false),
+            Statement::Explain(query) => self.run(&text, *query, true),
+            Statement::ShowTables => self.show_tables(),
+            Statement::Describe(name) => self.describe(&text, &name),
+        }
+    }
+
+    /// The plan by which a SELECT would be answered; other statements have none and are answered.
+    ///
+    /// # Errors
+    /// As [`Session::sql`].
+    pub fn explain(&self, statement: &str) -> Result<Answer> {
+        let text = Text::new(statement);
+        match parse(&text)? {
+            Statement::Select(query) | Statement::Explain(query) => self.run(&text, *query, true),
+            _ => self.sql(statement),
+        }
+    }
+
+    fn run(&self, text: &Text, mut query: Query, explain: bool) -> Result<Answer> {
+        let calls = rewrite::rewrite(text, &mut query)?;
+        let lineage = lineage::trace(text, &self.catalog, &query)?;
+        let vectors =
+            binding::bind(text, &self.catalog, &lineage, &calls, self.vectors.as_ref())?;
+        outside_runtimes(|| {
+            let frame = self.collect(text, &lineage, &query.to_string(), vectors, explain)?;
+            Ok(Answer::new(frame))
+        })
+    }
+
+    fn collect(
+        &self,
+        text: &Text,
+        lineage: &Lineage,
+        rewritten: &str,
+        vectors: Vec<Vec<f32>>,
+        explain: bool,
+    ) -> Result<DataFrame> {
+        let refused = |cause| refusal::explain(text, lineage, cause);
+        let mut context =
+            SQLContext::new().with_function_registry(Arc::new(Functions::new(vectors)));
+        for table in self.catalog.tables() {
+            let frame = scan::frame(table).map_err(|cause| refusal::unreadable(table, cause))?;
+            context.register(&table.name, frame);
+        }
+        let frame = order::fixed(&context.execute(rewritten).map_err(refused)?);
+        if explain {
+            let plan = frame.describe_optimized_plan().map_err(refused)?;
+            return texts(vec![("plan", plan.lines().map(str::to_owned).collect())]);
+        }
+        frame.collect().map_err(refused)
+    }
+
+    fn show_tables(&self) -> Result<Answer> {
+        let tables = self.catalog.tables();
+        let numbers = |name: &str, of: fn(&super::TableEntry) -> i64| {
+            Series::new(name.into(), tables.iter().map(of).collect::<Vec<_>>()).into_column()
+        };
+        let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        let columns = vec![
+            Series::new("name".into(), names).into_column(),
+            numbers("version", |table| table.version),
+            numbers("rows", |table| i64::try_from(table.rows).unwrap_or(i64::MAX)),
+            numbers("columns", |table| i64::try_from(table.columns.len()).unwrap_or(i64::MAX)),
+        ];
+        internal("list the tables", DataFrame::new_infer_height(columns)).map(Answer::new)
+    }
+
+    fn describe(&self, text: &Text, name: &ObjectName) -> Result<Answer> {
+        let written = name.0.last().and_then(|part| part.as_ident()).map(|i| i.value.as_str());
+        let Some(table) = written.and_then(|name| self.catalog.table(name)) else {
+            let there = self.catalog.tables().iter().map(|table| table.name.as_str());
+            return Err(text.error_at(
+                name.span(),
+                &format!("there is no table '{name}'"),
+                "unknown table",
+                Some(choices(&name.to_string(), "tables", there)),
+            ));
+        };
+        let of = |what: fn(&super::ColumnEntry) -> String| {
+            table.columns.iter().map(what).collect::<Vec<String>>()
+        };
+        texts(vec![
+            ("column", of(|column| column.name.clone())),
+            ("type", of(super::ColumnEntry::type_name)),
+            ("nullable", of(|column| if column.nullable { "yes" } else { "no" }.into())),
+            ("unit", of(|column| column.unit.clone())),
+            ("meaning", of(|column| column.meaning.clone())),
+        ])
+        .map(Answer::new)
+    }
+}
+
+fn texts(columns: Vec<(&str, Vec<String>)>) -> Result<DataFrame> {
+    let columns = columns
+        .into_iter()
+        .map(|(name, values)| Series::new(PlSmallStr::from_str(name), values).into_column())
+        .collect();
+    internal("make a table of texts", DataFrame::new_infer_height(columns))
+}

@@ -1,0 +1,166 @@
+//! Text to statements: splitting, parsing, and which kinds of statement are let through.
+
+use sqlparser::ast::{Query, Spanned, Statement as Ast};
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::{Parser, ParserOptions};
+
+use super::fault::Text;
+use crate::base::{Error, Kind, Result};
+
+/// A statement that only reads.
+#[derive(Debug)]
+pub(super) enum Statement {
+    /// `SELECT …`, `WITH …`, `VALUES …`, `TABLE t`.
+    Select(Box<Query>),
+    /// `EXPLAIN SELECT …`.
+    Explain(Box<Query>),
+    /// `SHOW TABLES`.
+    ShowTables,
+    /// `DESCRIBE t`.
+    Describe(sqlparser::ast::ObjectName),
+}
+
+/// Parses `text`, which holds one statement, with or without a semicolon at its end.
+pub(super) fn parse(text: &Text) -> Result<Statement> {
+    // The dialect and options of polars-sql: what it reads again must be what is read here.
+    let options = ParserOptions { trailing_commas: true, ..ParserOptions::default() };
+    let statements = Parser::new(&GenericDialect)
+        .with_options(options)
+        .try_with_sql(text.as_str())
+        .and_then(|mut parser| parser.parse_statements())
+        .map_err(|cause| text.syntax_error(&cause.to_string()))?;
+    let mut statements = statements.into_iter();
+    match (statements.next(), statements.next()) {
+        (Some(statement), None) => allow(text, statement),
+        (None, _) => Err(Error::new(Kind::Query, "there is no statement")
+            .help("for example: SELECT count(*) FROM captions")),
+        (Some(_), Some(second)) => Err(text.error_at(
+            second.span(),
+            "more than one statement",
+            "a second statement begins here",
+            Some("give one statement at a time".into()),
+        )),
+    }
+}
+
+fn allow(text: &Text, statement: Ast) -> Result<Statement> {
+    let written = statement.to_string();
+    match statement {
+        Ast::Query(query) => Ok(Statement::Select(query)),
+        Ast::ShowTables { .. } if written == "SHOW TABLES" => Ok(Statement::ShowTables),
+        Ast::ExplainTable { table_name, .. } => Ok(Statement::Describe(table_name)),
+        Ast::Explain { statement, analyze: false, format: None, options: None, .. } => {
+            match allow(text, *statement)? {
+                Statement::Select(query) => Ok(Statement::Explain(query)),
+                _ => Err(Error::new(Kind::Query, "only a SELECT can be explained")),
+            }
+        }
+        _ => {
+            let verb: String =
+                written.chars().take_while(|c| c.is_alphabetic()).collect::<String>();
+            Err(text.error_at_start(
+                &format!("{} statements are not allowed", verb.to_uppercase()),
+                "tables are read only here",
+                "a query only reads: SELECT, WITH, VALUES, SHOW TABLES, DESCRIBE and EXPLAIN work; \
+                 `clipmill run` is what writes tables",
+            ))
+        }
+    }
+}
+
+/// Text cut at its semicolons; what an interactive prompt has been given so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Split {
+    /// Whole statements, trimmed, without their semicolons and without empty ones.
+    pub statements: Vec<String>,
+    /// What follows the last semicolon: a statement that is still being typed.
+    pub rest: String,
+}
+
+/// Cuts `text` at semicolons that are outside of strings, quoted names and comments.
+#[must_use]
+pub fn split_statements(text: &str) -> Split {
+    let mut split = Split::default();
+    let mut current = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        current.push(c);
+        match c {
+            ';' => {
+                current.pop();
+                let statement = std::mem::take(&mut current);
+                if !is_blank(&statement) {
+                    split.statements.push(statement.trim().to_owned());
+                }
+            }
+            '\'' | '"' | '`' => {
+                // A doubled quote closes and opens again: the same in the end.
+                for inner in chars.by_ref() {
+                    current.push(inner);
+                    if inner == c {
+                        break;
+                    }
+                }
+            }
+            '-' if chars.peek() == Some(&'-') => {
+                for inner in chars.by_ref() {
+                    current.push(inner);
+                    if inner == '\n' {
+                        break;
+                    }
+                }
+            }
+            '/' if chars.peek() == Some(&'*') => {
+                let mut last = ' ';
+                chars.next();
+                current.push('*');
+                for inner in chars.by_ref() {
+                    current.push(inner);
+                    if last == '*' && inner == '/' {
+                        break;
+                    }
+                    last = inner;
+                }
+            }
+            _ => {}
+        }
+    }
+    if !is_blank(&current) {
+        split.rest = current.trim_start().to_owned();
+    }
+    split
+}
+
+/// Whether there is nothing but spaces and whole comments.
+fn is_blank(text: &str) -> bool {
+    use sqlparser::tokenizer::{Token, Tokenizer};
+    text.trim().is_empty()
+        || Tokenizer::new(&GenericDialect, text).tokenize().is_ok_and(|tokens| {
+            tokens.iter().all(|token| matches!(token, Token::Whitespace(_)))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn semicolons_in_strings_and_comments_do_not_cut() {
+        let split = split_statements("SELECT ';', 'it''s;' -- a; b\n; /* ; */ SELECT \";\" ; ; SEL");
+        assert_eq!(
+            split.statements,
+            ["SELECT ';', 'it''s;' -- a; b", "/* ; */ SELECT \";\""]
+        );
+        assert_eq!(split.rest, "SEL");
+    }
+
+    #[test]
+    fn an_open_string_is_still_being_typed() {
+        assert_eq!(split_statements("SELECT 'a;").rest, "SELECT 'a;");
+        assert_eq!(split_statements("-- only a comment").rest, "");
+        assert_eq!(split_statements("SELECT 1;\n"), Split {
+            statements: vec!["SELECT 1".into()],
+            rest: String::new()
+        });
+    }
+}
