@@ -156,12 +156,26 @@ impl Ledger {
     /// Keeps a refusal of an earlier run that was not tried again, at the place where its bytes
     /// stand now.
     pub(super) fn carry(&mut self, stage: &str, fingerprint: &str, member: &Member) {
-        let Some(digest) = member.digest else { return };
-        let Some(entry) = self.before.refused(stage, &digest, fingerprint) else { return };
+        if let Some(digest) = member.digest {
+            let origin = member.origin.clone();
+            self.carry_at(stage, fingerprint, &digest, origin, &member.image_id);
+        }
+    }
+
+    /// As [`Self::carry`], for what is no member of an archive.
+    pub(super) fn carry_at(
+        &mut self,
+        stage: &str,
+        fingerprint: &str,
+        digest: &Digest,
+        origin: Origin,
+        image_id: &str,
+    ) {
+        let Some(entry) = self.before.refused(stage, digest, fingerprint) else { return };
         let mut entry = entry.clone();
-        entry.reject.origin = member.origin.clone();
-        entry.reject.image_id = Some(member.image_id.clone());
-        self.now.insert((member.origin.clone(), stage.to_owned()), entry);
+        entry.reject.origin = origin.clone();
+        entry.reject.image_id = Some(image_id.to_owned());
+        self.now.insert((origin, stage.to_owned()), entry);
     }
 
     /// All rejects of `stage` are known now; those of before that were not found again go.

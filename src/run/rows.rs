@@ -52,6 +52,15 @@ pub(super) fn embeddings(schema: &SchemaRef, column: &str, vectors: &Vectors) ->
     Ok(Arc::new(list))
 }
 
+/// A list column with the element field that `schema` names; the values are shared.
+///
+/// # Errors
+/// [`Kind::Internal`] when `lists` is no list of the same type.
+pub(super) fn retyped(schema: &SchemaRef, column: &str, lists: &ArrayRef) -> Result<ArrayRef> {
+    let field = schema.field_with_name(column).map_err(|c| misfit(column, c))?;
+    arrow::compute::cast(lists, field.data_type()).map_err(|c| misfit(column, c))
+}
+
 /// Puts named columns into the order of `schema`; nullable columns that a user's contract adds
 /// are null.
 ///

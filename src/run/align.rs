@@ -1,0 +1,169 @@
+//! Examples: each caption beside the features of its image.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{Array, Int32Array, ListArray, RecordBatch, StringArray, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::SchemaRef;
+
+use crate::base::digest::Digester;
+use crate::base::{Digest, Error, Kind, Result};
+use crate::plan::stage::Align;
+use crate::plan::{Counts, Reason, Stage};
+use crate::table::schema::arrow_schema;
+
+use super::clocks::{Part, Spend};
+use super::context::Context;
+use super::ledger::Ledger;
+use super::publish::{self, Made};
+use super::rows;
+use super::sink::Sink;
+use super::state::{Columns, Key, State};
+
+/// Columns of tables of examples.
+pub(super) const EXAMPLES: Columns =
+    Columns { has_caption_index: true, digest: "input_digest", has_place: false };
+
+/// A caption that waits for its image.
+struct Waiting {
+    caption_index: i32,
+    text: String,
+    split: Option<String>,
+    digest: String,
+}
+
+type ByImage = BTreeMap<String, Vec<Waiting>>;
+
+/// Joins captions and features, and publishes the table.
+pub(super) fn run(
+    ctx: &mut Context<'_>,
+    ledger: &mut Ledger,
+    stage: &Stage,
+    work: &Align,
+) -> Result<()> {
+    let state = State::load(&ctx.store, &stage.table, EXAMPLES, &stage.fingerprint)?;
+    let fingerprint = stage.fingerprint.digest().to_string();
+    let schema = arrow_schema(&stage.contract);
+    let mut sink = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
+    let mut captions = captions(ctx, work)?;
+    let total: usize = captions.values().map(Vec::len).sum();
+    let mut counts = Counts::default();
+    let progress = std::sync::Arc::clone(&ctx.options.progress);
+    progress.begin(&stage.table, Some(total as u64));
+    if let Some(features) = ctx.store.snapshot(&work.image_features)? {
+        let columns = ["image_id", "embedding", "input_digest", "fingerprint"];
+        for (part, _) in features.parts().iter().enumerate() {
+            for batch in features.scan_part(part, &columns)? {
+                ctx.options.cancel.check()?;
+                let batch = batch?;
+                let made = join(&schema, &fingerprint, &batch, &mut captions, &state, &mut counts)?;
+                progress.advance(&stage.table, made.as_ref().map_or(0, |b| b.num_rows() as u64));
+                if let Some(made) = made {
+                    ctx.clocks.time(Part::Write, Spend::Busy, || sink.push(&made))?;
+                }
+            }
+        }
+    }
+    progress.end(&stage.table);
+    let left: usize = captions.values().map(Vec::len).sum();
+    if left > 0 {
+        ctx.report.notes.push(format!(
+            "{}: {} captions have no features in `{}`, and make no example",
+            stage.table,
+            crate::base::units::count(left as u64),
+            work.image_features
+        ));
+    }
+    let made = Made {
+        parts: sink.finish()?,
+        columns: EXAMPLES,
+        without: &BTreeSet::new(),
+        complete: true,
+        counts,
+        moved: &BTreeMap::new(),
+    };
+    publish::publish(ctx, ledger, stage, &state, made)?;
+    Ok(())
+}
+
+fn captions(ctx: &Context<'_>, work: &Align) -> Result<ByImage> {
+    let mut by_image = ByImage::new();
+    let Some(snapshot) = ctx.store.snapshot(&work.captions)? else { return Ok(by_image) };
+    let columns = ["image_id", "caption_index", work.column.as_str(), "split", "digest"];
+    for (part, _) in snapshot.parts().iter().enumerate() {
+        for batch in snapshot.scan_part(part, &columns)? {
+            let batch = batch?;
+            let ids = rows::column::<StringArray>(&batch, "image_id")?;
+            let indices = rows::column::<Int32Array>(&batch, "caption_index")?;
+            let texts = rows::column::<StringArray>(&batch, &work.column)?;
+            let splits = rows::column::<StringArray>(&batch, "split")?;
+            let digests = rows::column::<StringArray>(&batch, "digest")?;
+            for at in 0..batch.num_rows() {
+                by_image.entry(ids.value(at).to_owned()).or_default().push(Waiting {
+                    caption_index: indices.value(at),
+                    text: if texts.is_valid(at) { texts.value(at) } else { "" }.to_owned(),
+                    split: splits.is_valid(at).then(|| splits.value(at).to_owned()),
+                    digest: digests.value(at).to_owned(),
+                });
+            }
+        }
+    }
+    Ok(by_image)
+}
+
+/// The examples of a batch of features that have to be made.
+fn join(
+    schema: &SchemaRef,
+    fingerprint: &str,
+    features: &RecordBatch,
+    captions: &mut ByImage,
+    state: &State,
+    counts: &mut Counts,
+) -> Result<Option<RecordBatch>> {
+    let ids = rows::column::<StringArray>(features, "image_id")?;
+    let inputs = rows::column::<StringArray>(features, "input_digest")?;
+    let made_by = rows::column::<StringArray>(features, "fingerprint")?;
+    let embeddings = rows::column::<ListArray>(features, "embedding")?;
+    let mut from = Vec::new();
+    let mut made: Vec<(&str, Waiting, Digest)> = Vec::new();
+    for at in 0..features.num_rows() {
+        let id = ids.value(at);
+        let Some(mut waiting) = captions.remove(id) else { continue };
+        waiting.sort_by_key(|w| w.caption_index);
+        for one in waiting {
+            let digest = Digester::new()
+                .field("caption", one.digest.as_bytes())
+                .field("image", inputs.value(at).as_bytes())
+                .field("features", made_by.value(at).as_bytes())
+                .finish();
+            let key = Key::caption(id, one.caption_index);
+            let reason = state.judge(&key, &digest);
+            counts.add(reason);
+            match reason {
+                Reason::UpToDate => state.keep(&key),
+                Reason::Resumed => state.take_resumed(&key),
+                _ => {
+                    state.replace(&key);
+                    from.push(u32::try_from(at).unwrap_or(u32::MAX));
+                    made.push((id, one, digest));
+                }
+            }
+        }
+    }
+    if made.is_empty() {
+        return Ok(None);
+    }
+    let vectors = take(embeddings, &UInt32Array::from(from), None).map_err(|cause| {
+        Error::new(Kind::Internal, "cannot gather features").caused_by(cause)
+    })?;
+    let columns = vec![
+        ("image_id", rows::strings(made.iter().map(|(id, _, _)| *id))),
+        ("caption_index", rows::int32s(made.iter().map(|(_, w, _)| w.caption_index))),
+        ("text", rows::strings(made.iter().map(|(_, w, _)| &w.text))),
+        ("split", rows::optional_strings(made.iter().map(|(_, w, _)| w.split.as_deref()))),
+        ("embedding", rows::retyped(schema, "embedding", &vectors)?),
+        ("input_digest", rows::strings(made.iter().map(|(_, _, d)| d.to_string()))),
+        ("fingerprint", rows::strings(made.iter().map(|_| fingerprint))),
+    ];
+    rows::batch(schema, columns).map(Some)
+}

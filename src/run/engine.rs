@@ -1,0 +1,199 @@
+//! A run, stage after stage.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use crate::base::{Error, Kind, Result};
+use crate::definition::Pipeline;
+use crate::plan::stage::EmbedImages;
+use crate::plan::{Plan, Stage, Work, state_folder};
+use crate::table::schema::arrow_schema;
+use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
+
+use super::context::{Context, Options};
+use super::ledger::{self, Ledger};
+use super::report::{Broken, RunReport, TableReport};
+use super::sink::Sink;
+use super::{align, captions, images, texts};
+
+/// The table of what could not become a row.
+pub const REJECTS: &str = "rejects";
+
+/// Carries a plan out: makes every row that is missing or stale, and publishes each table that
+/// changed.
+///
+/// A broken contract is in the report, not an error: the other tables are made.
+///
+/// # Errors
+/// When an input or the store fails; what was durable by then is taken over by the next run.
+pub fn run(pipeline: &Pipeline, plan: &Plan, options: &Options) -> Result<RunReport> {
+    let begun = Instant::now();
+    let store = Store::create(&plan.store, std::sync::Arc::clone(&options.clock))?;
+    let _lock = store.lock(options.wait, &options.cancel)?;
+    remember(pipeline, plan)?;
+    let mut ctx = Context {
+        plan,
+        options,
+        store,
+        clocks: super::clocks::Clocks::default(),
+        report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
+        versions: std::collections::BTreeMap::new(),
+    };
+    let rejects = ctx.store.snapshot(REJECTS)?;
+    let now = options.clock.now_us();
+    let mut ledger = Ledger::load(rejects.as_ref(), options.retry_rejects, now)?;
+    let made = stages(&mut ctx, &mut ledger);
+    // What was refused is told even when the run failed half-way.
+    let told = publish_rejects(&mut ctx, &ledger, rejects.as_ref());
+    match made {
+        Err(error) if error.kind() == Kind::Interrupted => {}
+        other => other?,
+    }
+    told?;
+    ctx.report.interrupted = options.cancel.is_cancelled();
+    ctx.report.rejects = ledger.by_class();
+    let clocks = std::mem::take(&mut ctx.clocks);
+    ctx.report.book(&clocks);
+    ctx.report.elapsed = begun.elapsed();
+    Ok(ctx.report)
+}
+
+/// Keeps the definition in the store, so that queries over a folder find its models.
+fn remember(pipeline: &Pipeline, plan: &Plan) -> Result<()> {
+    super::remember::write(&state_folder(&plan.store), pipeline, &plan.definition)
+}
+
+fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
+    let plan = ctx.plan;
+    let wanted = wanted(plan, &ctx.options.only)?;
+    let mut done = BTreeSet::new();
+    for stage in &plan.stages {
+        if !wanted.contains(stage.table.as_str()) || done.contains(stage.table.as_str()) {
+            continue;
+        }
+        ctx.options.cancel.check()?;
+        if blocked(ctx, stage) {
+            ctx.hold_back(stage);
+            continue;
+        }
+        match &stage.work {
+            Work::IndexImages(work) => {
+                let dependents = dependents(plan, &stage.table, &wanted);
+                done.extend(dependents.iter().map(|(stage, _)| stage.table.as_str()));
+                images::run(ctx, ledger, stage, work, dependents)?;
+            }
+            // Made in the pass over their images.
+            Work::EmbedImages(_) => {}
+            Work::ReadCaptions(work) => captions::run(ctx, ledger, stage, work)?,
+            Work::EmbedCaptions(work) => texts::run(ctx, ledger, stage, work)?,
+            Work::Align(work) => align::run(ctx, ledger, stage, work)?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether a table that this stage reads broke its contract, or was held back itself.
+fn blocked(ctx: &Context<'_>, stage: &Stage) -> bool {
+    stage.work.reads().into_iter().any(|table| {
+        ctx.report.broken.iter().any(|broken| broken.table == table)
+            || ctx.report.held_back.iter().any(|held| held == table)
+    })
+}
+
+fn dependents<'p>(
+    plan: &'p Plan,
+    images: &str,
+    wanted: &BTreeSet<&str>,
+) -> Vec<(&'p Stage, &'p EmbedImages)> {
+    plan.stages
+        .iter()
+        .filter(|stage| wanted.contains(stage.table.as_str()))
+        .filter_map(|stage| match &stage.work {
+            Work::EmbedImages(work) if work.images == images => Some((stage, work)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The tables asked for, and all that they are made from.
+fn wanted<'p>(plan: &'p Plan, only: &'p [String]) -> Result<BTreeSet<&'p str>> {
+    let mut wanted: BTreeSet<&str> = BTreeSet::new();
+    for table in only {
+        if plan.stage(table).is_none() {
+            let names: Vec<_> = plan.stages.iter().map(|s| s.table.as_str()).collect();
+            return Err(Error::new(Kind::Usage, format!("no stage makes a table `{table}`"))
+                .help(format!("the definition makes: {}", names.join(", "))));
+        }
+        wanted.insert(table);
+    }
+    if only.is_empty() {
+        wanted.extend(plan.stages.iter().map(|stage| stage.table.as_str()));
+    }
+    for stage in plan.stages.iter().rev() {
+        if wanted.contains(stage.table.as_str()) {
+            wanted.extend(stage.work.reads());
+        }
+    }
+    Ok(wanted)
+}
+
+/// Publishes the rejects, if they changed.
+fn publish_rejects(
+    ctx: &mut Context<'_>,
+    ledger: &Ledger,
+    before: Option<&Snapshot>,
+) -> Result<()> {
+    let mut report = TableReport {
+        table: REJECTS.to_owned(),
+        version: before.map(Snapshot::version),
+        rows: before.map_or(0, Snapshot::rows),
+        counts: crate::plan::Counts::default(),
+        computed: 0,
+        resumed: 0,
+        published: false,
+    };
+    // Parts of a run that died before it published: they are made anew.
+    for staged in ctx.store.staged(REJECTS)? {
+        ctx.store.discard_staged(REJECTS, &staged)?;
+    }
+    let changed = ledger.changed();
+    if changed.is_none() && before.is_some() {
+        ctx.report.tables.push(report);
+        return Ok(());
+    }
+    let rows = changed.unwrap_or_default();
+    let contract = &ctx.plan.rejects;
+    let mut sink = Sink::new(&ctx.store, REJECTS, contract, "");
+    if !rows.is_empty() {
+        sink.push(&ledger::batch(&arrow_schema(contract), &rows)?)?;
+    }
+    let note = CommitNote {
+        definition_digest: ctx.plan.definition_digest.to_string(),
+        operation: REJECTS.to_owned(),
+        inputs: ctx.versions.clone(),
+        fingerprint_parts: serde_json::Value::Null,
+        model: None,
+        added: rows.len() as u64,
+        removed: before.map_or(0, Snapshot::rows),
+        changed: 0,
+    };
+    let change = Change {
+        expected_version: before.map(Snapshot::version),
+        remove: before.iter().flat_map(|s| s.parts()).map(|part| part.path.clone()).collect(),
+        add: sink.finish()?,
+        note,
+        reject_counts: std::collections::BTreeMap::new(),
+    };
+    match ctx.store.publish(REJECTS, contract, change)? {
+        Outcome::Published { version, rows } => {
+            report.version = Some(version);
+            report.rows = rows;
+            report.published = true;
+        }
+        Outcome::Broken(breaches) => {
+            ctx.report.broken.push(Broken { table: REJECTS.to_owned(), breaches });
+        }
+    }
+    ctx.report.tables.push(report);
+    Ok(())
+}

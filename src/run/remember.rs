@@ -1,0 +1,69 @@
+//! The definition that a store was last made by, kept beside its tables.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Error, Kind, Result, files};
+use crate::definition::Pipeline;
+
+const FORMAT: u32 = 1;
+const CAP_BYTES: u64 = 16 << 20;
+
+/// What a store knows of its definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    format: u32,
+    /// File of the definition, absolute.
+    pub definition: PathBuf,
+    /// Its text at the last run.
+    pub text: String,
+    /// The `--set` arguments of the last run.
+    pub sets: Vec<(String, String)>,
+}
+
+fn path(state: &Path) -> PathBuf {
+    state.join("definition.json")
+}
+
+pub(super) fn write(state: &Path, pipeline: &Pipeline, definition: &Path) -> Result<()> {
+    let definition = std::path::absolute(definition)
+        .map_err(|cause| Error::io("cannot name", definition.display(), cause))?;
+    let sets = pipeline.sets.iter().filter_map(|set| {
+        let (key, value) = set.text.split_once('=')?;
+        Some((key.to_owned(), value.to_owned()))
+    });
+    let now = Remembered {
+        format: FORMAT,
+        definition,
+        text: pipeline.source.text.clone(),
+        sets: sets.collect(),
+    };
+    if read(state)?.as_ref() == Some(&now) {
+        return Ok(());
+    }
+    files::write_atomic(&path(state), |w| {
+        serde_json::to_writer_pretty(w, &now).map_err(|cause| {
+            Error::new(Kind::Io, "cannot write the kept definition").caused_by(cause)
+        })
+    })
+}
+
+/// What the store with this state folder was last made by; none for a store that no run made.
+///
+/// # Errors
+/// [`Kind::Store`] when what is kept cannot be read.
+pub fn read(state: &Path) -> Result<Option<Remembered>> {
+    let path = path(state);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = files::read_capped(&path, CAP_BYTES)?;
+    let kept: Remembered = serde_json::from_slice(&bytes).map_err(|cause| {
+        Error::new(Kind::Store, "is damaged")
+            .at(path.display())
+            .help("delete it: the next run writes it again")
+            .caused_by(cause)
+    })?;
+    Ok(Some(kept))
+}
