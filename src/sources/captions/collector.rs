@@ -1,0 +1,110 @@
+//! Captions as they are found: ids taken from names, numbers given, doubles refused.
+
+use std::collections::HashMap;
+
+use crate::base::Digest;
+use crate::flow::{Caption, Origin, Reject, RejectClass, Split};
+use crate::plan::source::IdRule;
+use crate::sources::clean::is_blank;
+use crate::sources::names::{self, Named};
+
+/// Gathers the captions of a source.
+#[derive(Debug)]
+pub(super) struct Collector<'a> {
+    source: &'a str,
+    id: &'a IdRule,
+    /// Number of each image, and how many captions it has.
+    images: HashMap<String, (u32, i32)>,
+    /// Where each caption was first seen.
+    seen: HashMap<(u32, i32), u64>,
+    pub(super) captions: Vec<Caption>,
+    pub(super) rejects: Vec<Reject>,
+}
+
+/// One caption as its file has it.
+pub(super) struct Found<'a> {
+    /// Name of the image.
+    pub(super) image: &'a str,
+    pub(super) named: Named,
+    /// Its number, where the file gives one.
+    pub(super) index: Option<i32>,
+    pub(super) text: &'a str,
+    pub(super) split: Option<Split>,
+    /// Where it stands, and its bytes, for rejects.
+    pub(super) offset: u64,
+    pub(super) raw: &'a [u8],
+}
+
+impl<'a> Collector<'a> {
+    pub(super) fn new(source: &'a str, id: &'a IdRule) -> Self {
+        Self {
+            source,
+            id,
+            images: HashMap::new(),
+            seen: HashMap::new(),
+            captions: Vec::new(),
+            rejects: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, member: &str, found: &Found<'_>) {
+        let reject = |class, message: String| (class, message, found.raw);
+        let id = match names::image_id(found.image, self.id, found.named) {
+            Ok(id) => id,
+            Err(why) => {
+                let (class, message, raw) = reject(RejectClass::BadName, why);
+                return self.reject(member, found.offset, None, class, message, Some(raw));
+            }
+        };
+        if is_blank(found.text) {
+            let why = "its caption is empty".to_string();
+            let (class, message, raw) = reject(RejectClass::EmptyCaption, why);
+            return self.reject(member, found.offset, Some(id), class, message, Some(raw));
+        }
+        let fresh = u32::try_from(self.images.len()).unwrap_or(u32::MAX);
+        let (number, count) = match self.images.get_mut(&id) {
+            Some(known) => known,
+            None => self.images.entry(id.clone()).or_insert((fresh, 0)),
+        };
+        let caption_index = found.index.unwrap_or(*count);
+        let key = (*number, caption_index);
+        *count = count.saturating_add(1);
+        if let Some(first) = self.seen.get(&key) {
+            let why = format!("caption {caption_index} of {id} stands already at byte {first}");
+            let class = RejectClass::DuplicateCaption;
+            return self.reject(member, found.offset, Some(id), class, why, Some(found.raw));
+        }
+        self.seen.insert(key, found.offset);
+        let origin = self.origin(member, found.offset);
+        self.captions.push(Caption {
+            image_id: id,
+            caption_index,
+            text: found.text.to_string(),
+            origin,
+            split: found.split,
+        });
+    }
+
+    pub(super) fn reject(
+        &mut self,
+        member: &str,
+        offset: u64,
+        image_id: Option<String>,
+        class: RejectClass,
+        message: String,
+        raw: Option<&[u8]>,
+    ) {
+        let origin = self.origin(member, offset);
+        let digest = raw.map(Digest::of);
+        self.rejects.push(Reject { origin, image_id, class, message, digest });
+    }
+
+    /// A line without its parts.
+    pub(super) fn bad_line(&mut self, member: &str, offset: u64, message: String, raw: &[u8]) {
+        self.reject(member, offset, None, RejectClass::BadLine, message, Some(raw));
+    }
+
+    fn origin(&self, member: &str, offset: u64) -> Origin {
+        Origin { source: self.source.to_string(), member: member.to_string(), offset }
+    }
+}

@@ -1,0 +1,84 @@
+//! Reading all captions of a source.
+
+use super::coco::settle;
+use super::collector::Collector;
+use super::shards::Shard;
+use super::texts::{Opener, Pick};
+use super::{coco, flickr, karpathy, shards, table};
+use crate::base::{Cancel, Error, Result};
+use crate::flow::{Caption, Reject};
+use crate::plan::source::{CaptionFormat, CaptionSource};
+use crate::sources::names::{self, Globs};
+
+/// What a source of captions holds.
+#[derive(Debug, Clone)]
+pub struct CaptionsRead {
+    /// In the order of the files.
+    pub captions: Vec<Caption>,
+    /// Lines and members that are no captions.
+    pub rejects: Vec<Reject>,
+}
+
+/// Reads every caption of a source, straight out of its archives. A broken line costs a
+/// reject and nothing else; of two captions with one number the first stays.
+///
+/// # Errors
+/// When a file is not there, is packed in a way that is not read, is not laid out as its
+/// format says at all, or an archive does not hold the member.
+pub fn read(source: &CaptionSource, cancel: &Cancel) -> Result<CaptionsRead> {
+    let place = |error: Error| error.at(format!("sources.{}: member", source.name));
+    let usual: Vec<String> = usual_names(&source.format).iter().map(ToString::to_string).collect();
+    let patterns = source.member.clone().map_or(usual, |member| vec![member]);
+    let in_shards = matches!(
+        source.format,
+        CaptionFormat::WebDatasetText | CaptionFormat::WebDatasetJson { .. }
+    );
+    let pick = Pick {
+        globs: Globs::new(&patterns).map_err(place)?,
+        many: source.member.is_some() || in_shards,
+        patterns,
+    };
+    let mut out = Collector::new(&source.name, &source.id);
+    let labels = names::labels(&source.paths);
+    let cap = source.caps.line_bytes;
+    for (path, label) in source.paths.iter().zip(&labels) {
+        let label = (labels.len() > 1).then_some(label.as_str());
+        let opener = Opener { path, label, caps: &source.caps, pick: &pick, cancel };
+        opener.each(&mut out, &mut |text, out| {
+            cancel.check()?;
+            let member = text.member.as_str();
+            let shard = Shard { name: &text.name, member, offset: text.offset };
+            match &source.format {
+                CaptionFormat::Flickr => Ok(flickr::read(text.reader, member, cap, out)),
+                format @ CaptionFormat::Csv { .. } => {
+                    table::read(text.reader, member, cap, format, out)
+                }
+                CaptionFormat::Coco => {
+                    settle(coco::read(text.reader, member, cap, out), member, out)
+                }
+                CaptionFormat::Karpathy => {
+                    settle(karpathy::read(text.reader, member, cap, out), member, out)
+                }
+                CaptionFormat::WebDatasetText => {
+                    Ok(shards::read(text.reader, &shard, cap, None, out))
+                }
+                CaptionFormat::WebDatasetJson { field } => {
+                    Ok(shards::read(text.reader, &shard, cap, Some(field), out))
+                }
+            }
+        })?;
+    }
+    Ok(CaptionsRead { captions: out.captions, rejects: out.rejects })
+}
+
+/// What a format's file is usually called inside an archive.
+fn usual_names(format: &CaptionFormat) -> &'static [&'static str] {
+    match format {
+        CaptionFormat::Flickr => &["*.token", "*.token.txt", "*.caption.txt"],
+        CaptionFormat::Csv { .. } => &["*.csv", "*.tsv"],
+        CaptionFormat::Coco => &["captions_*.json"],
+        CaptionFormat::Karpathy => &["dataset*.json"],
+        CaptionFormat::WebDatasetText => &["*.txt"],
+        CaptionFormat::WebDatasetJson { .. } => &["*.json"],
+    }
+}

@@ -1,0 +1,247 @@
+//! The texts that a path holds: the file itself, unpacked, or members of an archive.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+
+use super::collector::Collector;
+use crate::base::capped::Capped;
+use crate::base::units::count;
+use crate::base::{Cancel, Error, Kind, Result};
+use crate::flow::RejectClass;
+use crate::plan::source::Caps;
+use crate::sources::compressed::{self, Packing};
+use crate::sources::names::{self, Globs};
+use crate::sources::tarball::{
+    BLOCK_BYTES, Entries, EntryKind, FileInput, Header, Input, StreamInput,
+};
+
+/// Which members of an archive are read.
+pub(super) struct Pick {
+    pub(super) globs: Globs,
+    /// The patterns, for messages.
+    pub(super) patterns: Vec<String>,
+    /// Whether several may match: asked for by name, or shards.
+    pub(super) many: bool,
+}
+
+/// One text, at its start.
+pub(super) struct Text<'a> {
+    /// Its own name.
+    pub(super) name: String,
+    /// As it is shown.
+    pub(super) member: String,
+    /// Where it begins in its archive.
+    pub(super) offset: u64,
+    pub(super) reader: &'a mut dyn BufRead,
+}
+
+/// What reads a text. An inner error is the text's, an outer one the source's.
+pub(super) type Each<'e, 'c> =
+    dyn FnMut(Text<'_>, &mut Collector<'c>) -> Result<io::Result<()>> + 'e;
+
+pub(super) struct Opener<'a> {
+    pub(super) path: &'a Path,
+    /// In front of members' names, where the source has more than one path.
+    pub(super) label: Option<&'a str>,
+    pub(super) caps: &'a Caps,
+    pub(super) pick: &'a Pick,
+    pub(super) cancel: &'a Cancel,
+}
+
+/// How the members of an archive went by.
+#[derive(Default)]
+struct Tally {
+    seen: u64,
+    names: Vec<String>,
+    picked: Option<String>,
+}
+
+impl Opener<'_> {
+    /// Reads every text of the path.
+    pub(super) fn each<'c>(&self, out: &mut Collector<'c>, each: &mut Each<'_, 'c>) -> Result<()> {
+        if compressed::metadata(self.path)?.is_dir() {
+            return Err(Error::new(Kind::BadInput, "is a folder, not a caption file")
+                .at(self.path.display()));
+        }
+        match compressed::sniff(self.path)? {
+            Packing::Zip => self.zip(out, each),
+            packing => {
+                let cap = self.caps.unpacked_bytes;
+                let mut reader = compressed::unpack(self.path, packing, cap)?;
+                let mut head = Vec::new();
+                #[expect(clippy::disallowed_methods, reason = "taken up to one block")]
+                reader
+                    .by_ref()
+                    .take(BLOCK_BYTES as u64)
+                    .read_to_end(&mut head)
+                    .map_err(|cause| Error::io("cannot read", self.path.display(), cause))?;
+                let block = <[u8; BLOCK_BYTES]>::try_from(head.as_slice()).map(Header);
+                let is_tar = block.is_ok_and(|block| !block.is_zero() && block.checksum_fits());
+                if is_tar && packing == Packing::Plain {
+                    let file = compressed::open(self.path)?;
+                    let len_bytes = compressed::metadata(self.path)?.len();
+                    return self.tar(FileInput::new(&file, len_bytes), out, each);
+                }
+                let whole = Cursor::new(head).chain(reader);
+                if is_tar {
+                    return self.tar(StreamInput::new(whole), out, each);
+                }
+                let file = self.path.file_name().unwrap_or(self.path.as_os_str());
+                let name = names::display(file.as_encoded_bytes());
+                let member = self.label.map_or_else(|| name.clone(), str::to_string);
+                let mut reader = BufReader::with_capacity(1 << 16, whole);
+                let text = Text { name, member: member.clone(), offset: 0, reader: &mut reader };
+                if let Err(cause) = each(text, out)? {
+                    self.broken(&member, 0, &cause.to_string(), out);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn shown(&self, name: &str) -> String {
+        match self.label {
+            Some(label) => format!("{label}/{name}"),
+            None => name.to_string(),
+        }
+    }
+
+    /// A text that could not be read to its end: what came before stays.
+    fn broken(&self, member: &str, offset: u64, why: &str, out: &mut Collector<'_>) {
+        let message = format!("it could not be read to its end: {why}");
+        out.reject(member, offset, None, RejectClass::BrokenMember, message, None);
+    }
+
+    fn tar<'c, I: Input>(
+        &self,
+        input: I,
+        out: &mut Collector<'c>,
+        each: &mut Each<'_, 'c>,
+    ) -> Result<()> {
+        let mut entries = Entries::new(input, self.caps);
+        let mut tally = Tally::default();
+        loop {
+            self.cancel.check()?;
+            let entry = match entries.next_entry() {
+                Ok(Some(entry)) => entry,
+                Ok(None) => return self.settle(&tally),
+                Err(broken) => {
+                    let file = self.path.file_name().unwrap_or(self.path.as_os_str());
+                    let member = names::display(file.as_encoded_bytes());
+                    self.broken(&member, broken.at, &broken.message, out);
+                    return self.settle(&tally);
+                }
+            };
+            let name = names::display(&entry.name);
+            let is_file = entry.kind == EntryKind::File;
+            if entry.kind == EntryKind::Directory || !self.picks(&name, is_file, &mut tally)? {
+                continue;
+            }
+            let member = self.shown(&name);
+            let fault = match entry.fault.clone() {
+                _ if !is_file => Some((
+                    RejectClass::NotAFile,
+                    format!("it is {}; only files are read", entry.kind.name()),
+                )),
+                fault => fault,
+            };
+            if let Some((class, why)) = fault {
+                out.reject(&member, entry.offset, None, class, why, None);
+                continue;
+            }
+            let mut reader = BufReader::with_capacity(1 << 16, entries.content(&entry));
+            let (offset, reader) = (entry.offset, &mut reader);
+            let read = each(Text { name, member: member.clone(), offset, reader }, out)?;
+            if let Err(cause) = read {
+                self.broken(&member, entry.offset, &cause.to_string(), out);
+                return Ok(());
+            }
+        }
+    }
+
+    fn zip<'c>(&self, out: &mut Collector<'c>, each: &mut Each<'_, 'c>) -> Result<()> {
+        let place = self.path.display();
+        let wrong = |cause: zip::result::ZipError| {
+            Error::new(Kind::BadInput, "is no zip that can be read").at(place).caused_by(cause)
+        };
+        let reader: BufReader<File> = BufReader::new(compressed::open(self.path)?);
+        let mut archive = zip::ZipArchive::new(reader).map_err(wrong)?;
+        let mut tally = Tally::default();
+        for at in 0..archive.len() {
+            self.cancel.check()?;
+            let (name, kind) = {
+                let Ok(member) = archive.by_index_raw(at) else { continue };
+                let kind = match (member.is_dir(), member.is_symlink()) {
+                    (true, _) => EntryKind::Directory,
+                    (_, true) => EntryKind::Symlink,
+                    _ => EntryKind::File,
+                };
+                (names::display(member.name_raw()), kind)
+            };
+            let is_file = kind == EntryKind::File;
+            if kind == EntryKind::Directory || !self.picks(&name, is_file, &mut tally)? {
+                continue;
+            }
+            let shown = self.shown(&name);
+            if !is_file {
+                let why = format!("it is {}; only files are read", kind.name());
+                out.reject(&shown, 0, None, RejectClass::NotAFile, why, None);
+                continue;
+            }
+            let member = match archive.by_index(at) {
+                Ok(member) => member,
+                Err(cause) => {
+                    self.broken(&shown, 0, &cause.to_string(), out);
+                    continue;
+                }
+            };
+            let capped = Capped::new(member, self.caps.unpacked_bytes);
+            let mut reader = BufReader::with_capacity(1 << 16, capped);
+            let text = Text { name, member: shown.clone(), offset: 0, reader: &mut reader };
+            if let Err(cause) = each(text, out)? {
+                self.broken(&shown, 0, &cause.to_string(), out);
+            }
+        }
+        self.settle(&tally)
+    }
+
+    /// Whether a member is to be read; counts it either way.
+    fn picks(&self, name: &str, is_file: bool, tally: &mut Tally) -> Result<bool> {
+        tally.seen += 1;
+        if tally.seen > self.caps.members {
+            let what = format!("holds more than {} members", count(self.caps.members));
+            return Err(Error::new(Kind::BadInput, what)
+                .at(self.path.display())
+                .help("raise `max_members` of its source if this is meant"));
+        }
+        if names::is_junk(name) {
+            return Ok(false);
+        }
+        if tally.names.len() < 8 {
+            tally.names.push(name.to_string());
+        }
+        if !self.pick.globs.matches(name) {
+            return Ok(false);
+        }
+        if let Some(first) = tally.picked.as_ref().filter(|_| !self.pick.many && is_file) {
+            let what = format!("holds `{first}` and `{name}`: which one is meant is unclear");
+            return Err(Error::new(Kind::BadInput, what)
+                .at(self.path.display())
+                .help("name it with `member`"));
+        }
+        tally.picked.get_or_insert_with(|| name.to_string());
+        Ok(true)
+    }
+
+    /// An archive must hold what was asked for.
+    fn settle(&self, tally: &Tally) -> Result<()> {
+        if tally.picked.is_some() {
+            return Ok(());
+        }
+        let patterns = self.pick.patterns.join("`, `");
+        Err(Error::new(Kind::BadInput, format!("holds no member named `{patterns}`"))
+            .at(self.path.display())
+            .help(format!("it holds: {}; name one with `member`", tally.names.join(", "))))
+    }
+}

@@ -1,0 +1,98 @@
+//! What a file is by its first bytes, and its bytes unpacked in order.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::tarball::{BLOCK_BYTES, Header};
+use crate::base::capped::Capped;
+use crate::base::{Error, Kind, Result};
+
+/// How a file is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// Not at all, or in no way that is known.
+    Plain,
+    /// gzip, one member or many.
+    Gzip,
+    /// Zstandard, one frame or many.
+    Zstd,
+    /// A zip archive.
+    Zip,
+}
+
+/// Magic numbers of packings that are known and not read.
+const UNREAD: &[(&[u8], &str)] = &[
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"\x1f\x9d", "compress (.Z)"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+    (b"Rar!\x1a\x07", "RAR"),
+];
+
+/// Says how the file is packed, by its first bytes, never by its name.
+pub(crate) fn sniff(path: &Path) -> Result<Packing> {
+    let mut head = [0; BLOCK_BYTES];
+    let read = super::tarball::read_full_at(&open(path)?, 0, &mut head)
+        .map_err(|cause| Error::io("cannot read", path.display(), cause))?;
+    if read == BLOCK_BYTES && Header(head).checksum_fits() {
+        return Ok(Packing::Plain);
+    }
+    let head = head.get(..read).unwrap_or_default();
+    if let Some((_, name)) = UNREAD.iter().find(|(magic, _)| head.starts_with(magic)) {
+        return Err(Error::new(
+            Kind::BadInput,
+            format!("is packed with {name}, which is not read"),
+        )
+        .at(path.display())
+        .help("unpack it, or pack it again as .tar.gz or .tar.zst"));
+    }
+    Ok(match head {
+        [0x1f, 0x8b, ..] => Packing::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Packing::Zstd,
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Packing::Zip,
+        _ => Packing::Plain,
+    })
+}
+
+/// Opens a file that must be there.
+pub(crate) fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|cause| missing_or(path, "cannot open", cause))
+}
+
+/// The file's bytes, unpacked, in order; past `cap_bytes` reading fails.
+pub(crate) fn unpack(
+    path: &Path,
+    packing: Packing,
+    cap_bytes: u64,
+) -> Result<Box<dyn Read + Send>> {
+    let reader = BufReader::with_capacity(1 << 16, open(path)?);
+    Ok(match packing {
+        Packing::Plain | Packing::Zip => Box::new(Capped::new(reader, cap_bytes)),
+        Packing::Gzip => Box::new(BufReader::with_capacity(
+            1 << 16,
+            Capped::new(MultiGzDecoder::new(reader), cap_bytes),
+        )),
+        Packing::Zstd => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(reader)
+                .map_err(|cause| Error::io("cannot unpack", path.display(), cause))?;
+            Box::new(BufReader::with_capacity(1 << 16, Capped::new(decoder, cap_bytes)))
+        }
+    })
+}
+
+/// What the file system says of a path that must be there.
+pub(crate) fn metadata(path: &Path) -> Result<std::fs::Metadata> {
+    std::fs::metadata(path).map_err(|cause| missing_or(path, "cannot look at", cause))
+}
+
+fn missing_or(path: &Path, what: &str, cause: std::io::Error) -> Error {
+    match cause.kind() {
+        std::io::ErrorKind::NotFound => Error::new(Kind::MissingInput, "is not there")
+            .at(path.display())
+            .help("put it there, or change the path in the definition"),
+        _ => Error::io(what, path.display(), cause),
+    }
+}

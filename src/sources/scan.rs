@@ -1,0 +1,167 @@
+//! Listing a plain tar by its headers alone.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::member::{EDGE_BYTES, Layout, Member, stamp};
+use super::selection::{Found, Selection, Verdict};
+use super::tarball::{BLOCK_BYTES, Broken, Entries, Entry, FileInput, Input, read_full_at};
+use crate::base::units::count;
+use crate::base::{Cancel, Digest, Error, Kind, Result};
+use crate::flow::{Origin, Reject, RejectClass};
+
+/// What a look at one archive found, in its order.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    pub(crate) members: Vec<Member>,
+    pub(crate) rejects: Vec<Reject>,
+    /// Folders, junk and what is no image.
+    pub(crate) ignored: u64,
+}
+
+/// More members than the cap.
+pub(crate) fn too_many(path: &Path, cap: u64) -> Error {
+    Error::new(Kind::BadInput, format!("holds more than {} members", count(cap)))
+        .at(path.display())
+        .help("raise `max_members` of its source if this is meant")
+}
+
+/// The first header is none.
+pub(crate) fn not_a_tar(path: &Path, broken: &Broken) -> Error {
+    Error::new(Kind::BadInput, format!("is no tar archive: {}", broken.message))
+        .at(path.display())
+        .help("get the archive again, or name the right file in the definition")
+}
+
+/// The archive ends too early: a row that says where.
+pub(crate) fn end(selection: &Selection, path: &Path, broken: &Broken) -> Reject {
+    let file = path.file_name().unwrap_or(path.as_os_str());
+    Reject {
+        origin: Origin {
+            source: selection.source.name.clone(),
+            member: super::names::display(file.as_encoded_bytes()),
+            offset: broken.at,
+        },
+        image_id: None,
+        class: RejectClass::BrokenMember,
+        message: format!(
+            "the archive is broken at byte {}: {}; what lies behind is lost",
+            broken.at, broken.message
+        ),
+        digest: None,
+    }
+}
+
+/// What decides about an entry.
+pub(crate) fn found(entry: &Entry) -> Found<'_> {
+    Found {
+        name: &entry.name,
+        kind: entry.kind,
+        size_bytes: entry.size_bytes,
+        offset: entry.offset,
+        fault: entry.fault.clone(),
+        layout: match &entry.pieces {
+            None => Layout::Whole,
+            Some(pieces) => Layout::Sparse(pieces.clone()),
+        },
+    }
+}
+
+/// Reads the headers of a plain tar, seeking over the bodies.
+pub(crate) fn scan(
+    path: &Path,
+    file: &File,
+    selection: &Selection,
+    archive: usize,
+    label: Option<&str>,
+    cancel: &Cancel,
+) -> Result<Scan> {
+    let io = |cause| Error::io("cannot read", path.display(), cause);
+    let len_bytes = file.metadata().map_err(io)?.len();
+    let caps = &selection.source.caps;
+    let mut entries = Entries::new(FileInput::new(file, len_bytes), caps);
+    let mut scan = Scan::default();
+    let mut seen = 0_u64;
+    let mut told = false;
+    loop {
+        if seen.is_multiple_of(1024) {
+            cancel.check()?;
+        }
+        let entry = match entries.next_entry() {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Ok(scan),
+            Err(broken) if broken.at == 0 => return Err(not_a_tar(path, &broken)),
+            Err(broken) => {
+                if !told {
+                    scan.rejects.push(end(selection, path, &broken));
+                }
+                return Ok(scan);
+            }
+        };
+        seen += 1;
+        if seen > caps.members {
+            return Err(too_many(path, caps.members));
+        }
+        match selection.judge(found(&entry), archive, label) {
+            Verdict::Ignored => scan.ignored += 1,
+            Verdict::Reject(reject) => {
+                // the member that the archive ends in: one reject tells of both
+                told = reject.class == RejectClass::BrokenMember
+                    && entry.offset.saturating_add(entry.stored_bytes) > len_bytes;
+                scan.rejects.push(reject);
+            }
+            Verdict::Member(mut member) => {
+                member.stamp =
+                    file_stamp(entries.input(), &entry.name, &member, &entry.header).map_err(io)?;
+                scan.members.push(*member);
+            }
+        }
+    }
+}
+
+/// The stamp of a member of a plain tar.
+fn file_stamp(
+    input: &mut impl Input,
+    name: &[u8],
+    member: &Member,
+    header: &[u8],
+) -> io::Result<Digest> {
+    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    if member.layout == Layout::Whole {
+        let edge =
+            usize::try_from(member.size_bytes).map_or(EDGE_BYTES, |size| size.min(EDGE_BYTES));
+        head.resize(edge, 0);
+        tail.resize(edge, 0);
+        let end = member.origin.offset + member.size_bytes;
+        let read = input.read_at(member.origin.offset, &mut head)?
+            + input.read_at(end - edge as u64, &mut tail)?;
+        if read != 2 * edge {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(stamp(name, member.size_bytes, header, [&head, &tail]))
+}
+
+/// Whether a few members, evenly spread, still have the headers and ends they had.
+pub(crate) fn still_there(file: &File, members: &[Member], label: Option<&str>) -> bool {
+    const LOOKS: usize = 16;
+    let step = members.len().div_ceil(LOOKS).max(1);
+    let Ok(meta) = file.metadata() else { return false };
+    members.iter().step_by(step).chain(members.last()).all(|member| {
+        let Some(at) = member.origin.offset.checked_sub(BLOCK_BYTES as u64) else { return false };
+        if member.layout != Layout::Whole {
+            return true;
+        }
+        let name = match label {
+            Some(label) => member.origin.member.strip_prefix(label).and_then(|n| n.get(1..)),
+            None => Some(member.origin.member.as_str()),
+        };
+        let Some(name) = name else { return false };
+        let mut header = [0; BLOCK_BYTES];
+        let mut input = FileInput::new(file, meta.len());
+        read_full_at(file, at, &mut header).is_ok_and(|read| read == BLOCK_BYTES)
+            && file_stamp(&mut input, name.as_bytes(), member, &header)
+                .is_ok_and(|stamp| stamp == member.stamp)
+    })
+}
