@@ -1,0 +1,195 @@
+//! The command line, as the user typed it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Turns image-caption archives into CLIP feature tables, and answers SQL over them.
+#[derive(Debug, Parser)]
+#[command(name = "clipmill", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Settings that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Settings that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Say only what went wrong: no progress, no notes
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Log more: -v info, -vv debug, -vvv trace
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Log level; wins over -q and -v
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+    /// Append the log to this file too (at level info, or --log-level)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// Colours in messages; auto looks at the terminal and at NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// Only what failed.
+    Error,
+    /// And what is suspicious.
+    Warn,
+    /// And what is done.
+    Info,
+    /// And how.
+    Debug,
+    /// And every detail.
+    Trace,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Draw a small data set, run its pipeline, and show what came out
+    Demo(Demo),
+    /// Check definitions; needs no data, no weights and no network
+    Check(Check),
+    /// Carry a definition out: read, decode, encode, and write the tables
+    Run(Run),
+    /// Answer SQL over a store's tables
+    Query(Query),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Print the JSON schema of definitions, for editors
+    Schema,
+}
+
+/// How a command says what it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// Text for people.
+    #[default]
+    Human,
+    /// One JSON object on standard output; progress stays on standard error.
+    Json,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Folder to write the demo to; made when it is not there
+    #[arg(long, value_name = "DIR", default_value = "clipmill-demo")]
+    pub dir: PathBuf,
+    /// How many pictures to draw
+    #[arg(long, value_name = "N", default_value_t = 320,
+          value_parser = clap::value_parser!(u32).range(8..=100_000))]
+    pub images: u32,
+    /// Seed of the drawings and of the model's weights
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// How the result is said
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Definitions to check
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Replace a value before the check: --set stages.images.source=photos
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How the result is said
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The definition
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Replace a value first: --set stages.image_features.batch_size=8
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Wait for another run on the same store instead of failing
+    #[arg(long)]
+    pub wait: bool,
+    /// How the result is said
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+}
+
+/// Arguments of `query`.
+#[derive(Debug, Args)]
+pub struct Query {
+    /// A definition, or a store's folder
+    #[arg(value_name = "STORE_OR_FILE")]
+    pub store: PathBuf,
+    /// The statement; `-` reads it from standard input; without one a prompt opens
+    #[arg(value_name = "SQL", allow_hyphen_values = true)]
+    pub sql: Option<String>,
+    /// Replace a value of the definition first
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How the rows are written
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: Rows,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Show how the statement would be carried out, and do not carry it out
+    #[arg(long)]
+    pub explain: bool,
+    /// Read every table as it was at this version
+    #[arg(long, value_name = "VERSION")]
+    pub at: Option<i64>,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Rows {
+    /// A drawn table.
+    #[default]
+    Table,
+    /// One JSON array of row objects.
+    Json,
+    /// One JSON object a line.
+    Jsonl,
+    /// RFC 4180, with a header.
+    Csv,
+    /// A Parquet file.
+    Parquet,
+    /// An Arrow IPC file.
+    Arrow,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}

@@ -1,0 +1,171 @@
+//! What a run did, for people and for scripts.
+
+use std::path::Path;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Map, Value, json};
+
+use crate::base::units::count;
+use crate::cli::console;
+use crate::cli::exit::Code;
+use crate::cli::session::Session;
+use crate::run::RunReport;
+
+/// The code of a run that came to its end or to a wish to stop.
+#[must_use]
+pub(crate) fn code(report: &RunReport) -> Code {
+    if report.interrupted {
+        Code::Interrupted
+    } else if report.broken.is_empty() {
+        Code::Success
+    } else {
+        Code::Contract
+    }
+}
+
+/// Tables, rejects, time; the way on, where something is left to do.
+#[must_use]
+pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
+    let mut out = vec![tables(report)];
+    if report.is_up_to_date() {
+        out.push("Nothing to do: every table is up to date.".to_owned());
+    }
+    if !report.rejects.is_empty() {
+        let all: u64 = report.rejects.values().sum();
+        let classes: Vec<String> = report
+            .rejects
+            .iter()
+            .map(|(class, rows)| format!("{class} {}", count(*rows)))
+            .collect();
+        out.push(format!("Rejected {}: {}.", count(all), classes.join(", ")));
+    }
+    out.push(times(report));
+    if report.interrupted {
+        out.push(format!(
+            "Stopped on request; what was finished is kept. Go on with: clipmill run {}",
+            definition.display()
+        ));
+    }
+    out.join("\n")
+}
+
+fn tables(report: &RunReport) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["table", "version", "rows", "computed", "taken over"]);
+    for made in &report.tables {
+        table.add_row([
+            made.table.clone(),
+            made.version.map_or_else(|| "-".to_owned(), |version| version.to_string()),
+            count(made.rows),
+            count(made.computed),
+            count(made.resumed),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.trim_fmt()
+}
+
+fn times(report: &RunReport) -> String {
+    let seconds = report.elapsed.as_secs_f64();
+    let mut out = format!("Took {seconds:.1} s");
+    if report.images > 0 {
+        out.push_str(&format!(
+            "; {} images, {:.0} images/s",
+            count(report.images),
+            report.images_per_second()
+        ));
+    }
+    let parts: Vec<String> = report
+        .spent
+        .iter()
+        .filter(|(_, spent)| !spent.busy.is_zero())
+        .map(|(part, spent)| format!("{part} {:.1} s", spent.busy.as_secs_f64()))
+        .collect();
+    if !parts.is_empty() {
+        out.push_str(&format!(". Busy: {}", parts.join(", ")));
+    }
+    if let Some(part) = report.bottleneck {
+        out.push_str(&format!("; the bottleneck was {part}"));
+    }
+    out.push('.');
+    out
+}
+
+/// `{command, tables, rejects, …}`: one object, its keys fixed.
+#[must_use]
+pub(crate) fn json(command: &str, report: &RunReport) -> Value {
+    let tables: Map<String, Value> = report
+        .tables
+        .iter()
+        .map(|made| {
+            let value = json!({
+                "version": made.version,
+                "rows": made.rows,
+                "computed": made.computed,
+                "resumed": made.resumed,
+                "published": made.published,
+            });
+            (made.table.clone(), value)
+        })
+        .collect();
+    let rejects: Map<String, Value> =
+        report.rejects.iter().map(|(class, rows)| (class.to_string(), json!(rows))).collect();
+    let spent: Map<String, Value> = report
+        .spent
+        .iter()
+        .map(|(part, spent)| ((*part).to_owned(), json!(spent.busy.as_secs_f64())))
+        .collect();
+    let broken: Vec<Value> = report
+        .broken
+        .iter()
+        .flat_map(|broken| {
+            broken.breaches.iter().map(|breach| {
+                json!({
+                    "table": broken.table, "check": breach.check, "column": breach.column,
+                    "message": breach.message, "rows": breach.rows,
+                })
+            })
+        })
+        .collect();
+    json!({
+        "command": command,
+        "pipeline": report.pipeline,
+        "tables": tables,
+        "rejects": rejects,
+        "broken": broken,
+        "held_back": report.held_back,
+        "interrupted": report.interrupted,
+        "images_per_second": report.images_per_second(),
+        "busy_seconds": spent,
+        "bottleneck": report.bottleneck,
+        "seconds": report.elapsed.as_secs_f64(),
+        "exit_code": code(report).number(),
+    })
+}
+
+/// Shows broken contracts on standard error, offending rows and all.
+pub(crate) fn complain(report: &RunReport, session: &Session) {
+    let (red, off) =
+        if session.console.err_color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    for broken in &report.broken {
+        console::complain(&format!("{red}contract broken{off}: {}", broken.table));
+        for breach in &broken.breaches {
+            console::complain(&format!("  {}: {}", breach.check, breach.message));
+            for row in &breach.rows {
+                console::complain(&format!("    {row}"));
+            }
+        }
+    }
+    if !report.broken.is_empty() {
+        console::complain(
+            "help: readers keep the old version, and what was computed is kept for the next run; \
+             mend the data or the contract and run again",
+        );
+    }
+    if !report.held_back.is_empty() {
+        console::complain(&format!("not made because of that: {}", report.held_back.join(", ")));
+    }
+}

@@ -1,0 +1,106 @@
+//! The command line's grammar, with examples and exit codes in every help text.
+
+use clap::CommandFactory;
+
+use super::args::Arguments;
+use super::exit;
+
+/// Examples for the help of a command; none for commands that clap adds.
+fn examples(command: &str) -> &'static str {
+    match command {
+        "demo" => {
+            "  clipmill demo                     # draws and runs in ./clipmill-demo
+  clipmill demo --dir /data/demo --images 1000
+  clipmill demo --format json | jq .tables"
+        }
+        "check" => {
+            "  clipmill check pipelines/*.toml
+  clipmill check pipeline.toml --set stages.image_features.batch_size=64
+  clipmill check pipelines/*.toml --format json | jq '.errors[].message'"
+        }
+        "run" => {
+            "  clipmill run pipelines/flickr30k.toml
+  clipmill run pipeline.toml --set models.clip.device=cuda
+  clipmill run pipeline.toml --format json --log-file run.log"
+        }
+        "query" => {
+            "  clipmill query pipeline.toml \"SHOW TABLES\"
+  clipmill query stores/flickr30k \"SELECT split, COUNT(*) AS n FROM captions GROUP BY split\"
+  clipmill query pipeline.toml \"SELECT image_id, cosine(embedding, clip_text('two dogs on grass')) AS score
+      FROM image_features ORDER BY score DESC LIMIT 5\" --format json
+  clipmill query pipeline.toml - --format csv < report.sql
+  clipmill query pipeline.toml      # opens a prompt"
+        }
+        "completions" => {
+            "  clipmill completions bash > ~/.local/share/bash-completion/completions/clipmill
+  clipmill completions zsh > ~/.zfunc/_clipmill"
+        }
+        "schema" => {
+            "  clipmill schema > pipeline.schema.json   # name it in a definition's first line:
+  #:schema pipeline.schema.json"
+        }
+        _ => {
+            "  clipmill demo
+  clipmill check pipelines/*.toml
+  clipmill run pipelines/flickr30k.toml
+  clipmill query pipelines/flickr30k.toml \"SELECT image_id, text FROM captions LIMIT 5\""
+        }
+    }
+}
+
+fn after_help(command: &str) -> String {
+    format!("Examples:\n{}\n\nExit codes:\n{}", examples(command), exit::table())
+}
+
+/// The whole grammar, as parsing, help and completions use it.
+#[must_use]
+pub fn grammar() -> clap::Command {
+    let mut grammar = Arguments::command().after_help(after_help(""));
+    let names: Vec<String> =
+        grammar.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    for name in names {
+        let text = after_help(&name);
+        grammar = grammar.mut_subcommand(name, |command| command.after_help(text));
+    }
+    grammar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_holds_together() {
+        grammar().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_its_own_examples_and_the_exit_codes() {
+        for command in grammar().get_subcommands_mut() {
+            let name = command.get_name().to_owned();
+            let help = command.render_help().to_string();
+            assert!(help.contains(&format!("  clipmill {name}")), "{help}");
+            assert!(help.contains("130  interrupted"), "{help}");
+        }
+    }
+
+    #[test]
+    fn examples_parse() {
+        for name in ["", "demo", "check", "run", "query", "completions", "schema"] {
+            // A line's end inside quotes belongs to the statement; comments and pipes do not.
+            for line in examples(name).replace("score\n", "score ").lines() {
+                let Some(line) = line.trim().strip_prefix("clipmill ") else { continue };
+                let line = line.split(['#', '|', '>', '<']).next().unwrap();
+                let mut words = vec!["clipmill".to_owned()];
+                for (i, part) in line.split('"').enumerate() {
+                    if i % 2 == 1 {
+                        words.push(part.to_owned());
+                    } else {
+                        words.extend(part.split_whitespace().map(str::to_owned));
+                    }
+                }
+                grammar().try_get_matches_from(&words).unwrap_or_else(|e| panic!("{line}: {e}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Errors and findings, for people and for scripts.
+
+mod code;
+mod error;
+mod finding;
+
+pub use code::code;
+pub use error::{error_human, error_json};
+pub use finding::{report_human, report_json};

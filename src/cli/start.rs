@@ -1,0 +1,87 @@
+//! From the process's arguments to its exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::FromArgMatches;
+use clap::error::ErrorKind;
+use serde_json::json;
+
+use crate::base::Error;
+use crate::base::environment::Environment;
+
+use super::args::{Arguments, Command, Format, Rows};
+use super::commands;
+use super::console::{self, Console};
+use super::exit::Code;
+use super::grammar::grammar;
+use super::logging;
+use super::progress::Screen;
+use super::render;
+use super::session::Session;
+
+/// Does what the command line asks, says what failed, and gives the exit code.
+#[must_use]
+pub fn main(args: Vec<OsString>, environment: &Environment) -> ExitCode {
+    let parsed = grammar()
+        .try_get_matches_from(args)
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    let code = match parsed {
+        Ok(arguments) => perform(&arguments, environment),
+        Err(wrong) => explain_usage(&wrong),
+    };
+    ExitCode::from(code.number())
+}
+
+/// Help and version are answers; everything else clap says is a wrong command line.
+fn explain_usage(wrong: &clap::Error) -> Code {
+    // Nobody is left to tell when the stream is gone.
+    let _gone = wrong.print();
+    match wrong.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Code::Success,
+        _ => Code::Usage,
+    }
+}
+
+fn perform(arguments: &Arguments, environment: &Environment) -> Code {
+    let global = &arguments.global;
+    let console = Console::new(global.color, environment);
+    let screen = Screen::new(console.err_terminal && !global.quiet);
+    let session = Session::new(global, console, &screen, environment);
+    let result = logging::start(global, console, &screen)
+        .and_then(|()| commands::perform(&arguments.command, &session));
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            screen.aside(|| console::complain(&render::error_human(&error, console.err_color)));
+            if let Some(name) = json_name(&arguments.command) {
+                explain_json(name, &error);
+            }
+            Code::of(error.kind())
+        }
+    }
+}
+
+/// The command's name, where its output was to be a JSON object.
+fn json_name(command: &Command) -> Option<&'static str> {
+    let (name, format) = match command {
+        Command::Demo(demo) => ("demo", demo.format),
+        Command::Check(check) => ("check", check.format),
+        Command::Run(run) => ("run", run.format),
+        Command::Query(query) if query.format == Rows::Json => ("query", Format::Json),
+        Command::Query(_) | Command::Completions(_) | Command::Schema => return None,
+    };
+    (format == Format::Json).then_some(name)
+}
+
+/// A script that reads standard output learns there what failed.
+fn explain_json(name: &str, error: &Error) {
+    let object = json!({
+        "command": name,
+        "error": render::error_json(error),
+        "exit_code": Code::of(error.kind()).number(),
+    });
+    if let Err(second) = console::print(&object.to_string()) {
+        console::complain(&render::error_human(&second, false));
+    }
+}
