@@ -3,6 +3,8 @@
 
 #[path = "clip/alone.rs"]
 mod alone;
+#[path = "clip/odd_weights.rs"]
+mod odd_weights;
 #[path = "clip/plain_tower.rs"]
 mod plain_tower;
 

@@ -4,8 +4,11 @@
 
 mod element;
 mod map;
+mod pickle;
 mod safetensors;
 mod store;
+mod torch;
+mod zip;
 
 pub use element::Element;
 pub use store::{Stored, Weights};

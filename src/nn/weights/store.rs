@@ -42,6 +42,9 @@ impl Storage {
     }
 }
 
+/// Numbers that a tensor with a stride of zero may repeat.
+const MOST_REPEATED: usize = 1 << 24;
+
 impl Stored {
     /// Size of each dimension.
     #[must_use]
@@ -60,8 +63,8 @@ impl Stored {
         self.shape.iter().try_fold(1_usize, |n, side| n.checked_mul(*side))
     }
 
-    /// Whether every element lies within the storage and the tensor is no larger than it: a
-    /// stride of zero could otherwise make terabytes of one number.
+    /// Whether every element lies within the storage, and the tensor is not much larger than it:
+    /// a stride of zero could otherwise make terabytes of one number.
     pub(super) fn fits(&self) -> bool {
         let Some(count) = self.count() else { return false };
         if count == 0 {
@@ -73,7 +76,7 @@ impl Stored {
                 at.checked_add(side.saturating_sub(1).checked_mul(*stride)?)
             });
         self.shape.len() == self.strides.len()
-            && count <= available
+            && count <= available.max(MOST_REPEATED)
             && last.is_some_and(|last| last < available)
     }
 
@@ -138,7 +141,17 @@ impl Weights {
     /// When it cannot be read, is of neither kind, or is damaged.
     pub fn open(path: &Path) -> Result<Self> {
         let file = Arc::new(FileBytes::open(path)?);
-        let read = super::safetensors::read(&file);
+        let bytes = file.as_slice();
+        let read = if bytes.starts_with(b"PK\x03\x04") {
+            super::torch::read_zip(&file)
+        } else if super::torch::is_legacy(bytes) {
+            super::torch::read_legacy(&file)
+        } else if super::safetensors::is_safetensors(bytes) {
+            super::safetensors::read(&file)
+        } else {
+            Err(Error::new(Kind::BadInput, "is neither safetensors nor a file of PyTorch")
+                .help("the file may have been cut short on its way: fetch it again"))
+        };
         read.map(|tensors| Self { tensors }).map_err(|error| match error.place() {
             Some(_) => error,
             None => error.at(path.display()),
