@@ -86,10 +86,12 @@ fn held_out() -> f64 {
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum Cleaning {
-    /// Runs of white space become one space; none at the ends.
+    /// Runs of white space, U+00A0, U+3000 and newlines among them, become one space; none is
+    /// left at the ends.
     Whitespace,
-    /// Zero-width characters go.
+    /// Characters without width go: U+200B, U+2060, U+FEFF, U+180E and the marks of direction.
+    /// The joiners U+200C and U+200D stay where they join something: emoji, Persian, Hindi.
     ZeroWidth,
-    /// Spaces between Chinese words go.
+    /// White space between Chinese characters goes: segmented words become running text.
     JoinChinese,
 }

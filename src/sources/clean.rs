@@ -1,46 +1,6 @@
 //! Cleaning of captions: what a model should not see, and a reader does not.
 
-use std::str::FromStr;
-
-/// One kind of cleaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Cleaning {
-    /// Runs of white space, U+00A0, U+3000 and newlines among them, become one space; none is
-    /// left at the ends.
-    Whitespace,
-    /// Characters without width go: U+200B, U+2060, U+FEFF, U+180E and the marks of direction.
-    /// The joiners U+200C and U+200D stay where they join something: emoji, Persian, Hindi.
-    ZeroWidth,
-    /// White space between Chinese characters goes: segmented words become running text.
-    JoinChinese,
-}
-
-impl Cleaning {
-    /// All of them.
-    pub const ALL: &[Self] = &[Self::Whitespace, Self::ZeroWidth, Self::JoinChinese];
-
-    /// Its name in a definition.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Whitespace => "whitespace",
-            Self::ZeroWidth => "zero_width",
-            Self::JoinChinese => "join_chinese",
-        }
-    }
-}
-
-impl FromStr for Cleaning {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|cleaning| cleaning.name() == text)
-            .ok_or_else(|| format!("expected whitespace, zero_width or join_chinese, got `{text}`"))
-    }
-}
+use crate::plan::source::Cleaning;
 
 /// Cleans `text`. The order of `cleanings` does not matter, and cleaning twice is cleaning
 /// once: invisible characters go first, as they hide white space from the rest.

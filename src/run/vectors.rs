@@ -1,0 +1,135 @@
+//! Query vectors: a text or an image through the very model that made a table.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+
+use crate::base::{Error, Kind, Result, files};
+use crate::decode;
+use crate::embed::{ImageEncoder, TextEncoder};
+use crate::flow::Vectors;
+use crate::plan::model::ModelSpec;
+use crate::plan::{Fingerprint, Plan, Work, resolve};
+use crate::query::{QueryVector, VectorSource};
+use crate::table::Store;
+
+/// Encodes what a query compares with; models are loaded when they are first needed.
+#[derive(Debug)]
+pub struct Encoders {
+    store: Store,
+    plan: Plan,
+    texts: Mutex<BTreeMap<String, TextEncoder>>,
+    images: Mutex<BTreeMap<String, ImageEncoder>>,
+}
+
+/// How a table's vectors were made, as far as queries must do the same.
+struct Made<'p> {
+    model: &'p ModelSpec,
+    normalize: bool,
+    apply_orientation: bool,
+}
+
+impl Encoders {
+    /// Encoders for the tables of a store, by the models of its definition.
+    #[must_use]
+    pub fn new(store: &Store, plan: &Plan) -> Self {
+        Self {
+            store: store.clone(),
+            plan: plan.clone(),
+            texts: Mutex::default(),
+            images: Mutex::default(),
+        }
+    }
+
+    fn made(&self, table: &str) -> Result<Made<'_>> {
+        let stage = self.plan.stage(table).ok_or_else(|| {
+            Error::new(Kind::Query, format!("no stage of the definition makes `{table}`"))
+                .at(self.plan.definition.display())
+                .help("query the store by the definition that made it")
+        })?;
+        let (model, normalize, apply_orientation) = match &stage.work {
+            Work::EmbedImages(work) => (&work.model, work.normalize, work.apply_orientation),
+            Work::EmbedCaptions(work) => (&work.model, work.normalize, false),
+            // Examples carry the vectors of their features.
+            Work::Align(work) => return self.made(&work.image_features),
+            _ => {
+                return Err(Error::new(Kind::Query, format!("`{table}` holds no embeddings")));
+            }
+        };
+        self.check_weights(table, &stage.fingerprint)?;
+        Ok(Made { model, normalize, apply_orientation })
+    }
+
+    /// The weights at hand must be those that made the table's newest version.
+    fn check_weights(&self, table: &str, now: &Fingerprint) -> Result<()> {
+        let Some(snapshot) = self.store.snapshot(table)? else { return Ok(()) };
+        let Some(then) = snapshot.note().and_then(|note| note.model.clone()) else {
+            return Ok(());
+        };
+        let here = resolve::weights_of(now).unwrap_or_default();
+        if then == here {
+            return Ok(());
+        }
+        let short = |digest: &str| digest.chars().take(12).collect::<String>();
+        Err(Error::new(
+            Kind::Query,
+            format!(
+                "`{table}` was made by weights {}, and those at hand are {}",
+                short(&then),
+                short(here)
+            ),
+        )
+        .help("their vectors cannot be compared: run the pipeline to make the table anew"))
+    }
+}
+
+fn poisoned<T>(_: T) -> Error {
+    Error::new(Kind::Internal, "an encoder failed before")
+}
+
+fn vector(mut vectors: Vectors, normalize: bool) -> QueryVector {
+    if normalize {
+        vectors.normalise();
+    }
+    QueryVector { values: vectors.data }
+}
+
+impl VectorSource for Encoders {
+    fn text(&self, table: &str, text: &str) -> Result<QueryVector> {
+        let made = self.made(table)?;
+        let mut texts = self.texts.lock().map_err(poisoned)?;
+        if !texts.contains_key(&made.model.name) {
+            texts.insert(made.model.name.clone(), TextEncoder::load(made.model)?);
+        }
+        let encoder = texts
+            .get(&made.model.name)
+            .ok_or_else(|| Error::new(Kind::Internal, "the encoder was not kept"))?;
+        Ok(vector(encoder.encode(&[text])?, made.normalize))
+    }
+
+    fn image(&self, table: &str, path: &str) -> Result<QueryVector> {
+        let made = self.made(table)?;
+        let limits = decode::Limits::default();
+        let bytes = files::read_capped(Path::new(path), limits.bytes)?;
+        let orientation = if made.apply_orientation {
+            decode::Orientation::Apply
+        } else {
+            decode::Orientation::Ignore
+        };
+        let pixels = decode::decode(&bytes, &limits, orientation).map_err(|fault| {
+            Error::new(Kind::BadInput, format!("{}: {}", fault.class, fault.message)).at(path)
+        })?;
+        let mut images = self.images.lock().map_err(poisoned)?;
+        if !images.contains_key(&made.model.name) {
+            images.insert(made.model.name.clone(), ImageEncoder::load(made.model)?);
+        }
+        let encoder = images
+            .get(&made.model.name)
+            .ok_or_else(|| Error::new(Kind::Internal, "the encoder was not kept"))?;
+        let preprocessing = encoder.preprocessing();
+        let side = preprocessing.size_px as usize;
+        let mut input = vec![0.0; 3 * side * side];
+        decode::preprocess(&pixels, &preprocessing, &mut input);
+        Ok(vector(encoder.encode(&input, 1)?, made.normalize))
+    }
+}
