@@ -6,7 +6,6 @@ pub mod context;
 pub mod engine;
 pub mod remember;
 pub mod report;
-pub mod vectors;
 
 mod align;
 mod book;
@@ -25,4 +24,3 @@ mod texts;
 pub use context::Options;
 pub use engine::{REJECTS, run};
 pub use report::{Broken, RunReport, TableReport};
-pub use vectors::Encoders;

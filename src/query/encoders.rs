@@ -4,20 +4,35 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
-use crate::base::{Error, Kind, Result, files};
-use crate::decode;
+use crate::base::{Error, Kind, Result};
 use crate::embed::{ImageEncoder, TextEncoder};
-use crate::flow::Vectors;
+use crate::flow::{Preprocessing, Vectors};
 use crate::plan::model::ModelSpec;
 use crate::plan::{Fingerprint, Plan, Work, resolve};
-use crate::query::{QueryVector, VectorSource};
 use crate::table::Store;
+
+use super::vectors::{QueryVector, VectorSource};
+
+/// Reads and prepares the image of a `clip_image('path')`: decoding is another room's.
+pub trait ImageInput: std::fmt::Debug + Send + Sync {
+    /// The model's input (`3 × size × size`, channels first) of the image in the file `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be read or decoded.
+    fn input(
+        &self,
+        path: &Path,
+        preprocessing: &Preprocessing,
+        apply_orientation: bool,
+    ) -> Result<Vec<f32>>;
+}
 
 /// Encodes what a query compares with; models are loaded when they are first needed.
 #[derive(Debug)]
 pub struct Encoders {
     store: Store,
     plan: Plan,
+    input: Box<dyn ImageInput>,
     texts: Mutex<BTreeMap<String, TextEncoder>>,
     images: Mutex<BTreeMap<String, ImageEncoder>>,
 }
@@ -32,10 +47,11 @@ struct Made<'p> {
 impl Encoders {
     /// Encoders for the tables of a store, by the models of its definition.
     #[must_use]
-    pub fn new(store: &Store, plan: &Plan) -> Self {
+    pub fn new(store: &Store, plan: &Plan, input: Box<dyn ImageInput>) -> Self {
         Self {
             store: store.clone(),
             plan: plan.clone(),
+            input,
             texts: Mutex::default(),
             images: Mutex::default(),
         }
@@ -109,16 +125,6 @@ impl VectorSource for Encoders {
 
     fn image(&self, table: &str, path: &str) -> Result<QueryVector> {
         let made = self.made(table)?;
-        let limits = decode::Limits::default();
-        let bytes = files::read_capped(Path::new(path), limits.bytes)?;
-        let orientation = if made.apply_orientation {
-            decode::Orientation::Apply
-        } else {
-            decode::Orientation::Ignore
-        };
-        let pixels = decode::decode(&bytes, &limits, orientation).map_err(|fault| {
-            Error::new(Kind::BadInput, format!("{}: {}", fault.class, fault.message)).at(path)
-        })?;
         let mut images = self.images.lock().map_err(poisoned)?;
         if !images.contains_key(&made.model.name) {
             images.insert(made.model.name.clone(), ImageEncoder::load(made.model)?);
@@ -127,9 +133,7 @@ impl VectorSource for Encoders {
             .get(&made.model.name)
             .ok_or_else(|| Error::new(Kind::Internal, "the encoder was not kept"))?;
         let preprocessing = encoder.preprocessing();
-        let side = preprocessing.size_px as usize;
-        let mut input = vec![0.0; 3 * side * side];
-        decode::preprocess(&pixels, &preprocessing, &mut input);
+        let input = self.input.input(Path::new(path), &preprocessing, made.apply_orientation)?;
         Ok(vector(encoder.encode(&input, 1)?, made.normalize))
     }
 }
