@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::reader::TableReader;
 use super::span::Spanned;
 
 /// Settings of `align`.
@@ -17,4 +18,14 @@ pub struct Align {
     /// names it.
     #[schemars(with = "Option<String>")]
     pub column: Spanned<String>,
+}
+
+impl Align {
+    pub(super) fn read(table: &mut TableReader<'_, '_>) -> Option<Self> {
+        let captions = table.required("captions");
+        let image_features = table.required("image_features");
+        // The graph puts in what the captions have, where it is left out.
+        let column = table.optional("column").unwrap_or_default();
+        Some(Self { captions: captions?, image_features: image_features?, column })
+    }
 }

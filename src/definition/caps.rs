@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::reader::TableReader;
 use super::size::ByteSize;
 
 /// Limits on what a source may hold. The defaults let every published data set pass.
@@ -55,6 +56,17 @@ impl Default for SourceCaps {
             max_members: members(),
             max_name_bytes: name_bytes(),
             max_unpacked_bytes: unpacked_bytes(),
+        }
+    }
+}
+
+impl SourceCaps {
+    pub(super) fn read(table: &mut TableReader<'_, '_>) -> Self {
+        Self {
+            max_member_bytes: table.or("max_member_bytes", member_bytes()),
+            max_members: table.number_or("max_members", members(), 1, u64::MAX),
+            max_name_bytes: table.or("max_name_bytes", name_bytes()),
+            max_unpacked_bytes: table.or("max_unpacked_bytes", unpacked_bytes()),
         }
     }
 }

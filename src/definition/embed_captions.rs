@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::embed_images;
+use super::reader::TableReader;
 use super::span::Spanned;
 
 /// Settings of `embed_captions`.
@@ -27,4 +29,16 @@ pub struct EmbedCaptions {
 
 fn batch_size() -> u32 {
     64
+}
+
+impl EmbedCaptions {
+    pub(super) fn read(table: &mut TableReader<'_, '_>) -> Option<Self> {
+        let captions = table.required("captions");
+        let model = table.required("model");
+        // The graph puts in what the captions have, where it is left out.
+        let column = table.optional("column").unwrap_or_default();
+        let normalize = table.or("normalize", embed_images::normalize());
+        let batch_size = embed_images::read_batch_size(table, batch_size());
+        Some(Self { captions: captions?, model: model?, column, normalize, batch_size })
+    }
 }

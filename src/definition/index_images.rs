@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::reader::TableReader;
 use super::size::ByteSize;
 use super::span::Spanned;
 
@@ -26,4 +27,13 @@ fn max_pixels() -> u64 {
 
 fn max_image_memory() -> ByteSize {
     ByteSize(512 << 20)
+}
+
+impl IndexImages {
+    pub(super) fn read(table: &mut TableReader<'_, '_>) -> Option<Self> {
+        let source = table.required("source");
+        let max_pixels = table.number_or("max_pixels", max_pixels(), 1, u64::MAX);
+        let max_image_memory = table.or("max_image_memory", max_image_memory());
+        Some(Self { source: source?, max_pixels, max_image_memory })
+    }
 }

@@ -8,6 +8,7 @@
 //! One block a file; each knows its keys, its defaults and its part of the JSON schema.
 
 pub mod align;
+pub mod braces;
 pub mod caps;
 pub mod contract;
 pub mod embed_captions;
@@ -25,9 +26,16 @@ pub mod source_splits;
 pub mod span;
 pub mod stage;
 
+mod digest;
 mod findings;
+mod graph;
+mod names;
+mod overrides;
 mod parse;
+mod pattern;
 mod reader;
+mod tree;
+mod variables;
 
 pub use parse::parse;
 pub use pipeline::Pipeline;

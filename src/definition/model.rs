@@ -5,7 +5,11 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
-use super::span::{Span, Spanned};
+use super::digest;
+use super::findings::Findings;
+use super::reader::{Setting, TableReader, read_name};
+use super::span::Spanned;
+use super::tree::{Node, Value};
 
 /// One model of a definition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -72,7 +76,7 @@ pub struct ModelSettings {
     pub obtain: Option<String>,
     /// SHA-256 of the weights' file (of a Hugging Face folder: of `model.safetensors` or
     /// `pytorch_model.bin`), 64 hexadecimal digits; checked before any work.
-    #[schemars(regex(pattern = super::source::SHA256))]
+    #[schemars(regex(pattern = super::digest::PATTERN))]
     pub sha256: Option<Spanned<String>>,
 }
 
@@ -144,5 +148,79 @@ impl JsonSchema for Device {
                 { "type": "string", "pattern": r"^cuda:[0-9]+$|\$\{" },
             ],
         })
+    }
+}
+
+impl ModelLayout {
+    /// The kinds, as headers write them.
+    pub const NAMES: [&str; 3] = ["openai", "huggingface", "open_clip"];
+
+    /// The kind in the model's header.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::OpenAi(_) => "openai",
+            Self::HuggingFace(_) => "huggingface",
+            Self::OpenClip(_) => "open_clip",
+        }
+    }
+
+    /// Reads the settings of the kind `name`, which is one of [`Self::NAMES`].
+    pub(super) fn read(name: &str, table: &mut TableReader<'_, '_>) -> Option<Self> {
+        let path = table.required("path");
+        Some(match name {
+            "openai" => {
+                let tokenizer = table.optional("tokenizer");
+                Self::OpenAi(OpenAiFiles { path: path?, tokenizer })
+            }
+            "huggingface" => Self::HuggingFace(HuggingFaceFiles { path: path? }),
+            "open_clip" => {
+                let config = table.optional("config");
+                let tokenizer = table.optional("tokenizer");
+                Self::OpenClip(OpenClipFiles { path: path?, config, tokenizer })
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl ModelSettings {
+    pub(super) fn read(table: &mut TableReader<'_, '_>) -> Self {
+        Self {
+            dtype: table.spanned_or("dtype", NumericType::default()),
+            device: table.spanned_or("device", Device::default()),
+            obtain: table.optional("obtain"),
+            sha256: digest::read(table, "sha256"),
+        }
+    }
+}
+
+impl Setting for NumericType {
+    const EXPECTED: &'static str = "`\"f32\"`, `\"bf16\"` or `\"f16\"`";
+
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let names = [("f32", Self::F32), ("bf16", Self::Bf16), ("f16", Self::F16)];
+        read_name(node, "numeric type", &names, findings)
+    }
+}
+
+impl Setting for Device {
+    const EXPECTED: &'static str = "`\"cpu\"`, `\"cuda\"`, `\"cuda:N\"` or `\"auto\"`";
+
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        if let Value::Text(text) = &node.value
+            && let Some(number) = text.strip_prefix("cuda:")
+        {
+            let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+            let device = number.parse().ok().filter(|_| digits).map(Self::Cuda);
+            if device.is_none() {
+                findings
+                    .add(node.span, format!("`{number}` is no number of a GPU"))
+                    .label("expected `cuda:0`, `cuda:1`, …");
+            }
+            return device;
+        }
+        let names = [("cpu", Self::Cpu), ("cuda", Self::Cuda(0)), ("auto", Self::Auto)];
+        read_name(node, "device", &names, findings)
     }
 }

@@ -2,10 +2,16 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::findings::Findings;
 use super::model::Model;
+use super::reader::TableReader;
 use super::source::Source;
 use super::span::{Span, Spanned};
 use super::stage::Stage;
+use super::tree::Table;
 use crate::base::diagnostic::{Finding, Report, SourceText};
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Kind};
@@ -34,7 +40,98 @@ pub struct Pipeline {
     pub(super) digest: Digest,
 }
 
+/// `[pipeline]`
+#[derive(Debug, Clone, JsonSchema)]
+pub(super) struct PipelineBlock {
+    /// The pipeline's name.
+    pub(super) name: Spanned<String>,
+    /// What it is for.
+    pub(super) description: Option<String>,
+    /// Folder of the tables, relative to the definition; made by the first run.
+    pub(super) store: Spanned<String>,
+}
+
+/// What could be read of `[pipeline]`.
+pub(super) struct Header {
+    pub(super) complete: Option<PipelineBlock>,
+    /// Where it stands.
+    pub(super) span: Span,
+}
+
+impl Header {
+    pub(super) fn read(root: &Table, findings: &mut Findings) -> Self {
+        let Some(entry) = root.get("pipeline") else {
+            findings
+                .add_absence(Span::default(), "no `[pipeline]`")
+                .label("expected `[pipeline]` with `name` and `store`");
+            return Self { complete: None, span: Span::default() };
+        };
+        let span = entry.key_span;
+        let table = TableReader::open(&entry.node, "pipeline".into(), span, findings);
+        Self { complete: table.and_then(PipelineBlock::read), span }
+    }
+}
+
+impl PipelineBlock {
+    pub(super) fn read(mut table: TableReader<'_, '_>) -> Option<Self> {
+        let name = table.required("name");
+        let description = table.optional("description");
+        let store = table.required("store");
+        table.finish();
+        Some(Self { name: name?, description, store: store? })
+    }
+}
+
+/// What the digest of a definition is made of; blocks in the order of their names.
+#[derive(Serialize)]
+struct Canonical<'a> {
+    version: u32,
+    name: &'a str,
+    description: Option<&'a str>,
+    store: &'a str,
+    sources: Vec<&'a Source>,
+    models: Vec<&'a Model>,
+    stages: Vec<&'a Stage>,
+}
+
 impl Pipeline {
+    pub(super) fn new(
+        block: PipelineBlock,
+        sources: Vec<Source>,
+        models: Vec<Model>,
+        stages: Vec<Stage>,
+        order: Vec<usize>,
+        source: Arc<SourceText>,
+        sets: Vec<Arc<SourceText>>,
+    ) -> Self {
+        let PipelineBlock { name, description, store } = block;
+        let digest = Digest::of(&[]);
+        let mut pipeline =
+            Self { name, description, store, sources, models, stages, source, sets, order, digest };
+        pipeline.digest = pipeline.canonical_digest();
+        pipeline
+    }
+
+    fn canonical_digest(&self) -> Digest {
+        let mut canonical = Canonical {
+            version: 1,
+            name: &self.name,
+            description: self.description.as_deref(),
+            store: &self.store,
+            sources: self.sources.iter().collect(),
+            models: self.models.iter().collect(),
+            stages: self.stages.iter().collect(),
+        };
+        canonical.sources.sort_by(|a, b| a.name.value.cmp(&b.name.value));
+        canonical.models.sort_by(|a, b| a.name.value.cmp(&b.name.value));
+        canonical.stages.sort_by(|a, b| a.table.value.cmp(&b.table.value));
+        // Plain values always serialise; were it not so, the text would still tell them apart.
+        match serde_json::to_vec(&canonical) {
+            Ok(bytes) => Digest::of(&bytes),
+            Err(_) => Digest::of(self.source.text.as_bytes()),
+        }
+    }
+
     /// The stages, each after those it reads; else in the order of the text.
     pub fn order(&self) -> impl Iterator<Item = &Stage> {
         self.order.iter().filter_map(|index| self.stages.get(*index))

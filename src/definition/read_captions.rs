@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::findings::Findings;
+use super::reader::{Setting, TableReader, read_name};
 use super::span::Spanned;
+use super::tree::Node;
 
 /// Settings of `read_captions`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -94,4 +97,68 @@ pub enum Cleaning {
     ZeroWidth,
     /// White space between Chinese characters goes: segmented words become running text.
     JoinChinese,
+}
+
+impl ReadCaptions {
+    pub(super) fn read(table: &mut TableReader<'_, '_>) -> Option<Self> {
+        let source = table.required("source");
+        let images = table.optional("images");
+        let splits: Option<Spanned<String>> = table.optional("splits");
+        let split = Shares::read(table);
+        let clean: Vec<Spanned<Cleaning>> = table.or("clean", Vec::new());
+        for (at, step) in clean.iter().enumerate() {
+            if clean.iter().take(at).any(|before| before == step) {
+                table.findings.add(step.span, "the same step twice").label("remove one of the two");
+            }
+        }
+        if let (Some(splits), Some(key)) = (&splits, table.key_span("split")) {
+            table
+                .findings
+                .add(key, "`split` beside `splits`")
+                .label("expected one of the two")
+                .help(format!("remove it to take the splits of source `{}`", splits.value));
+        }
+        let clean = clean.into_iter().map(|step| step.value).collect();
+        Some(Self { source: source?, images, splits, split, clean })
+    }
+}
+
+impl Shares {
+    fn read(table: &mut TableReader<'_, '_>) -> Option<Self> {
+        let mut table = table.table("split")?;
+        let mut share = |key, default| {
+            let share = table.spanned_or(key, default);
+            if !(0.0..=1.0).contains(&share.value) {
+                let message = format!("a share of {}", share.value);
+                table.findings.add(share.span, message).label("expected 0 to 1");
+            }
+            share.value
+        };
+        let (train, val, test) =
+            (share("train", train()), share("val", held_out()), share("test", held_out()));
+        let seed = table.or("seed", 0);
+        let sum = train + val + test;
+        if (sum - 1.0).abs() > 1e-6 {
+            table
+                .findings
+                .add(table.header, format!("the shares add up to {sum}"))
+                .label("expected 1")
+                .help("a share that is left out is train 0.9, val 0.05, test 0.05");
+        }
+        table.finish();
+        Some(Self { train, val, test, seed })
+    }
+}
+
+impl Setting for Cleaning {
+    const EXPECTED: &'static str = "`\"whitespace\"`, `\"zero_width\"` or `\"join_chinese\"`";
+
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let names = [
+            ("whitespace", Self::Whitespace),
+            ("zero_width", Self::ZeroWidth),
+            ("join_chinese", Self::JoinChinese),
+        ];
+        read_name(node, "cleaning step", &names, findings)
+    }
 }

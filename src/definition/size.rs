@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
+use super::findings::Findings;
+use super::reader::{Setting, wrong_type};
+use super::tree::{Node, Value};
 use crate::base::units::Bytes;
 
 /// A number of bytes, written as `"64 MiB"` or as an integer.
@@ -39,5 +42,28 @@ impl JsonSchema for ByteSize {
                 { "type": "integer", "minimum": 1 },
             ],
         })
+    }
+}
+
+impl Setting for ByteSize {
+    const EXPECTED: &'static str = "a size such as `\"64 MiB\"`";
+
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let size = match &node.value {
+            Value::Text(text) => text.parse::<Bytes>().ok().map(|bytes| bytes.0),
+            Value::Integer(bytes) => u64::try_from(*bytes).ok(),
+            _ => {
+                wrong_type(node, Self::EXPECTED, findings);
+                return None;
+            }
+        };
+        let size = size.filter(|bytes| *bytes > 0).map(Self);
+        if size.is_none() {
+            findings
+                .add(node.span, "no size")
+                .label(format!("expected {}, above 0", Self::EXPECTED))
+                .help("units: B, kB, MB, GB, TB (thousands); KiB, MiB, GiB, TiB (1024s)");
+        }
+        size
     }
 }

@@ -4,9 +4,15 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::caps;
+use super::digest;
+use super::findings::Findings;
 use super::paths::Paths;
+use super::pattern;
+use super::reader::{Setting, TableReader, wrong_type};
 use super::size::ByteSize;
 use super::span::Spanned;
+use super::tree::{Node, Value};
 
 /// A source of captions.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -26,7 +32,7 @@ pub struct CaptionFiles {
     /// Where to get the files; printed when one is missing.
     pub obtain: Option<String>,
     /// SHA-256 of the one file, 64 hexadecimal digits; checked before any work.
-    #[schemars(regex(pattern = super::source::SHA256))]
+    #[schemars(regex(pattern = super::digest::PATTERN))]
     pub sha256: Option<Spanned<String>>,
     /// Longest line of the text, in bytes.
     #[schemars(default = "super::caps::line_bytes")]
@@ -100,4 +106,87 @@ fn yes() -> bool {
 
 fn caption() -> String {
     "caption".into()
+}
+
+impl CaptionFiles {
+    pub(super) fn read(
+        table: &mut TableReader<'_, '_>,
+        format: impl FnOnce(&mut TableReader<'_, '_>) -> Option<CaptionFormat>,
+    ) -> Option<Self> {
+        let paths: Option<Paths> = table.required("paths");
+        let format = format(table);
+        let member: Option<Spanned<String>> = table.optional("member");
+        let id = pattern::id(table);
+        let obtain = table.optional("obtain");
+        let sha256 = digest::of_files(table, paths.as_ref());
+        if let Some(glob) = &member {
+            pattern::check_glob(glob, table.findings);
+        }
+        Some(Self {
+            max_line_bytes: table.or("max_line_bytes", caps::line_bytes()),
+            max_member_bytes: table.or("max_member_bytes", caps::text_member_bytes()),
+            max_members: table.number_or("max_members", caps::members(), 1, u64::MAX),
+            max_name_bytes: table.or("max_name_bytes", caps::name_bytes()),
+            max_unpacked_bytes: table.or("max_unpacked_bytes", caps::unpacked_bytes()),
+            format: format?,
+            paths: paths?,
+            member,
+            id,
+            obtain,
+            sha256,
+        })
+    }
+}
+
+impl CsvColumns {
+    pub(super) fn read(table: &mut TableReader<'_, '_>) -> Option<Self> {
+        let delimiter = table.or("delimiter", Delimiter(comma())).0;
+        let image: Option<String> = table.required("image");
+        let text: Option<Spanned<String>> = table.required("text");
+        let index = table.optional("index");
+        let split = table.optional("split");
+        let quoted = table.or("quoted", yes());
+        if let (Some(image), Some(text)) = (&image, &text)
+            && *image == text.value
+        {
+            table
+                .findings
+                .add(text.span, "one column for image and text")
+                .label(format!("`{image}` is the image's name already"));
+        }
+        Some(Self { delimiter, image: image?, text: text?.value, index, split, quoted })
+    }
+}
+
+impl JsonField {
+    pub(super) fn read(table: &mut TableReader<'_, '_>) -> Self {
+        Self { field: table.or("field", caption()) }
+    }
+}
+
+/// A string that may be white space alone.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Delimiter(String);
+
+impl Setting for Delimiter {
+    const EXPECTED: &'static str = "a string such as `\",\"` or `\"\\t\"`";
+
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        match &node.value {
+            Value::Text(text) if !text.is_empty() && !text.contains(['"', '\n', '\r']) => {
+                Some(Self(text.clone()))
+            }
+            Value::Text(_) => {
+                findings
+                    .add(node.span, "no delimiter")
+                    .label("expected at least one character, no quote and no line break");
+                None
+            }
+            _ => {
+                wrong_type(node, Self::EXPECTED, findings);
+                None
+            }
+        }
+    }
 }

@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::caps::SourceCaps;
+use super::digest;
 use super::paths::Paths;
+use super::pattern;
+use super::reader::TableReader;
 use super::span::Spanned;
 
 /// How the files of a source of images are read.
@@ -36,9 +39,31 @@ pub struct ImageFiles {
     /// Where to get the files; printed when one is missing.
     pub obtain: Option<String>,
     /// SHA-256 of the one file, 64 hexadecimal digits; checked before any work.
-    #[schemars(regex(pattern = super::source::SHA256))]
+    #[schemars(regex(pattern = super::digest::PATTERN))]
     pub sha256: Option<Spanned<String>>,
     /// Limits against hostile archives.
     #[schemars(flatten)]
     pub caps: SourceCaps,
+}
+
+impl ImageFiles {
+    pub(super) fn read(table: &mut TableReader<'_, '_>, format: ImageFormat) -> Option<Self> {
+        let paths: Option<Paths> = table.required("paths");
+        let id = pattern::id(table);
+        let include: Option<Vec<Spanned<String>>> = table.optional("include");
+        let obtain = table.optional("obtain");
+        let sha256 = digest::of_files(table, paths.as_ref());
+        let caps = SourceCaps::read(table);
+        for glob in include.iter().flatten() {
+            pattern::check_glob(glob, table.findings);
+        }
+        if let (ImageFormat::Folder, Some(sha256)) = (format, &sha256) {
+            table
+                .findings
+                .add(sha256.span, "a folder has no SHA-256")
+                .label("expected only where the path is a file")
+                .help("remove it, or pack the folder into a tar");
+        }
+        Some(Self { format, paths: paths?, id, include, obtain, sha256, caps })
+    }
 }

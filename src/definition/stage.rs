@@ -8,6 +8,7 @@ use super::embed_captions::EmbedCaptions;
 use super::embed_images::EmbedImages;
 use super::index_images::IndexImages;
 use super::read_captions::ReadCaptions;
+use super::reader::TableReader;
 use super::span::Spanned;
 
 /// One stage of a definition.
@@ -89,6 +90,20 @@ impl Operator {
         match self {
             Self::EmbedImages(s) => Some(&s.model),
             Self::EmbedCaptions(s) => Some(&s.model),
+            _ => None,
+        }
+    }
+}
+
+impl Operator {
+    /// Reads the settings of the operator `name`, which is one of [`Self::NAMES`].
+    pub(super) fn read(name: &str, table: &mut TableReader<'_, '_>) -> Option<Self> {
+        match name {
+            "index_images" => IndexImages::read(table).map(Self::IndexImages),
+            "embed_images" => EmbedImages::read(table).map(Self::EmbedImages),
+            "read_captions" => ReadCaptions::read(table).map(Self::ReadCaptions),
+            "embed_captions" => EmbedCaptions::read(table).map(Self::EmbedCaptions),
+            "align" => Align::read(table).map(Self::Align),
             _ => None,
         }
     }

@@ -1,0 +1,219 @@
+//! What stages read: every name is there, of the right kind, and no stage waits for itself.
+
+use super::contract::{self, ColumnType, TableKind};
+use super::findings::{Findings, listed};
+use super::source::Source;
+use super::span::Spanned;
+use super::stage::{Operator, Stage};
+
+/// Every name of a definition, of blocks that could not be read too: these are reported already.
+pub(super) struct Known<'a> {
+    pub(super) sources: &'a [String],
+    pub(super) models: &'a [String],
+    pub(super) tables: &'a [String],
+}
+
+/// Checks what each stage reads, names the columns that are left out, and returns the stages'
+/// indices, each after those it reads; else in the order of the text.
+pub(super) fn check(
+    stages: &mut [Stage],
+    sources: &[Source],
+    known: &Known<'_>,
+    findings: &mut Findings,
+) -> Vec<usize> {
+    for stage in &*stages {
+        check_sources(stage, sources, known, findings);
+        if let Some(model) = stage.operator.model()
+            && !known.models.contains(&model.value)
+        {
+            findings
+                .add_unknown(model.span, "model", model, known.models.iter().map(String::as_str))
+                .unsure();
+        }
+        check_tables(stage, stages, known, findings);
+    }
+    let cleaned: Vec<(String, bool)> = stages.iter().filter_map(cleans).collect();
+    for stage in &mut *stages {
+        check_column(stage, &cleaned, findings);
+    }
+    order(stages, findings)
+}
+
+fn check_sources(stage: &Stage, sources: &[Source], known: &Known<'_>, findings: &mut Findings) {
+    let reads: Vec<(&Spanned<String>, &str)> = match &stage.operator {
+        Operator::IndexImages(settings) => vec![(&settings.source, "images")],
+        Operator::ReadCaptions(settings) => std::iter::once((&settings.source, "captions"))
+            .chain(settings.splits.iter().map(|splits| (splits, "splits")))
+            .collect(),
+        _ => vec![],
+    };
+    for (name, holds) in reads {
+        let fitting = || sources.iter().filter(|source| source.kind.holds() == holds);
+        let Some(source) = sources.iter().find(|source| source.name.value == name.value) else {
+            if !known.sources.contains(&name.value) {
+                let names: Vec<&str> = fitting().map(|s| s.name.value.as_str()).collect();
+                findings
+                    .add_unknown(name.span, &format!("source of {holds}"), name, names)
+                    .unsure();
+            }
+            continue;
+        };
+        if source.kind.holds() != holds {
+            let names: Vec<&str> = fitting().map(|s| s.name.value.as_str()).collect();
+            let message = format!(
+                "`{}` is a source of {} (`{}`)",
+                name.value,
+                source.kind.holds(),
+                source.kind.name()
+            );
+            let draft =
+                findings.add(name.span, message).label(format!("expected a source of {holds}"));
+            if !names.is_empty() {
+                draft.help(format!("sources of {holds}: {}", listed(&names)));
+            }
+        }
+    }
+}
+
+fn check_tables(stage: &Stage, stages: &[Stage], known: &Known<'_>, findings: &mut Findings) {
+    for (key, name, kind) in stage.operator.reads() {
+        let fitting = || stages.iter().filter(|other| other.operator.makes() == kind);
+        let made_by = kind.operator().unwrap_or_default();
+        let Some(other) = stages.iter().find(|other| other.table.value == name.value) else {
+            if !known.tables.contains(&name.value) {
+                let names: Vec<&str> = fitting().map(|s| s.table.value.as_str()).collect();
+                findings
+                    .add_unknown(name.span, &format!("table of `{made_by}`"), name, names)
+                    .unsure();
+            }
+            continue;
+        };
+        if other.operator.makes() != kind {
+            let names: Vec<&str> = fitting().map(|s| s.table.value.as_str()).collect();
+            let message =
+                format!("the table `{}` is made by `{}`", name.value, other.operator.name());
+            let draft = findings
+                .add(name.span, message)
+                .label(format!("`{key}` expects a table made by `{made_by}`"));
+            if !names.is_empty() {
+                draft.help(format!("tables made by `{made_by}`: {}", listed(&names)));
+            }
+        }
+    }
+}
+
+/// The table of captions that a stage makes, and whether it cleans them.
+fn cleans(stage: &Stage) -> Option<(String, bool)> {
+    match &stage.operator {
+        Operator::ReadCaptions(settings) => {
+            Some((stage.table.value.clone(), !settings.clean.is_empty()))
+        }
+        _ => None,
+    }
+}
+
+/// The column of the captions that a stage takes: there, of text, and filled.
+fn check_column(stage: &mut Stage, cleaned: &[(String, bool)], findings: &mut Findings) {
+    let (captions, column) = match &mut stage.operator {
+        Operator::EmbedCaptions(settings) => (&settings.captions, &mut settings.column),
+        Operator::Align(settings) => (&settings.captions, &mut settings.column),
+        _ => return,
+    };
+    // Captions that are not there are reported already.
+    let Some((table, clean)) = cleaned.iter().find(|(table, _)| *table == captions.value) else {
+        return;
+    };
+    if column.value.is_empty() {
+        let name = if *clean { "clean_text" } else { "text" };
+        *column = Spanned::new(name.to_owned(), captions.span);
+        return;
+    }
+    let Ok(contract) = contract::builtin(TableKind::Captions) else { return };
+    match contract.column(column) {
+        None => {
+            let texts = contract.columns.iter().filter(|c| c.kind == ColumnType::String);
+            let what = format!("column of `{table}`:");
+            findings.add_unknown(column.span, &what, column, texts.map(|c| c.name.as_str()));
+        }
+        Some(found) if found.kind != ColumnType::String => {
+            findings
+                .add(column.span, format!("the column `{}` is {}", found.name, found.kind))
+                .label("expected a column of type string");
+        }
+        Some(found) if found.name == "clean_text" && !clean => {
+            findings
+                .add(column.span, format!("`{table}` has no `clean_text`: it cleans nothing"))
+                .label("is null in every row")
+                .help(format!("add `clean = [\"whitespace\"]` to the stage `{table}`"));
+        }
+        Some(_) => {}
+    }
+}
+
+/// Every stage after those it reads; reports each cycle once.
+fn order(stages: &[Stage], findings: &mut Findings) -> Vec<usize> {
+    let mut walk = Walk { stages, state: vec![State::New; stages.len()], done: Vec::new() };
+    for index in 0..stages.len() {
+        if walk.state.get(index) != Some(&State::New) {
+            continue;
+        }
+        walk.visit(index, &mut Vec::new(), findings);
+    }
+    walk.done
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    New,
+    Open,
+    Done,
+}
+
+struct Walk<'a> {
+    stages: &'a [Stage],
+    state: Vec<State>,
+    done: Vec<usize>,
+}
+
+impl Walk<'_> {
+    /// Depth first; a definition's stages are few, and its text is capped, so recursion is too.
+    fn visit(&mut self, index: usize, path: &mut Vec<usize>, findings: &mut Findings) {
+        let Some(stage) = self.stages.get(index) else { return };
+        if let Some(state) = self.state.get_mut(index) {
+            *state = State::Open;
+        }
+        path.push(index);
+        for (_, name, _) in stage.operator.reads() {
+            let next = self.stages.iter().position(|other| other.table.value == name.value);
+            let Some(next) = next else { continue };
+            match self.state.get(next).copied() {
+                Some(State::New) => self.visit(next, path, findings),
+                Some(State::Open) => self.report(next, path, name, findings),
+                _ => {}
+            }
+        }
+        path.pop();
+        if let Some(state) = self.state.get_mut(index) {
+            *state = State::Done;
+        }
+        self.done.push(index);
+    }
+
+    fn report(
+        &self,
+        first: usize,
+        path: &[usize],
+        name: &Spanned<String>,
+        findings: &mut Findings,
+    ) {
+        let cycle = path.iter().skip_while(|index| **index != first).chain([&first]);
+        let names: Vec<&str> = cycle
+            .filter_map(|index| self.stages.get(*index))
+            .map(|stage| stage.table.value.as_str())
+            .collect();
+        findings
+            .add(name.span, format!("a cycle: {}", names.join(" reads ")))
+            .label("leads back to this stage")
+            .help("a stage reads tables of stages before it");
+    }
+}
