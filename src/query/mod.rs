@@ -11,6 +11,7 @@ mod functions;
 mod guard;
 mod lineage;
 mod order;
+mod parts;
 mod refusal;
 mod rewrite;
 mod scan;
