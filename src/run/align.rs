@@ -22,7 +22,7 @@ use super::state::{Columns, Key, State};
 
 /// Columns of tables of examples.
 pub(super) const EXAMPLES: Columns =
-    Columns { has_caption_index: true, digest: "input_digest", has_place: false };
+    Columns { has_caption_index: true, digest: "input_digest", place: &[] };
 
 /// A caption that waits for its image.
 struct Waiting {

@@ -22,7 +22,11 @@ use super::state::{Columns, Key, State};
 
 /// Columns of the table of captions.
 pub(super) const CAPTIONS: Columns =
-    Columns { has_caption_index: true, digest: "digest", has_place: true };
+    Columns {
+        has_caption_index: true,
+        digest: "digest",
+        place: &["source", "member", "offset"],
+    };
 
 /// Rows that are built at a time.
 const BATCH_ROWS: usize = 8192;

@@ -18,10 +18,14 @@ use super::state::{Columns, Key, State, place};
 
 /// Columns of the table of images.
 pub(super) const IMAGES: Columns =
-    Columns { has_caption_index: false, digest: "digest", has_place: true };
+    Columns {
+        has_caption_index: false,
+        digest: "digest",
+        place: &["source", "member", "offset", "size_bytes"],
+    };
 /// Columns of tables of image features.
 pub(super) const FEATURES: Columns =
-    Columns { has_caption_index: false, digest: "input_digest", has_place: false };
+    Columns { has_caption_index: false, digest: "input_digest", place: &[] };
 
 /// A table of features that a pass makes.
 #[derive(Debug)]

@@ -34,8 +34,8 @@ pub(super) struct Columns {
     pub has_caption_index: bool,
     /// `digest` in tables that read sources, `input_digest` in those made from tables.
     pub digest: &'static str,
-    /// Whether rows say where their content stands.
-    pub has_place: bool,
+    /// The columns that say where a row's content stands; empty in tables made from tables.
+    pub place: &'static [&'static str],
 }
 
 #[derive(Debug)]
@@ -135,9 +135,7 @@ impl State {
         if columns.has_caption_index {
             names.push("caption_index");
         }
-        if columns.has_place {
-            names.extend(["source", "member", "offset", "size_bytes"]);
-        }
+        names.extend(columns.place);
         for (number, part) in snapshot.parts().iter().enumerate() {
             let part_number = part_number(number)?;
             if damaged.contains(&part.path) {
@@ -148,7 +146,8 @@ impl State {
                 let batch = batch?;
                 let keys = Keys::of(&batch, columns)?;
                 let fingerprints = rows::column::<StringArray>(&batch, "fingerprint")?;
-                let places = columns.has_place.then(|| Places::of(&batch)).transpose()?;
+                let places =
+                    if columns.place.is_empty() { None } else { Some(Places::of(&batch)?) };
                 for at in 0..batch.num_rows() {
                     let fingerprint = self.intern(fingerprints.value(at), before, now);
                     let (key, digest) = (keys.key(at), keys.digest(at)?);
@@ -384,7 +383,7 @@ struct Places<'a> {
     source: &'a StringArray,
     member: &'a StringArray,
     offset: &'a Int64Array,
-    size: &'a Int64Array,
+    size: Option<&'a Int64Array>,
 }
 
 impl<'a> Places<'a> {
@@ -393,7 +392,8 @@ impl<'a> Places<'a> {
             source: rows::column(batch, "source")?,
             member: rows::column(batch, "member")?,
             offset: rows::column(batch, "offset")?,
-            size: rows::column(batch, "size_bytes")?,
+            // Captions have none.
+            size: rows::column(batch, "size_bytes").ok(),
         })
     }
 
@@ -402,7 +402,7 @@ impl<'a> Places<'a> {
             self.source.value(at),
             self.member.value(at),
             u64::try_from(self.offset.value(at)).unwrap_or(0),
-            u64::try_from(self.size.value(at)).unwrap_or(0),
+            self.size.and_then(|size| u64::try_from(size.value(at)).ok()).unwrap_or(0),
         )
     }
 }

@@ -22,7 +22,7 @@ use super::state::{Columns, Key, State};
 
 /// Columns of tables of caption features.
 pub(super) const CAPTION_FEATURES: Columns =
-    Columns { has_caption_index: true, digest: "input_digest", has_place: false };
+    Columns { has_caption_index: true, digest: "input_digest", place: &[] };
 
 /// Captions that are looked at together; within so many, texts are sorted by length.
 const WINDOW: usize = 4096;

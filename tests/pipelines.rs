@@ -1,0 +1,157 @@
+//! Whole pipelines, from archives to tables.
+
+mod house;
+
+use clipmill::flow::RejectClass;
+use clipmill::plan::Reason;
+use house::{House, caption_lines, id, pictures};
+
+fn table<'r>(report: &'r clipmill::run::RunReport, name: &str) -> &'r clipmill::run::TableReport {
+    report.tables.iter().find(|t| t.table == name).unwrap()
+}
+
+#[test]
+fn archives_become_tables_and_a_second_run_does_nothing() {
+    let house = House::new(10);
+    let report = house.run().unwrap();
+    assert!(report.broken.is_empty(), "{:?}", report.broken);
+    let rows: Vec<_> = report.tables.iter().map(|t| (t.table.as_str(), t.rows)).collect();
+    assert_eq!(
+        rows,
+        [
+            ("images", 10),
+            ("image_features", 10),
+            ("captions", 20),
+            ("caption_features", 20),
+            ("examples", 20),
+            ("rejects", 0),
+        ]
+    );
+    assert_eq!(report.images, 10);
+    let ids = house.rows("images", &["image_id"]);
+    assert_eq!(ids.first(), Some(&id(0)));
+
+    let again = house.run().unwrap();
+    assert!(again.is_up_to_date(), "{again:?}");
+    assert_eq!(table(&again, "image_features").counts.get(Reason::UpToDate), 10);
+    assert_eq!(again.images, 0, "no byte of an image is read again");
+}
+
+#[test]
+fn one_broken_image_costs_one_reject() {
+    let house = House::new(6);
+    let mut images = pictures(6);
+    images[2].1.truncate(200);
+    images[4].1 = b"no image at all".to_vec();
+    house.images(&images);
+    let report = house.run().unwrap();
+    assert!(report.broken.is_empty(), "{:?}", report.broken);
+    assert_eq!(table(&report, "image_features").rows, 4);
+    assert_eq!(report.rejects.values().sum::<u64>(), 2);
+    assert_eq!(report.rejects.get(&RejectClass::UnknownFormat), Some(&1));
+    let again = house.run().unwrap();
+    assert!(again.is_up_to_date(), "{again:?}");
+
+    house.images(&pictures(6));
+    let mended = house.run().unwrap();
+    assert_eq!(table(&mended, "image_features").rows, 6);
+    assert_eq!(table(&mended, "image_features").computed, 2);
+    assert!(mended.rejects.is_empty());
+}
+
+#[test]
+fn only_what_changed_is_computed() {
+    let house = House::new(8);
+    house.run().unwrap();
+    let mut images = pictures(8);
+    images[3].1 = house::picture(99);
+    images.remove(5);
+    images.push((format!("{}.jpg", id(20)), house::picture(20)));
+    house.images(&images);
+    let report = house.run().unwrap();
+    let features = table(&report, "image_features");
+    assert_eq!(features.counts.get(Reason::New), 1);
+    assert_eq!(features.counts.get(Reason::ContentChanged), 1);
+    assert_eq!(features.counts.get(Reason::Removed), 1);
+    assert_eq!(features.computed, 2);
+    assert_eq!(features.rows, 8);
+    // The removed image's captions and examples go; the changed one's examples are made anew.
+    assert_eq!(table(&report, "captions").rows, 14);
+    assert_eq!(table(&report, "examples").counts.get(Reason::ContentChanged), 2);
+    assert_eq!(table(&report, "caption_features").computed, 0);
+
+    let mut lines = caption_lines(8);
+    lines[0] = format!("{}.jpg#0\tanother story .", id(0));
+    house.captions(&lines);
+    let report = house.run().unwrap();
+    assert_eq!(table(&report, "captions").counts.get(Reason::ContentChanged), 1);
+    assert_eq!(table(&report, "caption_features").computed, 1);
+    assert_eq!(table(&report, "examples").computed, 1);
+    assert_eq!(table(&report, "image_features").computed, 0);
+}
+
+#[test]
+fn new_weights_make_every_feature_anew() {
+    let house = House::new(5);
+    house.run().unwrap();
+    let before = house.rows("image_features", &["image_id", "embedding"]);
+    house.model(8);
+    let report = house.run().unwrap();
+    assert_eq!(table(&report, "images").computed, 0);
+    let features = table(&report, "image_features");
+    assert_eq!(features.counts.get(Reason::WeightsChanged), 5);
+    assert_eq!(features.rows, 5);
+    assert_ne!(house.rows("image_features", &["image_id", "embedding"]), before);
+    assert_eq!(house.rows("image_features", &["fingerprint"]).len(), 5);
+}
+
+#[test]
+fn packing_and_place_do_not_matter() {
+    let plain = House::new(7);
+    plain.run().unwrap();
+    let columns = ["image_id", "embedding", "input_digest"];
+    let expected = plain.rows("image_features", &columns);
+
+    // The same images, streamed out of a compressed archive, into another store.
+    let packed = House::new(7);
+    house::put(&packed.path("images.tar"), &house::gz(&house::tar_of(&pictures(7))));
+    packed.run().unwrap();
+    assert_eq!(packed.rows("image_features", &columns), expected);
+    let again = packed.run().unwrap();
+    assert!(again.is_up_to_date(), "{again:?}");
+
+    // And repacked in another order, in the store that has them.
+    let mut images = pictures(7);
+    images.reverse();
+    house::put(&plain.path("images.tar"), &house::gz(&house::tar_of(&images)));
+    let moved = plain.run().unwrap();
+    assert_eq!(table(&moved, "image_features").computed, 0);
+    assert_eq!(table(&moved, "images").counts.get(Reason::Moved), 7);
+    assert_eq!(plain.rows("image_features", &columns), expected);
+}
+
+#[test]
+fn an_id_of_two_members_is_refused_both_times() {
+    for compressed in [false, true] {
+        let house = House::new(5);
+        let mut images = pictures(5);
+        images.push((format!("sub/{}.jpg", id(1)), house::picture(50)));
+        let tar = house::tar_of(&images);
+        let bytes = if compressed { house::gz(&tar) } else { tar };
+        house::put(&house.path("images.tar"), &bytes);
+        let report = house.run().unwrap();
+        assert_eq!(table(&report, "image_features").rows, 4, "compressed: {compressed}");
+        assert_eq!(report.rejects.get(&RejectClass::DuplicateId), Some(&2));
+        let messages = house.rows("rejects", &["member", "message"]);
+        assert!(messages.iter().all(|m| m.contains(&id(1))), "{messages:?}");
+    }
+}
+
+#[test]
+fn a_stopped_run_goes_on_where_it_was() {
+    let house = House::new(40);
+    let stopped = house.run_with(|options| options.cancel.cancel()).unwrap();
+    assert!(stopped.interrupted);
+    let report = house.run().unwrap();
+    assert_eq!(table(&report, "image_features").rows, 40);
+}
