@@ -35,13 +35,8 @@ pub(super) fn header(bytes: &[u8]) -> Result<ImageHeader, Fault> {
     Ok(ImageHeader { width_px, height_px, format: "BMP", mode })
 }
 
-pub(super) fn decode(
-    bytes: &[u8],
-    header: &ImageHeader,
-    limits: &Limits,
-) -> Result<Pixels, Fault> {
+pub(super) fn decode(bytes: &[u8], header: &ImageHeader, limits: &Limits) -> Result<Pixels, Fault> {
     limits.check_memory(header, 3)?;
-    let decoder =
-        BmpDecoder::new(Cursor::new(bytes)).map_err(|error| raster::fault(&error))?;
+    let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(|error| raster::fault(&error))?;
     raster::rgb(decoder, header, limits)
 }

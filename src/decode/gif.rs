@@ -18,11 +18,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<ImageHeader, Fault> {
     Ok(ImageHeader { width_px: side(0), height_px: side(2), format: "GIF", mode })
 }
 
-pub(super) fn decode(
-    bytes: &[u8],
-    header: &ImageHeader,
-    limits: &Limits,
-) -> Result<Pixels, Fault> {
+pub(super) fn decode(bytes: &[u8], header: &ImageHeader, limits: &Limits) -> Result<Pixels, Fault> {
     // indices of the frame, and RGB of the screen
     limits.check_memory(header, 5)?;
     let mut options = DecodeOptions::new();

@@ -1,13 +1,9 @@
 //! JPEG: baseline, extended and progressive Huffman; grey, YCbCr, RGB, CMYK, YCCK.
 
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::errors::DecodeErrors;
-
+use super::jpeg_samples::{Plane, rgb};
+use super::jpeg_scan::{self, Component, Huffman, Scan};
 use super::limits::{Fault, Limits};
-use super::{pillow, raster};
+use super::pillow;
 use crate::flow::{ImageHeader, Pixels};
 
 /// One marker segment, without its length.
@@ -122,11 +118,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<ImageHeader, Fault> {
     Ok(ImageHeader { width_px, height_px, format: "JPEG", mode })
 }
 
-pub(super) fn decode(
-    bytes: &[u8],
-    header: &ImageHeader,
-    limits: &Limits,
-) -> Result<Pixels, Fault> {
+pub(super) fn decode(bytes: &[u8], header: &ImageHeader, limits: &Limits) -> Result<Pixels, Fault> {
     let frame = frame(bytes)?;
     if frame.bits != 8 {
         return Err(Fault::unsupported(format!("a JPEG of {} bits", frame.bits)));
@@ -140,50 +132,253 @@ pub(super) fn decode(
     if !frame.scan {
         return Err(Fault::truncated("ends before its first scan"));
     }
-    if !has_end(bytes) {
-        return Err(Fault::truncated("ends without an end-of-image marker"));
-    }
-    // 16-bit coefficients or rows of all components, the output, and for inks the RGB
+    // samples of all components in whole blocks, the RGB, and coefficients if progressive
     let components = u64::from(frame.components);
-    limits.check_memory(header, components * 3 + if components == 4 { 3 } else { 0 })?;
-
-    let options = DecoderOptions::default()
-        .set_strict_mode(false)
-        .set_max_width(usize::MAX)
-        .set_max_height(usize::MAX);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(fault)?;
-    let out = match decoder.input_colorspace() {
-        Some(ColorSpace::Luma) => ColorSpace::Luma,
-        Some(ColorSpace::CMYK) if frame.components == 4 => ColorSpace::CMYK,
-        _ => ColorSpace::RGB,
-    };
-    decoder.set_options(options.jpeg_set_out_colorspace(out));
-    let raw = decoder.decode().map_err(fault)?;
-    let data: Vec<u8> = match out {
-        ColorSpace::Luma => raw.iter().flat_map(|l| [*l; 3]).collect(),
-        // Adobe's programs store ink inverted, and Pillow goes by their marker alone
-        ColorSpace::CMYK if frame.adobe.is_some() => raw
-            .chunks_exact(4)
-            .flat_map(|p| pillow::cmyk([255 - p[0], 255 - p[1], 255 - p[2], 255 - p[3]]))
-            .collect(),
-        ColorSpace::CMYK => {
-            raw.chunks_exact(4).flat_map(|p| pillow::cmyk([p[0], p[1], p[2], p[3]])).collect()
-        }
-        _ => raw,
-    };
-    let expected = header.width_px as usize * header.height_px as usize * 3;
-    if data.len() != expected {
-        return Err(Fault::corrupt(format!("expected {expected} bytes, got {}", data.len())));
-    }
-    Ok(Pixels { width_px: header.width_px, height_px: header.height_px, data })
+    let per_sample = if frame.marker == 0xc2 { 3 } else { 1 };
+    limits.check_memory(header, components * per_sample + 3)?;
+    let mut image = Image::default();
+    image.read(bytes, limits)?;
+    image.rgb(header, frame.adobe.is_some())
 }
 
-fn fault(error: DecodeErrors) -> Fault {
-    let message = format!("{error:?}");
-    match error {
-        DecodeErrors::Unsupported(_) => Fault::unsupported(message),
-        DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => Fault::truncated(message),
-        _ => raster::of_text(message),
+/// A JPEG while it is read.
+#[derive(Default)]
+struct Image {
+    quants: [Option<[u16; 64]>; 4],
+    dc: [Option<Huffman>; 4],
+    ac: [Option<Huffman>; 4],
+    restart_every: usize,
+    progressive: bool,
+    components: Vec<Component>,
+    h_max: usize,
+    v_max: usize,
+    mcus: (usize, usize),
+    jfif: bool,
+    transform: Option<u8>,
+}
+
+impl Image {
+    fn read(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Fault> {
+        let mut rest = bytes.get(2..).unwrap_or_default();
+        let mut seen = std::collections::BTreeSet::new();
+        while let Some((Segment { marker, body }, after)) = next_segment(rest) {
+            rest = after;
+            match marker {
+                0xd9 => break,
+                0xdb => self.quantisation(body)?,
+                0xc4 => self.huffman(body)?,
+                0xdd if body.len() >= 2 => {
+                    self.restart_every = usize::from(u16::from_be_bytes([body[0], body[1]]));
+                }
+                0xe0 if body.starts_with(b"JFIF\0") => self.jfif = true,
+                0xee if body.starts_with(b"Adobe") && body.len() >= 12 => {
+                    self.transform = Some(body[11]);
+                }
+                0xc0..=0xc2 => self.start(body, marker == 0xc2, limits)?,
+                0xda => {
+                    let scan = self.scan(body)?;
+                    for (part, ..) in &scan.parts {
+                        seen.insert(*part);
+                        let component = &mut self.components[*part];
+                        // the table of the first scan holds, also when it is redefined later
+                        component.quant = component.quant.or(self.quants[component.table]);
+                    }
+                    let used = jpeg_scan::run(&scan, &mut self.components, rest)?;
+                    rest = rest.get(used..).unwrap_or_default();
+                    // libjpeg waits for the end marker only where more scans may come
+                    if !self.progressive && seen.len() == self.components.len() {
+                        return Ok(());
+                    }
+                    if rest.len() < 2 || !ends_or_goes_on(rest) {
+                        return Err(Fault::truncated("ends between its scans"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if seen.is_empty() {
+            return Err(Fault::truncated("holds no scan"));
+        }
+        for component in self.components.iter_mut().filter(|_| self.progressive) {
+            let coefficients = std::mem::take(&mut component.coefficients);
+            for (at, block) in coefficients.chunks_exact(64).enumerate() {
+                component.put(at, block)?;
+            }
+        }
+        Ok(())
     }
+
+    fn quantisation(&mut self, mut body: &[u8]) -> Result<(), Fault> {
+        while let Some((kind, values)) = body.split_first() {
+            let wide = usize::from(kind >> 4 != 0) + 1;
+            let (Some(slot), Some(raw)) =
+                (self.quants.get_mut(usize::from(kind & 15)), values.get(..64 * wide))
+            else {
+                return Err(Fault::corrupt("a broken quantisation table"));
+            };
+            let mut table = [0; 64];
+            for (k, value) in raw.chunks_exact(wide).enumerate() {
+                let value = value.iter().fold(0, |sum: u16, b| (sum << 8) | u16::from(*b));
+                table[jpeg_scan::natural(k)] = value;
+            }
+            *slot = Some(table);
+            body = &values[64 * wide..];
+        }
+        Ok(())
+    }
+
+    fn huffman(&mut self, mut body: &[u8]) -> Result<(), Fault> {
+        let broken = || Fault::corrupt("a broken Huffman table");
+        while let Some((kind, rest)) = body.split_first() {
+            let counts = rest.get(..16).ok_or_else(broken)?;
+            let total = counts.iter().map(|c| usize::from(*c)).sum::<usize>();
+            let symbols = rest.get(16..16 + total).ok_or_else(broken)?;
+            let tables = if kind >> 4 == 0 { &mut self.dc } else { &mut self.ac };
+            *tables.get_mut(usize::from(kind & 15)).ok_or_else(broken)? =
+                Some(Huffman::new(counts, symbols).ok_or_else(broken)?);
+            body = &rest[16 + total..];
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, body: &[u8], progressive: bool, limits: &Limits) -> Result<(), Fault> {
+        if !self.components.is_empty() {
+            return Err(Fault::corrupt("a second frame header"));
+        }
+        let broken = || Fault::corrupt("a broken frame header");
+        let count = usize::from(*body.get(5).ok_or_else(broken)?);
+        let specs = body.get(6..6 + 3 * count).ok_or_else(broken)?;
+        let (height, width) = (
+            usize::from(u16::from_be_bytes([body[1], body[2]])),
+            usize::from(u16::from_be_bytes([body[3], body[4]])),
+        );
+        let sampling = |spec: &[u8]| (usize::from(spec[1] >> 4), usize::from(spec[1] & 15));
+        for spec in specs.chunks_exact(3) {
+            let (h, v) = sampling(spec);
+            if !(1..=4).contains(&h) || !(1..=4).contains(&v) || spec[2] > 3 {
+                return Err(Fault::corrupt("impossible sampling factors"));
+            }
+            self.h_max = self.h_max.max(h);
+            self.v_max = self.v_max.max(v);
+        }
+        self.progressive = progressive;
+        self.mcus = (width.div_ceil(8 * self.h_max), height.div_ceil(8 * self.v_max));
+        let blocks: usize =
+            specs.chunks_exact(3).map(|s| sampling(s).0 * sampling(s).1).sum::<usize>()
+                * self.mcus.0
+                * self.mcus.1;
+        let per_block = if progressive { 192 } else { 64 };
+        limits.check_total((blocks * per_block + width * height * 3) as u64)?;
+        for spec in specs.chunks_exact(3) {
+            let (h, v) = sampling(spec);
+            let stride = self.mcus.0 * h;
+            let blocks = stride * self.mcus.1 * v;
+            self.components.push(Component {
+                id: spec[0],
+                h,
+                v,
+                table: usize::from(spec[2]),
+                blocks_x: (width * h).div_ceil(8 * self.h_max),
+                blocks_y: (height * v).div_ceil(8 * self.v_max),
+                stride,
+                plane: vec![128; blocks * 64],
+                coefficients: vec![0; if progressive { blocks * 64 } else { 0 }],
+                quant: None,
+            });
+        }
+        Ok(())
+    }
+
+    fn scan(&self, body: &[u8]) -> Result<Scan, Fault> {
+        let broken = || Fault::corrupt("a broken scan header");
+        let count = usize::from(*body.first().ok_or_else(broken)?);
+        let specs = body.get(1..1 + 2 * count).ok_or_else(broken)?;
+        let [start, end, approximation, ..] = *body.get(1 + 2 * count..).unwrap_or_default() else {
+            return Err(broken());
+        };
+        let mut parts = Vec::new();
+        for spec in specs.chunks_exact(2) {
+            let part = self.components.iter().position(|c| c.id == spec[0]).ok_or_else(broken)?;
+            let table = |tables: &[Option<Huffman>; 4], i: u8| {
+                tables.get(usize::from(i)).cloned().flatten()
+            };
+            parts.push((part, table(&self.dc, spec[1] >> 4), table(&self.ac, spec[1] & 15)));
+        }
+        let (high, low) = (u32::from(approximation >> 4), u32::from(approximation & 15));
+        let bad = start > 63 || end > 63 || low > 13 || (start > 0 && count != 1);
+        if parts.is_empty() || parts.len() > 4 || (self.progressive && bad) {
+            return Err(broken());
+        }
+        Ok(Scan {
+            parts,
+            start: start.into(),
+            end: end.into(),
+            high,
+            low,
+            progressive: self.progressive,
+            restart_every: self.restart_every,
+            mcus: self.mcus,
+        })
+    }
+
+    /// libjpeg's guess of the color space (`default_decompress_parms`).
+    fn is_transformed(&self) -> bool {
+        let ids: Vec<u8> = self.components.iter().map(|c| c.id).collect();
+        match (self.components.len(), self.jfif, self.transform) {
+            (3, true, _) => true,
+            (3, false, Some(transform)) => transform != 0,
+            (3, false, None) => ids != *b"RGB",
+            (4, _, Some(transform)) => transform != 0,
+            _ => false,
+        }
+    }
+
+    fn rgb(&self, header: &ImageHeader, inverted: bool) -> Result<Pixels, Fault> {
+        let (width, height) = (header.width_px as usize, header.height_px as usize);
+        let mut planes = Vec::new();
+        for c in &self.components {
+            if self.h_max % c.h != 0 || self.v_max % c.v != 0 {
+                return Err(Fault::unsupported("fractional sampling factors"));
+            }
+            planes.push(Plane {
+                samples: &c.plane,
+                stride: c.stride * 8,
+                width: (width * c.h).div_ceil(self.h_max),
+                height: (height * c.v).div_ceil(self.v_max),
+                grow_x: self.h_max / c.h,
+                grow_y: self.v_max / c.v,
+            });
+        }
+        let transformed = self.is_transformed();
+        let mut data = Vec::with_capacity(width * height * 3);
+        let mut lines = vec![vec![0; width]; planes.len()];
+        for y in 0..height {
+            for (plane, line) in planes.iter().zip(&mut lines) {
+                plane.upsampled(y, line);
+            }
+            match lines.as_slice() {
+                [grey] => data.extend(grey.iter().flat_map(|l| [*l; 3])),
+                [a, b, c] if transformed => {
+                    data.extend((0..width).flat_map(|x| rgb(a[x], b[x], c[x])));
+                }
+                [a, b, c] => data.extend((0..width).flat_map(|x| [a[x], b[x], c[x]])),
+                [a, b, c, k] => data.extend((0..width).flat_map(|x| {
+                    let mut ink = [a[x], b[x], c[x]];
+                    if transformed {
+                        ink = rgb(a[x], b[x], c[x]).map(|v| 255 - v);
+                    }
+                    let ink = [ink[0], ink[1], ink[2], k[x]];
+                    // Adobe's programs store ink inverted, and Pillow goes by their marker
+                    pillow::cmyk(if inverted { ink.map(|v| 255 - v) } else { ink })
+                })),
+                _ => return Err(Fault::unsupported("an odd number of components")),
+            }
+        }
+        Ok(Pixels { width_px: header.width_px, height_px: header.height_px, data })
+    }
+}
+
+/// Whether another marker follows.
+fn ends_or_goes_on(rest: &[u8]) -> bool {
+    next_segment(rest).is_some()
 }

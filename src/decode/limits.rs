@@ -83,10 +83,7 @@ impl Limits {
     pub(super) fn check_pixels(&self, header: &ImageHeader) -> Result<(), Fault> {
         let pixels = u64::from(header.width_px) * u64::from(header.height_px);
         if pixels == 0 {
-            return Err(Fault::corrupt(format!(
-                "{} × {} px",
-                header.width_px, header.height_px
-            )));
+            return Err(Fault::corrupt(format!("{} × {} px", header.width_px, header.height_px)));
         }
         if pixels > self.pixels {
             return Err(Fault::new(

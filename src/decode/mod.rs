@@ -17,6 +17,8 @@ pub mod encode;
 mod exif;
 mod gif;
 mod jpeg;
+mod jpeg_samples;
+mod jpeg_scan;
 pub mod limits;
 mod orient;
 mod pillow;

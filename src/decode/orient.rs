@@ -55,7 +55,11 @@ mod tests {
         ] {
             let turned = turn(&pixels, value);
             let letters: Vec<u8> = turned.data.iter().copied().step_by(3).collect();
-            assert_eq!((turned.width_px, letters.as_slice()), (width, expected.as_slice()), "{value}");
+            assert_eq!(
+                (turned.width_px, letters.as_slice()),
+                (width, expected.as_slice()),
+                "{value}"
+            );
         }
     }
 }

@@ -28,11 +28,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<ImageHeader, Fault> {
     Ok(ImageHeader { width_px: side(8), height_px: side(12), format: "PNG", mode })
 }
 
-pub(super) fn decode(
-    bytes: &[u8],
-    header: &ImageHeader,
-    limits: &Limits,
-) -> Result<Pixels, Fault> {
+pub(super) fn decode(bytes: &[u8], header: &ImageHeader, limits: &Limits) -> Result<Pixels, Fault> {
     limits.check_memory(header, 3)?;
     let mut allowed = image::Limits::no_limits();
     allowed.max_alloc = Some(limits.memory_bytes);

@@ -45,7 +45,11 @@ pub fn preprocess_into(pixels: &Pixels, p: &Preprocessing, out: &mut [f32]) -> R
     if out.len() != 3 * area {
         return Err(Error::new(
             Kind::Internal,
-            format!("preprocess an image: expected room for {} floats, got {}", 3 * area, out.len()),
+            format!(
+                "preprocess an image: expected room for {} floats, got {}",
+                3 * area,
+                out.len()
+            ),
         ));
     }
     let square = preprocess_u8(pixels, p);
@@ -94,7 +98,8 @@ mod tests {
 
     #[test]
     fn crops_round_ties_to_even() {
-        for (long, start) in [(224, 0), (225, 0), (226, 1), (227, 2), (228, 2), (229, 2), (231, 4)] {
+        for (long, start) in [(224, 0), (225, 0), (226, 1), (227, 2), (228, 2), (229, 2), (231, 4)]
+        {
             assert_eq!(centre(224, long, 224).start_px, start, "{long}");
         }
     }

@@ -28,9 +28,7 @@ pub(super) fn rgb(
         ColorType::Rgba8 => raw.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect(),
         ColorType::L8 => raw.iter().flat_map(|l| [*l; 3]).collect(),
         ColorType::La8 => raw.chunks_exact(2).flat_map(|p| [p[0]; 3]).collect(),
-        ColorType::L16 => {
-            words(&raw).flat_map(|l| [clip(i32::from(l)); 3]).collect()
-        }
+        ColorType::L16 => words(&raw).flat_map(|l| [clip(i32::from(l)); 3]).collect(),
         ColorType::La16 => words(&raw).step_by(2).flat_map(|l| [high(l); 3]).collect(),
         ColorType::Rgb16 => words(&raw).map(high).collect(),
         ColorType::Rgba16 => {

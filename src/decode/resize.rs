@@ -86,7 +86,9 @@ fn across_line(line: &[u8], bounds: &[Bound], weights: &[i32], out: &mut [u8]) {
 fn pick_columns(rows: &[u8], stride: usize, bounds: &[Bound]) -> Vec<u8> {
     rows.chunks_exact(stride)
         .flat_map(|line| {
-            bounds.iter().flat_map(|bound| line[bound.first * 3..bound.first * 3 + 3].iter().copied())
+            bounds
+                .iter()
+                .flat_map(|bound| line[bound.first * 3..bound.first * 3 + 3].iter().copied())
         })
         .collect()
 }
@@ -118,7 +120,8 @@ impl Taps {
     fn new(input_px: u32, filter: Resample, side: Side) -> Self {
         let kept = side.start_px..side.start_px + u64::from(side.kept_px);
         let input = f64::from(input_px);
-        let single = |first: usize| Bound { first: first.min(input_px as usize - 1), weights: 0..0 };
+        let single =
+            |first: usize| Bound { first: first.min(input_px as usize - 1), weights: 0..0 };
         if side.full_px == u64::from(input_px) {
             return Self { bounds: kept.map(|at| single(at as usize)).collect(), weights: None };
         }
@@ -137,9 +140,9 @@ impl Taps {
             let first = ((center - support + 0.5) as i64).max(0) as usize;
             let last = ((center + support + 0.5) as i64).min(i64::from(input_px)) as usize;
             window.clear();
-            window.extend((first..last).map(|tap| {
-                kernel((tap as f64 - center + 0.5) * (1.0 / filter_scale))
-            }));
+            window.extend(
+                (first..last).map(|tap| kernel((tap as f64 - center + 0.5) * (1.0 / filter_scale))),
+            );
             let total: f64 = window.iter().sum();
             let from = weights.len();
             weights.extend(window.iter().map(|weight| {
@@ -166,9 +169,9 @@ fn kernel(filter: Resample) -> Option<(f64, fn(f64) -> f64)> {
         Resample::Nearest => None,
         Resample::Bilinear => Some((1.0, |x| (1.0 - x.abs()).max(0.0))),
         Resample::Bicubic => Some((2.0, bicubic)),
-        Resample::Lanczos => Some((3.0, |x| {
-            if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }
-        })),
+        Resample::Lanczos => {
+            Some((3.0, |x| if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }))
+        }
     }
 }
 

@@ -38,11 +38,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<ImageHeader, Fault> {
     Ok(ImageHeader { width_px, height_px, format: "TIFF", mode })
 }
 
-pub(super) fn decode(
-    bytes: &[u8],
-    header: &ImageHeader,
-    limits: &Limits,
-) -> Result<Pixels, Fault> {
+pub(super) fn decode(bytes: &[u8], header: &ImageHeader, limits: &Limits) -> Result<Pixels, Fault> {
     let mut decoder = open(bytes, limits.memory_bytes)?;
     let color = decoder.colortype().map_err(|e| fault(&e))?;
     let samples = u64::from(color.num_samples());
@@ -71,9 +67,7 @@ pub(super) fn decode(
             }
         },
         DecodingResult::F32(raw) if samples == 1 => grid.grey(&raw, pillow::clip_float),
-        DecodingResult::I16(raw) if samples == 1 => {
-            grid.grey(&raw, |v| pillow::clip(i32::from(v)))
-        }
+        DecodingResult::I16(raw) if samples == 1 => grid.grey(&raw, |v| pillow::clip(i32::from(v))),
         DecodingResult::I32(raw) if samples == 1 => grid.grey(&raw, pillow::clip),
         DecodingResult::U32(raw) if samples == 1 => {
             // Pillow reads them as `I`, which is signed

@@ -20,10 +20,6 @@ pub(super) fn header(bytes: &[u8]) -> Result<ImageHeader, Fault> {
     Ok(ImageHeader { width_px, height_px, format: "WEBP", mode })
 }
 
-pub(super) fn decode(
-    bytes: &[u8],
-    header: &ImageHeader,
-    limits: &Limits,
-) -> Result<Pixels, Fault> {
+pub(super) fn decode(bytes: &[u8], header: &ImageHeader, limits: &Limits) -> Result<Pixels, Fault> {
     raster::rgb(open(bytes)?, header, limits)
 }
