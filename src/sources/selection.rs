@@ -78,8 +78,10 @@ impl Selection {
         let all = self.source.include.is_empty();
         let included = if all { names::is_image(&name) } else { self.include.matches(&name) };
         let is_file = found.kind == EntryKind::File;
+        // of a member whose name is over the cap it cannot be said what it is
+        let doubtful = matches!(found.fault, Some((RejectClass::OverCap, _)));
         // a link is told about even without an image's name: nobody expects one here
-        if !included && (is_file || !all) {
+        if !included && !doubtful && (is_file || !all) {
             return Verdict::Ignored;
         }
         let named = match self.source.kind {

@@ -217,8 +217,10 @@ impl<I: Input> Entries<I> {
         let records = extensions.records;
         let global = self.global.iter().filter(|(key, _)| key == b"path" || key == b"size");
         let known: Records = global.chain(&records).cloned().collect();
+        // an empty value takes back what a global header said
         let last = |key: &[u8]| {
-            known.iter().rev().find(|(k, v)| k == key && !v.is_empty()).map(|(_, v)| v.as_slice())
+            let found = known.iter().rev().find(|(k, _)| k == key);
+            found.map(|(_, value)| value.as_slice()).filter(|value| !value.is_empty())
         };
         let name = last(b"GNU.sparse.name")
             .or_else(|| last(b"path"))
@@ -343,6 +345,12 @@ impl<I: Input> MapReader<'_, I> {
         let mut digits = Vec::new();
         loop {
             match self.block.get(self.at) {
+                // a line of comment, as libarchive reads it too
+                Some(b'\n') if digits.first() == Some(&b'#') => {
+                    self.at += 1;
+                    digits.clear();
+                }
+                Some(_) if digits.first() == Some(&b'#') => self.at += 1,
                 Some(b'\n') => {
                     self.at += 1;
                     return pax::decimal(&digits).ok_or_else(|| "its sparse map is broken".into());

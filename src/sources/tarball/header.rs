@@ -85,14 +85,16 @@ impl Header {
         number(self.field(124, 136)).and_then(|size| u64::try_from(size).ok())
     }
 
-    /// The name, with ustar's prefix. GNU headers keep times where ustar has the prefix, and
-    /// star keeps them in its last part.
+    /// The name, with ustar's prefix. GNU headers keep times where ustar has the prefix, but
+    /// for those of Go before 1.8, which mixed the two; star keeps times in its last part.
     pub(super) fn name(&self) -> Vec<u8> {
         let name = until_nul(self.field(0, 100));
-        if self.field(257, 263) != b"ustar\0" {
-            return name.to_vec();
-        }
-        let end = if self.field(508, 512) == b"tar\0" { 476 } else { 500 };
+        let end = match self.field(257, 265) {
+            b"ustar  \0" if number(self.field(345, 357)).is_none() => 500,
+            [b'u', b's', b't', b'a', b'r', 0, ..] if self.field(508, 512) == b"tar\0" => 476,
+            [b'u', b's', b't', b'a', b'r', 0, ..] => 500,
+            _ => return name.to_vec(),
+        };
         match until_nul(self.field(345, end)) {
             [] => name.to_vec(),
             prefix => [prefix, b"/", name].concat(),
