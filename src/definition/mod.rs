@@ -34,10 +34,12 @@ mod overrides;
 mod parse;
 mod pattern;
 mod reader;
+mod schema;
 mod tree;
 mod variables;
 
 pub use parse::parse;
+pub use schema::{contract_json_schema, json_schema};
 pub use pipeline::Pipeline;
 pub use size::ByteSize;
 pub use source::{Source, SourceKind};
