@@ -39,8 +39,8 @@ mod tree;
 mod variables;
 
 pub use parse::parse;
-pub use schema::{contract_json_schema, json_schema};
 pub use pipeline::Pipeline;
+pub use schema::{contract_json_schema, json_schema};
 pub use size::ByteSize;
 pub use source::{Source, SourceKind};
 pub use span::{Span, Spanned};

@@ -143,7 +143,9 @@ fn merged(generator: &mut SchemaGenerator, parts: &[Part]) -> Value {
         if let Some(part) = schema.get("properties").and_then(Value::as_object) {
             properties.extend(part.clone());
         }
-        required.extend(schema.get("required").and_then(Value::as_array).into_iter().flatten().cloned());
+        required.extend(
+            schema.get("required").and_then(Value::as_array).into_iter().flatten().cloned(),
+        );
         description = description.or_else(|| schema.get("description").cloned());
     }
     json!({
