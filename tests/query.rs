@@ -60,7 +60,7 @@ fn told(error: &Error) -> String {
         let source = &error.report().unwrap().source;
         let (line, column) = source.line_column(finding.span.start);
         let drawn = source.text.lines().nth(line - 1).unwrap_or_default();
-        let marks = source.text[finding.span.clone()].chars().count().max(1);
+        let marks = source.text.get(finding.span.clone()).unwrap().chars().count().max(1);
         write!(
             text,
             "\n  {drawn}\n  {}{} {}",
