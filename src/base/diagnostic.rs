@@ -44,6 +44,8 @@ pub struct Finding {
     pub label: String,
     /// What to do, where there is something to say.
     pub help: Option<String>,
+    /// The text that `span` points into, where it is not the report's: a `--set` argument.
+    pub text: Option<Arc<SourceText>>,
 }
 
 /// Everything wrong with one text.
@@ -56,6 +58,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// The text that a finding's span points into.
+    #[must_use]
+    pub fn text_of<'a>(&'a self, finding: &'a Finding) -> &'a SourceText {
+        finding.text.as_deref().unwrap_or(&self.source)
+    }
+
     /// One line: how many findings, in which file.
     #[must_use]
     pub fn summary(&self) -> String {

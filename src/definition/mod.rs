@@ -1,2 +1,37 @@
-//! (room definition)
+//! Pure text to spanned, typed definitions and contracts. Nothing here touches the world.
+//!
+//! [`parse`] reads a pipeline definition and [`contract::parse`] a table's contract. Both report
+//! everything that is wrong with a text at once, each finding with its span, what was expected and
+//! the nearest right name. What needs the world (do the files exist?) is found later, by the
+//! planner, with the spans kept here.
+//!
+//! One block a file; each knows its keys, its defaults and its part of the JSON schema.
+
+pub mod align;
+pub mod caps;
 pub mod contract;
+pub mod embed_captions;
+pub mod embed_images;
+pub mod index_images;
+pub mod model;
+pub mod paths;
+pub mod pipeline;
+pub mod read_captions;
+pub mod size;
+pub mod source;
+pub mod source_captions;
+pub mod source_images;
+pub mod source_splits;
+pub mod span;
+pub mod stage;
+
+mod findings;
+mod parse;
+mod reader;
+
+pub use parse::parse;
+pub use pipeline::Pipeline;
+pub use size::ByteSize;
+pub use source::{Source, SourceKind};
+pub use span::{Span, Spanned};
+pub use stage::{Operator, Stage};

@@ -1,0 +1,127 @@
+//! The contracts that come with clipmill, one for each kind of table.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::check::CheckKind;
+use super::table::Contract;
+use crate::base::error::{Error, Kind, Result};
+use crate::definition::stage::{Operator, Stage};
+
+/// What kind of table an operator makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableKind {
+    /// Made by `index_images`.
+    Images,
+    /// Made by `embed_images`.
+    ImageFeatures,
+    /// Made by `read_captions`.
+    Captions,
+    /// Made by `embed_captions`.
+    CaptionFeatures,
+    /// Made by `align`.
+    Examples,
+    /// What no stage could make a row of; every run keeps it.
+    Rejects,
+}
+
+impl TableKind {
+    /// All kinds, in the order of the data.
+    pub const ALL: [Self; 6] = [
+        Self::Images,
+        Self::ImageFeatures,
+        Self::Captions,
+        Self::CaptionFeatures,
+        Self::Examples,
+        Self::Rejects,
+    ];
+
+    /// The name of its contract, and the usual name of such a table.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Images => "images",
+            Self::ImageFeatures => "image_features",
+            Self::Captions => "captions",
+            Self::CaptionFeatures => "caption_features",
+            Self::Examples => "examples",
+            Self::Rejects => "rejects",
+        }
+    }
+
+    /// The operator that makes it; none for `rejects`.
+    #[must_use]
+    pub fn operator(self) -> Option<&'static str> {
+        match self {
+            Self::Images => Some("index_images"),
+            Self::ImageFeatures => Some("embed_images"),
+            Self::Captions => Some("read_captions"),
+            Self::CaptionFeatures => Some("embed_captions"),
+            Self::Examples => Some("align"),
+            Self::Rejects => None,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Images => include_str!("../../../schemas/images.toml"),
+            Self::ImageFeatures => include_str!("../../../schemas/image_features.toml"),
+            Self::Captions => include_str!("../../../schemas/captions.toml"),
+            Self::CaptionFeatures => include_str!("../../../schemas/caption_features.toml"),
+            Self::Examples => include_str!("../../../schemas/examples.toml"),
+            Self::Rejects => include_str!("../../../schemas/rejects.toml"),
+        }
+    }
+}
+
+impl fmt::Display for TableKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The contract that comes with clipmill, as `schemas/` has it.
+///
+/// # Errors
+/// [`Kind::Internal`] if the compiled-in text is broken; a test reads them all.
+pub fn builtin(kind: TableKind) -> Result<Contract> {
+    super::parse(&format!("schemas/{kind}.toml"), kind.text()).map_err(|cause| {
+        Error::new(Kind::Internal, format!("the built-in contract of {kind} is broken"))
+            .caused_by(cause)
+    })
+}
+
+/// The contract of a stage's table, named as the table: `custom` (file name and text) where the
+/// stage names one, else the built-in one of its operator, without the checks that its settings
+/// make untrue (the L2 norm of features that are not normalised).
+///
+/// # Errors
+/// [`Kind::Definition`] with a report when `custom` is no contract, or lacks what the operator
+/// needs (see [`super::custom`]).
+pub fn for_stage(stage: &Stage, custom: Option<(&str, &str)>) -> Result<Contract> {
+    let kind = stage.operator.makes();
+    let mut contract = match custom {
+        Some((name, text)) => super::custom(kind, name, text)?,
+        None => {
+            let mut contract = builtin(kind)?;
+            if !normalised(&stage.operator) {
+                contract.checks.retain(|check| !matches!(check.kind, CheckKind::L2Norm { .. }));
+            }
+            contract
+        }
+    };
+    contract.name.clone_from(&stage.table.value);
+    Ok(contract)
+}
+
+fn normalised(operator: &Operator) -> bool {
+    match operator {
+        Operator::EmbedImages(settings) => settings.normalize,
+        Operator::EmbedCaptions(settings) => settings.normalize,
+        // An example's vector is whatever its features are.
+        Operator::Align(_) => false,
+        Operator::IndexImages(_) | Operator::ReadCaptions(_) => true,
+    }
+}

@@ -1,0 +1,18 @@
+//! Contracts of tables: columns, key and checks, read from `schemas/*.toml` or a file of the user's.
+//!
+//! A version of a table is published only if its contract holds. The types here are plain; the
+//! table room computes the checks.
+
+mod builtin;
+mod check;
+mod column;
+mod covers;
+mod parse;
+mod table;
+
+pub use builtin::{TableKind, builtin, for_stage};
+pub use check::{Check, CheckKind};
+pub use column::{Column, ColumnType};
+pub use covers::custom;
+pub use parse::parse;
+pub use table::Contract;

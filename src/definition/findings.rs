@@ -1,0 +1,3 @@
+//! Collects findings.
+#[derive(Debug)]
+pub(super) struct Findings;

@@ -1,0 +1,148 @@
+//! `[models.<name>.<kind>]`: a CLIP on disk.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
+
+use super::span::{Span, Spanned};
+
+/// One model of a definition.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Model {
+    /// Its name, unique among the models.
+    pub name: Spanned<String>,
+    /// How its files are laid out.
+    pub layout: ModelLayout,
+    /// What every layout has.
+    pub common: ModelSettings,
+}
+
+/// The layouts in which CLIPs are published; paths are as written, relative to the definition.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelLayout {
+    /// `openai`: OpenAI's TorchScript archive.
+    OpenAi(OpenAiFiles),
+    /// `huggingface`: a Hugging Face folder.
+    HuggingFace(HuggingFaceFiles),
+    /// `open_clip`: open_clip's `.safetensors` or `.pt`.
+    OpenClip(OpenClipFiles),
+}
+
+/// Settings of `openai`.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct OpenAiFiles {
+    /// The TorchScript archive as published, such as `ViT-B-32.pt`.
+    pub path: Spanned<String>,
+    /// `bpe_simple_vocab_16e6.txt.gz`, or a `tokenizer.json`; needed where texts are embedded.
+    pub tokenizer: Option<Spanned<String>>,
+}
+
+/// Settings of `huggingface`.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct HuggingFaceFiles {
+    /// Folder with `config.json`, `model.safetensors` or `pytorch_model.bin`, and the
+    /// tokenizer's files.
+    pub path: Spanned<String>,
+}
+
+/// Settings of `open_clip`.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct OpenClipFiles {
+    /// The weights, `.safetensors` or `.pt`.
+    pub path: Spanned<String>,
+    /// `open_clip_config.json`; without it, the architecture is read from the weights alone.
+    pub config: Option<Spanned<String>>,
+    /// `bpe_simple_vocab_16e6.txt.gz`, or a `tokenizer.json`; needed where texts are embedded.
+    pub tokenizer: Option<Spanned<String>>,
+}
+
+/// Settings of every model.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ModelSettings {
+    /// Numeric type of the computation.
+    #[schemars(default)]
+    pub dtype: Spanned<NumericType>,
+    /// Where it runs: `cpu`, `cuda`, `cuda:N`, or `auto` (the first GPU if there is one; the run
+    /// says which it took).
+    #[schemars(default)]
+    pub device: Spanned<Device>,
+    /// Where to get the files; printed when one is missing.
+    pub obtain: Option<String>,
+    /// SHA-256 of the weights' file (of a Hugging Face folder: of `model.safetensors` or
+    /// `pytorch_model.bin`), 64 hexadecimal digits; checked before any work.
+    #[schemars(regex(pattern = super::source::SHA256))]
+    pub sha256: Option<Spanned<String>>,
+}
+
+impl ModelLayout {
+    /// Every path of the layout with the key it stands under, in the order of the documentation.
+    #[must_use]
+    pub fn paths(&self) -> Vec<(&'static str, &Spanned<String>)> {
+        let (path, rest) = match self {
+            Self::OpenAi(files) => (&files.path, vec![("tokenizer", &files.tokenizer)]),
+            Self::HuggingFace(files) => (&files.path, vec![]),
+            Self::OpenClip(files) => {
+                (&files.path, vec![("config", &files.config), ("tokenizer", &files.tokenizer)])
+            }
+        };
+        let rest = rest.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?)));
+        std::iter::once(("path", path)).chain(rest).collect()
+    }
+}
+
+/// A numeric type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum NumericType {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// bfloat16.
+    Bf16,
+    /// IEEE half.
+    F16,
+}
+
+/// A device, as it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// `cpu`
+    #[default]
+    Cpu,
+    /// `cuda` (the first) or `cuda:N`
+    Cuda(usize),
+    /// `auto`
+    Auto,
+}
+
+impl Serialize for Device {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Cpu => serializer.serialize_str("cpu"),
+            Self::Cuda(number) => serializer.collect_str(&format_args!("cuda:{number}")),
+            Self::Auto => serializer.serialize_str("auto"),
+        }
+    }
+}
+
+impl JsonSchema for Device {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Device".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "enum": ["cpu", "cuda", "auto"] },
+                { "type": "string", "pattern": r"^cuda:[0-9]+$|\$\{" },
+            ],
+        })
+    }
+}

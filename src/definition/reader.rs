@@ -1,0 +1,3 @@
+//! Reads tables.
+#[derive(Debug)]
+pub(super) struct TableReader<'a>(&'a str);

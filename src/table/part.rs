@@ -1,0 +1,199 @@
+//! Parts: the Parquet files of a table, what is known of each, and whether it is still so.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::key::Key;
+use crate::base::digest::Digester;
+use crate::base::{Cancel, Digest, Error, Result};
+
+/// What a part was made for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PartLabel {
+    /// Fingerprint of the stage that computed the rows.
+    pub fingerprint: String,
+    /// The unit of work, such as a range of members: whoever computes it again makes the same
+    /// rows.
+    pub unit: String,
+}
+
+/// A part of a published version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// File name in the table's folder.
+    pub path: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Size of the file.
+    pub size_bytes: u64,
+    /// What it was made for; empty where another program wrote the part.
+    pub label: PartLabel,
+    /// What clipmill knows of its bytes; `None` where another program wrote the part.
+    pub seal: Option<Seal>,
+    /// Statistics as in the Delta log: JSON with `numRecords`, `minValues`, `maxValues`.
+    pub(super) stats: Option<String>,
+    /// Milliseconds since 1970, as the Delta log has it.
+    pub(super) modified_ms: i64,
+}
+
+/// A part that is durable and in no version yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedPart {
+    /// File name; in the table's folder once it is published.
+    pub path: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Size of the file.
+    pub size_bytes: u64,
+    /// What it was made for.
+    pub label: PartLabel,
+    /// What is known of its bytes and keys.
+    pub seal: Seal,
+    /// Statistics as in the Delta log.
+    pub(super) stats: String,
+    /// Microseconds since 1970.
+    pub(super) written_us: i64,
+}
+
+/// What was true of a part when it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// Digest of the whole file.
+    pub digest: Digest,
+    /// Digest of its last [`TAIL_BYTES`]: the Parquet footer holds every column's sizes and
+    /// extremes, so that a swapped file shows without reading all of it.
+    pub tail: Digest,
+    /// Smallest key; empty for a part without rows.
+    pub min_key: Key,
+    /// Largest key.
+    pub max_key: Key,
+}
+
+/// How much of a part's end [`Seal::tail`] covers.
+pub const TAIL_BYTES: u64 = 16 * 1024;
+
+const FINGERPRINT: &str = "clipmill.fingerprint";
+const UNIT: &str = "clipmill.unit";
+const SEAL: &str = "clipmill.seal";
+
+impl StagedPart {
+    /// The tags of the part's `Add` action.
+    pub(super) fn tags(&self) -> HashMap<String, Option<String>> {
+        let seal = serde_json::to_string(&self.seal).ok();
+        HashMap::from([
+            (FINGERPRINT.to_owned(), Some(self.label.fingerprint.clone())),
+            (UNIT.to_owned(), Some(self.label.unit.clone())),
+            (SEAL.to_owned(), seal),
+        ])
+    }
+}
+
+impl Part {
+    /// What an `Add` action of the log says.
+    pub(super) fn from_add(add: &deltalake_core::kernel::Add) -> Self {
+        let tag = |name: &str| add.tags.as_ref()?.get(name)?.clone();
+        let rows = add.stats.as_deref().and_then(super::stats::row_count).unwrap_or(0);
+        let seal = tag(SEAL).and_then(|text| serde_json::from_str(&text).ok());
+        Self {
+            path: add.path.clone(),
+            rows,
+            size_bytes: u64::try_from(add.size).unwrap_or(0),
+            label: PartLabel {
+                fingerprint: tag(FINGERPRINT).unwrap_or_default(),
+                unit: tag(UNIT).unwrap_or_default(),
+            },
+            seal,
+            stats: add.stats.clone(),
+            modified_ms: add.modification_time,
+        }
+    }
+
+    /// The order of parts in a version: by smallest key, then unit, then content, so that the
+    /// same rows are always scanned in the same order, however they were computed.
+    pub(super) fn order(&self) -> (Option<(&Key, &Key)>, &str, Option<Digest>, &str) {
+        let seal = self.seal.as_ref();
+        (
+            seal.map(|seal| (&seal.min_key, &seal.max_key)),
+            &self.label.unit,
+            seal.map(|seal| seal.digest),
+            &self.path,
+        )
+    }
+}
+
+/// How a part differs from what was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// File name of the part.
+    pub path: String,
+    /// What is wrong, in words.
+    pub what: String,
+}
+
+/// Looks whether the file at `path` is still the one that was written, without reading it all:
+/// it is there, has its size, and its end has its digest.
+pub(super) fn glance(path: &Path, size_bytes: u64, seal: Option<&Seal>) -> Option<String> {
+    let actual = match std::fs::metadata(path) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            return Some("is missing".to_owned());
+        }
+        Err(cause) => return Some(format!("cannot be read: {cause}")),
+        Ok(facts) if !facts.is_file() => return Some("is no file".to_owned()),
+        Ok(facts) => facts.len(),
+    };
+    if actual != size_bytes {
+        return Some(format!("has {actual} bytes instead of {size_bytes}"));
+    }
+    let seal = seal?;
+    match tail_digest(path, size_bytes) {
+        Err(cause) => Some(format!("cannot be read: {cause}")),
+        Ok(tail) if tail != seal.tail => Some("has another content".to_owned()),
+        Ok(_) => None,
+    }
+}
+
+fn tail_digest(path: &Path, size_bytes: u64) -> std::io::Result<Digest> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(size_bytes.saturating_sub(TAIL_BYTES)))?;
+    let mut digester = Digester::new();
+    feed(file.take(TAIL_BYTES), &mut digester, &Cancel::new())?;
+    Ok(digester.finish())
+}
+
+/// Reads the whole file at `path` and compares its digest.
+pub(super) fn read_again(
+    path: &Path,
+    size_bytes: u64,
+    seal: Option<&Seal>,
+    cancel: &Cancel,
+) -> Result<Option<String>> {
+    if let Some(what) = glance(path, size_bytes, seal) {
+        return Ok(Some(what));
+    }
+    let Some(seal) = seal else { return Ok(None) };
+    let mut digester = Digester::new();
+    let file = File::open(path).map_err(|cause| Error::io("cannot open", path.display(), cause))?;
+    let read = feed(file, &mut digester, cancel);
+    cancel.check()?;
+    Ok(match read {
+        Err(cause) => Some(format!("cannot be read: {cause}")),
+        Ok(()) if digester.finish() != seal.digest => Some("has another content".to_owned()),
+        Ok(()) => None,
+    })
+}
+
+fn feed(mut reader: impl Read, digester: &mut Digester, cancel: &Cancel) -> std::io::Result<()> {
+    let mut chunk = vec![0; 256 * 1024];
+    loop {
+        let read = reader.read(&mut chunk)?;
+        let Some(bytes) = chunk.get(..read) else { return Ok(()) };
+        if bytes.is_empty() || cancel.is_cancelled() {
+            return Ok(());
+        }
+        digester.bytes(bytes);
+    }
+}
