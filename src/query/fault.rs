@@ -64,8 +64,13 @@ impl Text {
     }
 
     fn error(&self, span: Range<usize>, message: &str, label: &str, help: Option<String>) -> Error {
-        let finding =
-            Finding { message: message.into(), span, label: label.into(), help: help.clone() };
+        let finding = Finding {
+            message: message.into(),
+            span,
+            label: label.into(),
+            help: help.clone(),
+            text: None,
+        };
         let report = Report { source: Arc::clone(&self.0), findings: vec![finding] };
         let error = Error::from_report(Kind::Query, report);
         match help {

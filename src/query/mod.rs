@@ -64,6 +64,7 @@ mod rewrite;
 mod scan;
 mod session;
 mod statement;
+mod store;
 mod vectors;
 mod write;
 
