@@ -64,8 +64,13 @@ impl Text {
     }
 
     fn error(&self, span: Range<usize>, message: &str, label: &str, help: Option<String>) -> Error {
-        let finding =
-            Finding { message: message.into(), span, label: label.into(), help: help.clone(), text: None };
+        let finding = Finding {
+            message: message.into(),
+            span,
+            label: label.into(),
+            help: help.clone(),
+            text: None,
+        };
         let report = Report { source: Arc::clone(&self.0), findings: vec![finding] };
         let error = Error::from_report(Kind::Query, report);
         match help {
@@ -133,7 +138,7 @@ mod tests {
         let error =
             text.syntax_error("sql parser error: Expected: x, found: FRM at Line: 2, Column: 3");
         let finding = &error.report().unwrap().findings[0];
-        assert_eq!(&text.as_str()[finding.span.clone()], "FRM");
+        assert_eq!(text.as_str().get(finding.span.clone()), Some("FRM"));
         assert_eq!(finding.message, "expected: x, found: FRM");
     }
 

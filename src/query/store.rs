@@ -1,0 +1,69 @@
+//! The catalog of a store's tables.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::catalog::{Catalog, ColumnEntry, TableEntry};
+use super::fault::choices;
+use super::session::Session;
+use super::vectors::VectorSource;
+use crate::base::{Error, Kind, Result};
+use crate::table::{Snapshot, Store};
+
+impl Session {
+    /// A session over the tables of `store`: each at the version that `at` names, or else at its
+    /// newest one now. What is published later is not seen.
+    ///
+    /// # Errors
+    /// When `at` names a table or a version that is not there, or a log cannot be read.
+    pub fn new(
+        store: &Store,
+        vectors: Arc<dyn VectorSource>,
+        at: &BTreeMap<String, i64>,
+    ) -> Result<Self> {
+        Ok(Self::over(Catalog::of_store(store, at)?, vectors))
+    }
+}
+
+impl Catalog {
+    /// The tables of `store`, each at the version that `at` names, or else at its newest one.
+    ///
+    /// # Errors
+    /// When `at` names a table or a version that is not there, or a log cannot be read.
+    pub fn of_store(store: &Store, at: &BTreeMap<String, i64>) -> Result<Self> {
+        let names = store.tables()?;
+        if let Some(unknown) = at.keys().find(|name| !names.contains(name)) {
+            return Err(Error::new(Kind::Usage, format!("there is no table '{unknown}'"))
+                .help(choices(unknown, "tables", names.iter().map(String::as_str))));
+        }
+        let mut tables = Vec::with_capacity(names.len());
+        for name in names {
+            let snapshot = match at.get(&name) {
+                Some(version) => Some(store.snapshot_at(&name, *version)?),
+                None => store.snapshot(&name)?,
+            };
+            if let Some(snapshot) = snapshot {
+                tables.push(entry(name, &snapshot)?);
+            }
+        }
+        Ok(Self::new(tables))
+    }
+}
+
+fn entry(name: String, snapshot: &Snapshot) -> Result<TableEntry> {
+    let columns = ColumnEntry::of_schema(&snapshot.schema());
+    // A newer version may have been made without the model, by removing rows or restoring; all
+    // rows of a table are of one model, so the last that was named is it.
+    let model = match columns.iter().any(ColumnEntry::is_vector) {
+        true => snapshot.history(None)?.into_iter().find_map(|commit| commit.note?.model),
+        false => None,
+    };
+    Ok(TableEntry {
+        name,
+        version: snapshot.version(),
+        rows: snapshot.rows(),
+        parts: snapshot.part_paths(),
+        columns,
+        model,
+    })
+}
