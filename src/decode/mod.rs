@@ -1,1 +1,38 @@
-//! (room decode)
+//! Bytes become [`Pixels`](crate::flow::Pixels), and pixels a model's input. Pure and capped.
+//!
+//! The reference is what OpenAI's CLIP does: `Image.open(f).convert("RGB")` of Pillow, then
+//! torchvision's `Resize`, `CenterCrop`, `ToTensor`, `Normalize`. ICC profiles are ignored, and
+//! EXIF orientation too unless [`Orientation::Apply`] is asked for.
+//!
+//! - The format comes from the content, never from a name ([`sniff`]).
+//! - Bytes, pixels and memory are checked from the header, before anything is allocated for
+//!   pixels ([`Limits`]).
+//! - A file that cannot be decoded is a [`Fault`] with a class of the closed list. A decoder
+//!   that panics is caught and is a [`CorruptImage`](crate::flow::RejectClass::CorruptImage).
+//! - Resizing is Pillow's fixed-point arithmetic ([`resize`]), and computes only what the
+//!   crop keeps.
+
+mod bmp;
+pub mod encode;
+mod exif;
+mod gif;
+mod jpeg;
+pub mod limits;
+mod orient;
+mod pillow;
+mod png;
+pub mod preprocess;
+mod raster;
+pub mod read;
+pub mod resize;
+pub mod sniff;
+mod tiff;
+mod webp;
+
+pub use encode::encode_jpeg;
+pub use limits::{Fault, Limits, Orientation};
+pub use preprocess::{preprocess, preprocess_into, preprocess_u8};
+pub use read::{decode, probe};
+
+/// Part of every feature's fingerprint: raise it whenever a pixel may come out otherwise.
+pub const OPERATOR_VERSION: u32 = 1;

@@ -78,8 +78,11 @@ fn tables_of(
         return Ok(tables);
     }
     // Nothing says which model is meant. That is no question where there is only one.
-    let candidates: Vec<&TableEntry> =
+    let mut candidates: Vec<&TableEntry> =
         catalog.tables().iter().filter(|table| table.has_vectors()).collect();
+    if candidates.iter().any(|table| table.model.is_some()) {
+        candidates.retain(|table| table.model.is_some());
+    }
     let models: BTreeSet<Option<&str>> =
         candidates.iter().map(|table| table.model.as_deref()).collect();
     match (candidates.as_slice(), models.len()) {

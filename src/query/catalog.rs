@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use arrow::datatypes::{DataType, SchemaRef};
 
 /// The key of a field's metadata that holds its unit.
-pub const UNIT: &str = "unit";
+pub(super) const UNIT: &str = "unit";
 /// The key of a field's metadata that holds its meaning.
-pub const MEANING: &str = "meaning";
+pub(super) const MEANING: &str = "meaning";
 
 /// All tables that a session sees, each at one version; sorted by name.
 #[derive(Debug, Clone, Default)]

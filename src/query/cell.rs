@@ -78,9 +78,7 @@ pub(super) fn text(value: &AnyValue<'_>) -> String {
         AnyValue::Binary(bytes) => hex(bytes),
         AnyValue::BinaryOwned(bytes) => hex(bytes),
         AnyValue::Datetime(value, unit, zone) => timestamp(*value, *unit, *zone),
-        AnyValue::DatetimeOwned(value, unit, zone) => {
-            timestamp(*value, *unit, zone.as_deref())
-        }
+        AnyValue::DatetimeOwned(value, unit, zone) => timestamp(*value, *unit, zone.as_deref()),
         AnyValue::Float32(value) => float(*value, value.is_nan(), value.is_infinite()),
         AnyValue::Float64(value) => float(*value, value.is_nan(), value.is_infinite()),
         other => other.to_string(),

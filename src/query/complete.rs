@@ -4,17 +4,84 @@ use super::catalog::Catalog;
 
 /// Functions of this room, with those of Polars that are used most.
 const FUNCTIONS: &[&str] = &[
-    "abs", "avg", "ceil", "clip_image", "clip_text", "coalesce", "concat", "cosine", "count",
-    "dot", "floor", "l2", "length", "lower", "max", "min", "replace", "round", "row_number",
-    "sqrt", "starts_with", "stddev", "strpos", "substr", "sum", "trim", "upper",
+    "abs",
+    "avg",
+    "ceil",
+    "clip_image",
+    "clip_text",
+    "coalesce",
+    "concat",
+    "cosine",
+    "count",
+    "dot",
+    "floor",
+    "l2",
+    "length",
+    "lower",
+    "max",
+    "min",
+    "replace",
+    "round",
+    "row_number",
+    "sqrt",
+    "starts_with",
+    "stddev",
+    "strpos",
+    "substr",
+    "sum",
+    "trim",
+    "upper",
 ];
 
 const KEYWORDS: &[&str] = &[
-    "AND", "AS", "ASC", "BETWEEN", "BY", "CASE", "CAST", "CROSS", "DESC", "DESCRIBE", "DISTINCT",
-    "ELSE", "END", "EXCEPT", "EXISTS", "EXPLAIN", "FROM", "FULL", "GROUP", "HAVING", "ILIKE", "IN",
-    "INNER", "INTERSECT", "IS", "JOIN", "LEFT", "LIKE", "LIMIT", "NOT", "NULL", "OFFSET", "ON",
-    "OR", "ORDER", "OVER", "PARTITION", "RIGHT", "SELECT", "SHOW", "TABLES", "THEN", "UNION",
-    "USING", "VALUES", "WHEN", "WHERE", "WITH",
+    "AND",
+    "AS",
+    "ASC",
+    "BETWEEN",
+    "BY",
+    "CASE",
+    "CAST",
+    "CROSS",
+    "DESC",
+    "DESCRIBE",
+    "DISTINCT",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "EXISTS",
+    "EXPLAIN",
+    "FROM",
+    "FULL",
+    "GROUP",
+    "HAVING",
+    "ILIKE",
+    "IN",
+    "INNER",
+    "INTERSECT",
+    "IS",
+    "JOIN",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "NOT",
+    "NULL",
+    "OFFSET",
+    "ON",
+    "OR",
+    "ORDER",
+    "OVER",
+    "PARTITION",
+    "RIGHT",
+    "SELECT",
+    "SHOW",
+    "TABLES",
+    "THEN",
+    "UNION",
+    "USING",
+    "VALUES",
+    "WHEN",
+    "WHERE",
+    "WITH",
 ];
 
 /// What the word `prefix` may become: tables, then columns, functions and keywords, each sorted.
@@ -23,7 +90,8 @@ const KEYWORDS: &[&str] = &[
 #[must_use]
 pub fn complete(catalog: &Catalog, prefix: &str) -> Vec<String> {
     if let Some((table, start)) = prefix.rsplit_once('.') {
-        let columns = catalog.table(table).map(|table| table.columns.as_slice()).unwrap_or_default();
+        let columns =
+            catalog.table(table).map(|table| table.columns.as_slice()).unwrap_or_default();
         let mut found: Vec<String> = columns
             .iter()
             .filter(|column| begins(&column.name, start))

@@ -79,7 +79,7 @@ impl Encoders {
     /// The weights at hand must be those that made the table's newest version.
     fn check_weights(&self, table: &str, now: &Fingerprint) -> Result<()> {
         let Some(snapshot) = self.store.snapshot(table)? else { return Ok(()) };
-        let Some(then) = snapshot.note().and_then(|note| note.model.clone()) else {
+        let Some(then) = snapshot.note()?.and_then(|note| note.model) else {
             return Ok(());
         };
         let here = resolve::weights_of(now).unwrap_or_default();

@@ -65,7 +65,7 @@ impl Text {
 
     fn error(&self, span: Range<usize>, message: &str, label: &str, help: Option<String>) -> Error {
         let finding =
-            Finding { message: message.into(), span, label: label.into(), help: help.clone() };
+            Finding { message: message.into(), span, label: label.into(), help: help.clone(), text: None };
         let report = Report { source: Arc::clone(&self.0), findings: vec![finding] };
         let error = Error::from_report(Kind::Query, report);
         match help {
@@ -94,12 +94,10 @@ impl Text {
     /// The word that begins at a byte offset, or the one character there.
     fn word(&self, start: usize) -> Range<usize> {
         let rest = self.as_str().get(start..).unwrap_or_default();
-        let length: usize = rest
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .map(char::len_utf8)
-            .sum();
-        let length = if length > 0 { length } else { rest.chars().next().map_or(0, char::len_utf8) };
+        let length: usize =
+            rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
+        let length =
+            if length > 0 { length } else { rest.chars().next().map_or(0, char::len_utf8) };
         start..start + length
     }
 }
@@ -132,7 +130,8 @@ mod tests {
     #[test]
     fn the_parsers_place_becomes_a_span() {
         let text = Text::new("SELECT é,\n  FRM t");
-        let error = text.syntax_error("sql parser error: Expected: x, found: FRM at Line: 2, Column: 3");
+        let error =
+            text.syntax_error("sql parser error: Expected: x, found: FRM at Line: 2, Column: 3");
         let finding = &error.report().unwrap().findings[0];
         assert_eq!(&text.as_str()[finding.span.clone()], "FRM");
         assert_eq!(finding.message, "expected: x, found: FRM");

@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use polars::prelude::{
-    BaseColumnUdf, ChunkedArray, Column, DataType, Field, IntoColumn, IntoSeries,
-    NamedFrom, PlSmallStr, PolarsResult, Schema, Series, UserDefinedFunction, polars_bail,
-    polars_ensure, polars_err,
+    BaseColumnUdf, ChunkedArray, Column, DataType, Field, IntoColumn, IntoSeries, NamedFrom,
+    PlSmallStr, PolarsResult, Schema, Series, UserDefinedFunction, polars_bail, polars_ensure,
+    polars_err,
 };
 use polars::sql::{FunctionOptions, FunctionRegistry};
 
@@ -118,7 +118,7 @@ fn measure_columns(measure: Measure, args: &[Column]) -> PolarsResult<Column> {
     let rows = match (a.len(), b.len()) {
         (1, rows) | (rows, 1) => rows,
         (rows, other) => {
-            polars_ensure!(rows == other, ShapeMismatch: "{} of {rows} and {other} rows", measure.name());
+            polars_ensure!(rows == other, ComputeError: "{} of {rows} and {other} rows", measure.name());
             rows
         }
     };
@@ -128,8 +128,8 @@ fn measure_columns(measure: Measure, args: &[Column]) -> PolarsResult<Column> {
             let (Some(x), Some(y)) = (left.row(row), right.row(row)) else { return Ok(None) };
             polars_ensure!(
                 x.len() == y.len(),
-                ShapeMismatch: "{} needs vectors of one width, but '{}' has {} values and '{}' has {}: they come from different models",
-                measure.name(), a.name(), x.len(), b.name(), y.len()
+                ComputeError: "{} needs two vectors of one width, got {} and {} values: only vectors of one model can be compared",
+                measure.name(), x.len(), y.len()
             );
             Ok(measure.of(x, y))
         })
@@ -153,9 +153,9 @@ impl Lists {
         let series = series.cast(&DataType::List(Box::new(DataType::Float32)))?;
         let list = series.list()?.rechunk().into_owned();
         let values = list.get_inner().rechunk();
-        let holes: Option<Vec<bool>> = values.has_nulls().then(|| {
-            values.is_null().iter().map(|null| null.unwrap_or(true)).collect()
-        });
+        let holes: Option<Vec<bool>> = values
+            .has_nulls()
+            .then(|| values.is_null().iter().map(|null| null.unwrap_or(true)).collect());
         let array = list.downcast_as_array();
         let position = |at: &i64| usize::try_from(*at).unwrap_or_default();
         let rows = array

@@ -175,6 +175,7 @@ impl Walk<'_> {
             GroupByExpr::All(_) => &[],
         };
         for expr in groups.iter().chain(&select.having).chain(&select.qualify) {
+            self.no_zero(expr)?;
             self.expr(expr, &scope)?;
         }
         if let Some(query) = ordered {
@@ -188,10 +189,24 @@ impl Walk<'_> {
             && let OrderByKind::Expressions(exprs) = &order.kind
         {
             for by in exprs {
+                self.no_zero(&by.expr)?;
                 self.expr(&by.expr, scope)?;
             }
         }
         Ok(())
+    }
+
+    /// Columns are counted from one; Polars would panic.
+    fn no_zero(&self, expr: &Expr) -> Result<()> {
+        match expr {
+            Expr::Value(value) if value.to_string() == "0" => Err(self.text.error_at(
+                value.span,
+                "there is no column 0",
+                "columns are counted from one",
+                None,
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn item(&mut self, item: &SelectItem, scope: &Scope<'_>, out: &mut Columns) -> Result<()> {

@@ -12,6 +12,7 @@ mod functions;
 mod guard;
 mod lineage;
 mod order;
+mod parts;
 mod refusal;
 mod rewrite;
 mod scan;

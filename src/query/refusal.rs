@@ -12,7 +12,7 @@ pub(super) fn explain(text: &Text, lineage: &Lineage, cause: PolarsError) -> Err
     let said = root(&cause).to_string();
     let said = said.lines().next().unwrap_or_default().trim();
     // Polars names a column that is not there; the walk over the text knows where it stands.
-    let suspect = lineage.suspects.iter().find(|suspect| said.contains(suspect.name.as_str()));
+    let suspect = lineage.suspects.iter().find(|suspect| names(said, &suspect.name));
     if let Some(suspect) = suspect {
         return text.error_at(
             suspect.span,
@@ -32,6 +32,16 @@ pub(super) fn explain(text: &Text, lineage: &Lineage, cause: PolarsError) -> Err
 /// An error of Polars about the parts of a table, whatever the statement.
 pub(super) fn unreadable(table: &TableEntry, cause: PolarsError) -> Error {
     Error::new(Kind::Store, "cannot be read").at(format!("table '{}'", table.name)).caused_by(cause)
+}
+
+/// Whether a message has `name` as a whole word.
+fn names(said: &str, name: &str) -> bool {
+    said.match_indices(name).any(|(at, _)| {
+        let inside = |c: char| c.is_alphanumeric() || c == '_';
+        let before = said.get(..at).and_then(|text| text.chars().next_back());
+        let after = said.get(at + name.len()..).and_then(|text| text.chars().next());
+        !before.is_some_and(inside) && !after.is_some_and(inside)
+    })
 }
 
 fn root(cause: &PolarsError) -> &PolarsError {

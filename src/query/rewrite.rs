@@ -86,9 +86,9 @@ impl VisitorMut for Rewriter<'_> {
         let result = match name.as_str() {
             "clip_text" | "clip_image" => self.vector(&name, function, span),
             _ if Measure::of_name(&name).is_some() => self.measure(&name, function, span),
-            _ if name.starts_with(PREFIX) && function.span() != Span::empty() => {
-                Err(self.text.error_at(span, &format!("unsupported function '{name}'"), "here", None))
-            }
+            _ if name.starts_with(PREFIX) && function.span() != Span::empty() => Err(self
+                .text
+                .error_at(span, &format!("unsupported function '{name}'"), "here", None)),
             _ => Ok(()),
         };
         match result {

@@ -17,9 +17,9 @@ pub(super) fn frame(table: &TableEntry) -> PolarsResult<LazyFrame> {
         .parts
         .iter()
         .map(|part| {
-            let text = part.to_str().ok_or_else(|| {
-                polars_err!(ComputeError: "the path {} is not UTF-8", part.display())
-            })?;
+            let text = part.to_str().ok_or_else(
+                || polars_err!(ComputeError: "the path {} is not UTF-8", part.display()),
+            )?;
             Ok(PlRefPath::new(text))
         })
         .collect::<PolarsResult<Vec<_>>>()?;

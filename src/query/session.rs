@@ -15,7 +15,7 @@ use super::guard::{internal, outside_runtimes};
 use super::lineage::{self, Lineage};
 use super::statement::{Statement, parse};
 use super::vectors::VectorSource;
-use super::{order, refusal, rewrite, scan};
+use super::{parts, refusal, rewrite, scan};
 use crate::base::Result;
 
 /// Answers statements over the tables of a catalog, which never change under it.
@@ -75,10 +75,9 @@ impl Session {
     fn run(&self, text: &Text, mut query: Query, explain: bool) -> Result<Answer> {
         let calls = rewrite::rewrite(text, &mut query)?;
         let lineage = lineage::trace(text, &self.catalog, &query)?;
-        let vectors =
-            binding::bind(text, &self.catalog, &lineage, &calls, self.vectors.as_ref())?;
+        let vectors = binding::bind(text, &self.catalog, &lineage, &calls, self.vectors.as_ref())?;
         outside_runtimes(|| {
-            let frame = self.collect(text, &lineage, &query.to_string(), vectors, explain)?;
+            let frame = self.collect(text, &lineage, &mut query, vectors, explain)?;
             Ok(Answer::new(frame))
         })
     }
@@ -87,7 +86,7 @@ impl Session {
         &self,
         text: &Text,
         lineage: &Lineage,
-        rewritten: &str,
+        query: &mut Query,
         vectors: Vec<Vec<f32>>,
         explain: bool,
     ) -> Result<DataFrame> {
@@ -98,12 +97,26 @@ impl Session {
             let frame = scan::frame(table).map_err(|cause| refusal::unreadable(table, cause))?;
             context.register(&table.name, frame);
         }
-        let frame = order::fixed(&context.execute(rewritten).map_err(refused)?);
+        let frame = parts::resolve(&mut context, query).map_err(refused)?;
         if explain {
             let plan = frame.describe_optimized_plan().map_err(refused)?;
+            let plan = self.readable(plan);
             return texts(vec![("plan", plan.lines().map(str::to_owned).collect())]);
         }
         frame.collect().map_err(refused)
+    }
+
+    /// A plan with `table/file` in place of the files' whole paths.
+    fn readable(&self, mut plan: String) -> String {
+        for table in self.catalog.tables() {
+            for part in &table.parts {
+                if let (Some(path), Some(file)) = (part.to_str(), part.file_name()) {
+                    let short = format!("{}/{}", table.name, file.to_string_lossy());
+                    plan = plan.replace(path, &short);
+                }
+            }
+        }
+        plan
     }
 
     fn show_tables(&self) -> Result<Answer> {

@@ -135,9 +135,9 @@ pub fn split_statements(text: &str) -> Split {
 fn is_blank(text: &str) -> bool {
     use sqlparser::tokenizer::{Token, Tokenizer};
     text.trim().is_empty()
-        || Tokenizer::new(&GenericDialect, text).tokenize().is_ok_and(|tokens| {
-            tokens.iter().all(|token| matches!(token, Token::Whitespace(_)))
-        })
+        || Tokenizer::new(&GenericDialect, text)
+            .tokenize()
+            .is_ok_and(|tokens| tokens.iter().all(|token| matches!(token, Token::Whitespace(_))))
 }
 
 #[cfg(test)]
@@ -146,11 +146,9 @@ mod tests {
 
     #[test]
     fn semicolons_in_strings_and_comments_do_not_cut() {
-        let split = split_statements("SELECT ';', 'it''s;' -- a; b\n; /* ; */ SELECT \";\" ; ; SEL");
-        assert_eq!(
-            split.statements,
-            ["SELECT ';', 'it''s;' -- a; b", "/* ; */ SELECT \";\""]
-        );
+        let split =
+            split_statements("SELECT ';', 'it''s;' -- a; b\n; /* ; */ SELECT \";\" ; ; SEL");
+        assert_eq!(split.statements, ["SELECT ';', 'it''s;' -- a; b", "/* ; */ SELECT \";\""]);
         assert_eq!(split.rest, "SEL");
     }
 
@@ -158,9 +156,9 @@ mod tests {
     fn an_open_string_is_still_being_typed() {
         assert_eq!(split_statements("SELECT 'a;").rest, "SELECT 'a;");
         assert_eq!(split_statements("-- only a comment").rest, "");
-        assert_eq!(split_statements("SELECT 1;\n"), Split {
-            statements: vec!["SELECT 1".into()],
-            rest: String::new()
-        });
+        assert_eq!(
+            split_statements("SELECT 1;\n"),
+            Split { statements: vec!["SELECT 1".into()], rest: String::new() }
+        );
     }
 }

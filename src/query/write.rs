@@ -118,9 +118,7 @@ impl Answer {
 
     fn arrow(&self, out: &mut dyn Write) -> PolarsResult<()> {
         // Types without views: readers of before 2024 know them.
-        IpcWriter::new(out)
-            .with_compat_level(CompatLevel::oldest())
-            .finish(&mut self.frame.clone())
+        IpcWriter::new(out).with_compat_level(CompatLevel::oldest()).finish(&mut self.frame.clone())
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn run(
     stage: &Stage,
     work: &Align,
 ) -> Result<()> {
-    let state = State::load(&ctx.store, &stage.table, EXAMPLES, &stage.fingerprint)?;
+    let state = State::load(&ctx.store, stage, EXAMPLES)?;
     let fingerprint = stage.fingerprint.digest().to_string();
     let schema = arrow_schema(&stage.contract);
     let mut sink = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
@@ -52,7 +52,7 @@ pub(super) fn run(
     progress.begin(&stage.table, Some(total as u64));
     if let Some(features) = ctx.store.snapshot(&work.image_features)? {
         let columns = ["image_id", "embedding", "input_digest", "fingerprint"];
-        for (part, _) in features.parts().iter().enumerate() {
+        for part in features.parts() {
             for batch in features.scan_part(part, &columns)? {
                 ctx.options.cancel.check()?;
                 let batch = batch?;
@@ -90,7 +90,7 @@ fn captions(ctx: &Context<'_>, work: &Align) -> Result<ByImage> {
     let mut by_image = ByImage::new();
     let Some(snapshot) = ctx.store.snapshot(&work.captions)? else { return Ok(by_image) };
     let columns = ["image_id", "caption_index", work.column.as_str(), "split", "digest"];
-    for (part, _) in snapshot.parts().iter().enumerate() {
+    for part in snapshot.parts() {
         for batch in snapshot.scan_part(part, &columns)? {
             let batch = batch?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;

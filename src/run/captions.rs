@@ -41,7 +41,7 @@ pub(super) fn run(
     stage: &Stage,
     work: &ReadCaptions,
 ) -> Result<()> {
-    let state = State::load(&ctx.store, &stage.table, CAPTIONS, &stage.fingerprint)?;
+    let state = State::load(&ctx.store, stage, CAPTIONS)?;
     let fingerprint = stage.fingerprint.digest().to_string();
     ctx.options.progress.begin(&stage.table, None);
     let rows = read(ctx, ledger, stage, work, &fingerprint);
@@ -212,7 +212,7 @@ fn digest(text: &str, split: Option<Split>) -> Digest {
 fn known_images(ctx: &Context<'_>, table: &str) -> Result<BTreeSet<String>> {
     let mut ids = BTreeSet::new();
     let Some(snapshot) = ctx.store.snapshot(table)? else { return Ok(ids) };
-    for (part, _) in snapshot.parts().iter().enumerate() {
+    for part in snapshot.parts() {
         for batch in snapshot.scan_part(part, &["image_id"])? {
             let batch = batch?;
             let column = rows::column::<arrow::array::StringArray>(&batch, "image_id")?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::base::{Error, Kind, Result};
-use crate::definition::Pipeline;
+use crate::definition::pipeline::Pipeline;
 use crate::plan::stage::EmbedImages;
 use crate::plan::{Plan, Stage, Work, state_folder};
 use crate::table::schema::arrow_schema;
@@ -153,9 +153,8 @@ fn publish_rejects(
         published: false,
     };
     // Parts of a run that died before it published: they are made anew.
-    for staged in ctx.store.staged(REJECTS)? {
-        ctx.store.discard_staged(REJECTS, &staged)?;
-    }
+    let staged = ctx.store.staged(REJECTS)?;
+    ctx.store.discard_staged(REJECTS, &staged)?;
     let changed = ledger.changed();
     if changed.is_none() && before.is_some() {
         ctx.report.tables.push(report);

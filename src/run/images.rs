@@ -66,7 +66,7 @@ impl<'a> Pass<'a> {
         work: &'a IndexImages,
         dependents: Vec<(&'a Stage, &'a EmbedImages)>,
     ) -> Result<Self> {
-        let state = State::load(&ctx.store, &stage.table, IMAGES, &stage.fingerprint)?;
+        let state = State::load(&ctx.store, stage, IMAGES)?;
         let mut targets = Vec::new();
         for (stage, work) in dependents {
             targets.push(Target {
@@ -74,7 +74,7 @@ impl<'a> Pass<'a> {
                 work,
                 fingerprint: stage.fingerprint.digest().to_string(),
                 preprocessing: crate::embed::describe(&work.model)?.preprocessing,
-                state: State::load(&ctx.store, &stage.table, FEATURES, &stage.fingerprint)?,
+                state: State::load(&ctx.store, stage, FEATURES)?,
             });
         }
         let fingerprint = stage.fingerprint.digest().to_string();

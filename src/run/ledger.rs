@@ -115,7 +115,7 @@ impl Ledger {
     pub(super) fn load(before: Option<&Snapshot>, retry: bool, at_us: i64) -> Result<Self> {
         let mut earlier = Before { retry, ..Before::default() };
         if let Some(snapshot) = before {
-            for (part, _) in snapshot.parts().iter().enumerate() {
+            for part in snapshot.parts() {
                 for batch in snapshot.scan_part(part, COLUMNS)? {
                     earlier.read(&batch?)?;
                 }

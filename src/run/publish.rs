@@ -113,8 +113,8 @@ fn change(
     let mut copies = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
     gather_small(state, &mut rewrites);
     if let Some(snapshot) = &state.snapshot {
-        for part in &rewrites.copy {
-            for batch in snapshot.scan_part(*part, &[])? {
+        for part in rewrites.copy.iter().filter_map(|part| snapshot.parts().get(*part)) {
+            for batch in snapshot.scan_part(part, &[])? {
                 let batch = batch?;
                 let stays = |keys: &Keys<'_>, at| state.stays(&keys.key(at), keep_unseen);
                 copies.push(&keep(&batch, made.columns, stays)?)?;
@@ -126,7 +126,7 @@ fn change(
         if taken.len() as u64 == staged.rows {
             add.push(staged.clone());
         } else {
-            for batch in ctx.store.scan_staged(&stage.table, staged, &[])? {
+            for batch in ctx.store.scan_staged(&stage.table, &stage.contract, staged, &[])? {
                 let batch = batch?;
                 let wanted = |keys: &Keys<'_>, at| taken.contains(&keys.key(at));
                 copies.push(&keep(&batch, made.columns, wanted)?)?;
@@ -137,12 +137,11 @@ fn change(
         .staged
         .iter()
         .filter(|staged| !add.iter().any(|part| part.path == staged.path))
+        .cloned()
         .collect();
     add.extend(copies.finish()?);
     if add.is_empty() && rewrites.remove.is_empty() && state.snapshot.is_some() {
-        for staged in spent {
-            ctx.store.discard_staged(&stage.table, staged)?;
-        }
+        ctx.store.discard_staged(&stage.table, &spent)?;
         return Ok(None);
     }
     let mut note = ctx.note(stage)?;
@@ -158,11 +157,7 @@ fn change(
         remove: remove.collect(),
         add,
         note,
-        reject_counts: ledger
-            .of_stage(&stage.table)
-            .into_iter()
-            .map(|(class, n)| (class.name().to_owned(), n))
-            .collect(),
+        reject_counts: ledger.of_stage(&stage.table),
     }))
 }
 
@@ -208,14 +203,12 @@ fn without(
     let mut sink = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
     let good = |keys: &Keys<'_>, at| !ids.contains(keys.key(at).image_id.as_ref());
     for part in &parts {
-        for batch in ctx.store.scan_staged(&stage.table, part, &[])? {
+        for batch in ctx.store.scan_staged(&stage.table, &stage.contract, part, &[])? {
             sink.push(&keep(&batch?, columns, good)?)?;
         }
     }
     let copies = sink.finish()?;
-    for part in &parts {
-        ctx.store.discard_staged(&stage.table, part)?;
-    }
+    ctx.store.discard_staged(&stage.table, &parts)?;
     Ok(copies)
 }
 
@@ -230,7 +223,7 @@ fn copy_moved(
         return Ok(());
     }
     let schema = arrow_schema(&stage.contract);
-    for (part, _) in snapshot.parts().iter().enumerate() {
+    for part in snapshot.parts() {
         for batch in snapshot.scan_part(part, &[])? {
             let batch = batch?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;

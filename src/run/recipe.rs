@@ -111,7 +111,7 @@ impl<'p> Recipe<'p> {
                 let pixels =
                     slot.get_or_insert_with(|| decode::decode(bytes, &self.limits, orientation));
                 match pixels {
-                    Ok(pixels) => Some(self.prepare(pixels, &target.preprocessing)),
+                    Ok(pixels) => decode::preprocess(pixels, &target.preprocessing).ok(),
                     Err(fault) => {
                         let reject = refusal(&looked.member, digest, fault.clone());
                         looked.rejects.push((number + 1, reject));
@@ -126,13 +126,6 @@ impl<'p> Recipe<'p> {
                 *slot = input;
             }
         }
-    }
-
-    fn prepare(&self, pixels: &Pixels, preprocessing: &Preprocessing) -> Vec<f32> {
-        let side = preprocessing.size_px as usize;
-        let mut input = vec![0.0; 3 * side * side];
-        decode::preprocess(pixels, preprocessing, &mut input);
-        input
     }
 }
 

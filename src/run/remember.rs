@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Error, Kind, Result, files};
-use crate::definition::Pipeline;
+use crate::definition::pipeline::Pipeline;
 
 const FORMAT: u32 = 1;
 const CAP_BYTES: u64 = 16 << 20;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
 
 use crate::base::{Digest, Result};
-use crate::plan::{Fingerprint, Reason};
-use crate::table::{Snapshot, StagedPart, Store};
+use crate::plan::{Fingerprint, Reason, Stage};
+use crate::table::{KeyPart, Snapshot, StagedPart, Store};
 
 use super::rows;
 
@@ -98,14 +98,10 @@ impl State {
     ///
     /// # Errors
     /// When the table cannot be opened or read.
-    pub(super) fn load(
-        store: &Store,
-        table: &str,
-        columns: Columns,
-        fingerprint: &Fingerprint,
-    ) -> Result<Self> {
+    pub(super) fn load(store: &Store, stage: &Stage, columns: Columns) -> Result<Self> {
+        let fingerprint = &stage.fingerprint;
         let now = fingerprint.digest().to_string();
-        let snapshot = store.snapshot(table)?;
+        let snapshot = store.snapshot(&stage.table)?;
         let mut state = Self {
             snapshot: None,
             rows: BTreeMap::new(),
@@ -116,11 +112,11 @@ impl State {
             staged: Vec::new(),
             resumed: BTreeMap::new(),
         };
-        state.read_staged(store, table, columns)?;
+        state.read_staged(store, stage, columns)?;
         let Some(snapshot) = snapshot else { return Ok(state) };
         let before = snapshot
-            .note()
-            .and_then(|note| serde_json::from_value(note.fingerprint_parts.clone()).ok())
+            .note()?
+            .and_then(|note| serde_json::from_value(note.fingerprint_parts).ok())
             .unwrap_or_default();
         state.read(&snapshot, columns, &before, fingerprint)?;
         state.snapshot = Some(snapshot);
@@ -134,7 +130,7 @@ impl State {
         before: &Fingerprint,
         now: &Fingerprint,
     ) -> Result<()> {
-        self.damaged = snapshot.damaged()?.into_iter().map(part_number).collect::<Result<_>>()?;
+        let damaged: BTreeSet<_> = snapshot.damaged().into_iter().map(|d| d.path).collect();
         let mut names = vec!["image_id", columns.digest, "fingerprint"];
         if columns.has_caption_index {
             names.push("caption_index");
@@ -142,9 +138,10 @@ impl State {
         if columns.has_place {
             names.extend(["source", "member", "offset", "size_bytes"]);
         }
-        for (part, _) in snapshot.parts().iter().enumerate() {
-            let part_number = part_number(part)?;
-            if self.damaged.contains(&part_number) {
+        for (number, part) in snapshot.parts().iter().enumerate() {
+            let part_number = part_number(number)?;
+            if damaged.contains(&part.path) {
+                self.damaged.insert(part_number);
                 continue;
             }
             for batch in snapshot.scan_part(part, &names)? {
@@ -167,18 +164,19 @@ impl State {
 
     /// Looks at parts that are durable and in no version: those made under the present
     /// fingerprint are taken over row by row, others are thrown away.
-    fn read_staged(&mut self, store: &Store, table: &str, columns: Columns) -> Result<()> {
+    fn read_staged(&mut self, store: &Store, stage: &Stage, columns: Columns) -> Result<()> {
+        let table = &stage.table;
         let mut names = vec!["image_id", columns.digest];
         if columns.has_caption_index {
             names.push("caption_index");
         }
         for staged in store.staged(table)? {
             if staged.label.fingerprint != self.now {
-                store.discard_staged(table, &staged)?;
+                store.discard_staged(table, std::slice::from_ref(&staged))?;
                 continue;
             }
             let part = self.staged.len();
-            for batch in store.scan_staged(table, &staged, &names)? {
+            for batch in store.scan_staged(table, &stage.contract, &staged, &names)? {
                 let batch = batch?;
                 let keys = Keys::of(&batch, columns)?;
                 for at in 0..batch.num_rows() {
@@ -224,8 +222,14 @@ impl State {
     fn in_damaged(&self, key: &Key) -> bool {
         let Some(snapshot) = &self.snapshot else { return false };
         self.damaged.iter().filter_map(|part| snapshot.parts().get(*part as usize)).any(|part| {
-            part.image_id_range().is_none_or(|(first, last)| {
-                (first..=last).contains(&key.image_id.as_ref())
+            let ends = part.seal.as_ref().and_then(|seal| {
+                match (seal.min_key.first(), seal.max_key.first()) {
+                    (Some(KeyPart::Text(first)), Some(KeyPart::Text(last))) => Some((first, last)),
+                    _ => None,
+                }
+            });
+            ends.is_none_or(|(first, last)| {
+                (first.as_str()..=last.as_str()).contains(&key.image_id.as_ref())
             })
         })
     }

@@ -42,7 +42,7 @@ pub(super) fn run(
     stage: &Stage,
     work: &EmbedCaptions,
 ) -> Result<()> {
-    let state = State::load(&ctx.store, &stage.table, CAPTION_FEATURES, &stage.fingerprint)?;
+    let state = State::load(&ctx.store, stage, CAPTION_FEATURES)?;
     let mut counts = Counts::default();
     let wanted = select(ctx, ledger, stage, work, &state, &mut counts)?;
     let fingerprint = stage.fingerprint.digest().to_string();
@@ -84,7 +84,7 @@ fn select(
     let fingerprint = stage.fingerprint.digest().to_string();
     let Some(snapshot) = ctx.store.snapshot(&work.captions)? else { return Ok(wanted) };
     let columns = ["image_id", "caption_index", work.column.as_str(), "source", "member", "offset"];
-    for (part, _) in snapshot.parts().iter().enumerate() {
+    for part in snapshot.parts() {
         for batch in snapshot.scan_part(part, &columns)? {
             let batch = batch?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;

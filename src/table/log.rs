@@ -70,7 +70,7 @@ impl ObjectStore for DurableFiles {
             self.storage.create_folder(folder).map_err(failed)?;
         }
         write_durable(self.storage.as_ref(), &path, &bytes, naming).map_err(failed)?;
-        Ok(PutResult { e_tag: None, version: None, extensions: Default::default() })
+        Ok(PutResult { e_tag: None, version: None })
     }
 
     async fn put_multipart_opts(

@@ -3,6 +3,11 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::column::{Column, ColumnType};
+use crate::definition::findings::listed;
+use crate::definition::reader::TableReader;
+use crate::definition::span::Spanned;
+
 /// A named check of a contract.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Check {
@@ -120,5 +125,132 @@ impl CheckKind {
             | Self::Accepted { column, .. } => Some(column),
             Self::UniqueKey {} | Self::RowsPerImage { .. } | Self::RejectShare { .. } => None,
         }
+    }
+}
+
+/// Reads the settings of the kind `name`, which is one of [`CheckKind::NAMES`].
+pub(super) fn read(
+    name: &str,
+    columns: &[Column],
+    table: &mut TableReader<'_, '_>,
+) -> Option<CheckKind> {
+    use ColumnType as T;
+    let any = &T::ALL[..];
+    Some(match name {
+        "unique_key" => CheckKind::UniqueKey {},
+        "not_null" => CheckKind::NotNull { column: column(table, columns, any)? },
+        "finite" => {
+            let floats = [T::Float32, T::Float64, T::ListFloat32];
+            CheckKind::Finite { column: column(table, columns, &floats)? }
+        }
+        "l2_norm" => {
+            let column = column(table, columns, &[T::ListFloat32]);
+            let min: Option<f64> = table.required("min");
+            let max: Option<f64> = table.required("max");
+            ordered(table, min.zip(max));
+            CheckKind::L2Norm { column: column?, min: min?, max: max? }
+        }
+        "length" => {
+            let measured = [T::String, T::Binary, T::ListFloat32, T::ListString];
+            let column = column(table, columns, &measured);
+            let min: Option<u64> = table.optional("min");
+            let max: Option<u64> = table.optional("max");
+            ordered(table, min.zip(max));
+            CheckKind::Length { column: column?, min, max }
+        }
+        "range" => {
+            let numbers = [T::Int32, T::Int64, T::Float32, T::Float64];
+            let column = column(table, columns, &numbers);
+            let min: Option<f64> = table.optional("min");
+            let max: Option<f64> = table.optional("max");
+            ordered(table, min.zip(max));
+            CheckKind::Range { column: column?, min, max }
+        }
+        "accepted" => {
+            let column = column(table, columns, &[T::String]);
+            let values: Option<Vec<String>> = table.required("values");
+            CheckKind::Accepted { column: column?, values: values? }
+        }
+        "rows_per_image" => {
+            let min = table.number_or("min", 1, 1, u64::MAX);
+            let max: Option<u64> = table.optional("max");
+            ordered(table, Some(min).zip(max));
+            if !columns.iter().any(|column| column.name == "image_id") {
+                let header = table.header;
+                table
+                    .findings
+                    .add_absence(header, "rows per image of a table without images")
+                    .label("expected a column `image_id`");
+            }
+            CheckKind::RowsPerImage { min, max }
+        }
+        "reject_share" => {
+            let max: Option<Spanned<f64>> = table.required("max");
+            if let Some(max) = max.as_ref().filter(|max| !(0.0..=1.0).contains(&max.value)) {
+                let message = format!("`max` is {}", max.value);
+                table.findings.add(max.span, message).label("expected a share, 0 to 1");
+            }
+            let class: Option<Spanned<String>> = table.optional("class");
+            if let Some(class) = &class {
+                let names = REJECT_CLASSES;
+                if !names.contains(&class.value.as_str()) {
+                    table.findings.add_unknown(class.span, "class of rejects", class, names);
+                }
+            }
+            CheckKind::RejectShare { max: max?.value, class: class.map(|class| class.value) }
+        }
+        _ => return None,
+    })
+}
+
+/// Names of [`RejectClass`](crate::flow::RejectClass), which this room may not import; a test of
+/// `tests/definition.rs` compares the two.
+pub const REJECT_CLASSES: [&str; 16] = [
+    "broken_member",
+    "not_a_file",
+    "bad_name",
+    "duplicate_id",
+    "over_cap",
+    "unreadable",
+    "unknown_format",
+    "unsupported_image",
+    "truncated_image",
+    "corrupt_image",
+    "image_too_large",
+    "bad_line",
+    "bad_text",
+    "empty_caption",
+    "duplicate_caption",
+    "not_finite",
+];
+
+/// The column under `column`: there, and of one of `kinds`.
+fn column(
+    table: &mut TableReader<'_, '_>,
+    columns: &[Column],
+    kinds: &[ColumnType],
+) -> Option<String> {
+    let name: Spanned<String> = table.required("column")?;
+    match columns.iter().find(|column| column.name == name.value) {
+        None => {
+            let names = columns.iter().map(|column| column.name.as_str());
+            table.findings.add_unknown(name.span, "column", &name, names).unsure();
+        }
+        Some(column) if !kinds.contains(&column.kind) => {
+            let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+            table
+                .findings
+                .add(name.span, format!("the column `{}` is {}", column.name, column.kind))
+                .label(format!("expected a column of type {}", listed(&names)));
+        }
+        Some(_) => {}
+    }
+    Some(name.value)
+}
+
+fn ordered<T: PartialOrd>(table: &mut TableReader<'_, '_>, bounds: Option<(T, T)>) {
+    if bounds.is_some_and(|(min, max)| min > max) {
+        let span = table.key_span("min").unwrap_or(table.header);
+        table.findings.add(span, "`min` is above `max`").label("nothing lies between");
     }
 }

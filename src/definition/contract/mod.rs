@@ -11,7 +11,7 @@ mod parse;
 mod table;
 
 pub use builtin::{TableKind, builtin, for_stage};
-pub use check::{Check, CheckKind};
+pub use check::{Check, CheckKind, REJECT_CLASSES};
 pub use column::{Column, ColumnType};
 pub use covers::custom;
 pub use parse::parse;

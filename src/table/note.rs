@@ -1,0 +1,96 @@
+//! What a commit says of itself, beyond what Delta asks for.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::log::LOG_FOLDER;
+use crate::base::{Digest, Error, Kind, Result};
+
+/// The key in Delta's `commitInfo` that holds clipmill's own facts.
+pub(super) const COMMIT_KEY: &str = "clipmill";
+const CAP_BYTES: u64 = 1 << 30;
+
+/// Why a version is there and what it was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CommitNote {
+    /// Digest of the definition.
+    pub definition_digest: String,
+    /// What was done, in a word: the operator, `restore`, …
+    pub operation: String,
+    /// Versions of the tables that were read.
+    pub inputs: BTreeMap<String, i64>,
+    /// What went into the fingerprint of the stage.
+    pub fingerprint_parts: Value,
+    /// The model that computed the rows, if one did.
+    pub model: Option<String>,
+    /// Rows that are new.
+    pub added: u64,
+    /// Rows that are gone.
+    pub removed: u64,
+    /// Rows with a known key and another content.
+    pub changed: u64,
+}
+
+/// One version of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// Its number, from 0.
+    pub version: i64,
+    /// Microseconds since 1970; `None` where the writer did not say.
+    pub at_us: Option<i64>,
+    /// Delta's word for what was done: `WRITE`, `OPTIMIZE`, …
+    pub delta_operation: String,
+    /// The note, where clipmill wrote the version.
+    pub note: Option<CommitNote>,
+    /// Digest of the contract that the version keeps, where clipmill wrote it.
+    pub contract: Option<Digest>,
+}
+
+/// clipmill's entry in `commitInfo`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub(super) format: u32,
+    pub(super) contract: Digest,
+    pub(super) note: CommitNote,
+}
+
+impl Entry {
+    pub(super) fn to_json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_else(|_: serde_json::Error| json!({}))
+    }
+}
+
+/// The commit of `version`, read from its file in the log; `None` when the log was cleaned up
+/// so far.
+pub(super) fn read(folder: &Path, version: i64) -> Result<Option<Commit>> {
+    let path = folder.join(LOG_FOLDER).join(format!("{version:020}.json"));
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = crate::base::files::read_text_capped(&path, CAP_BYTES)?;
+    let mut commit =
+        Commit { version, at_us: None, delta_operation: String::new(), note: None, contract: None };
+    // in our commits the first line; only lines that can hold it are parsed
+    let Some(line) = text.lines().find(|line| line.contains("\"commitInfo\"")) else {
+        return Ok(Some(commit));
+    };
+    let line: Value = serde_json::from_str(line).map_err(|cause| {
+        Error::new(Kind::Store, "is a broken entry of the log").at(path.display()).caused_by(cause)
+    })?;
+    let info = line.get("commitInfo");
+    let field = |name: &str| info.and_then(|info| info.get(name));
+    commit.at_us = field("timestamp").and_then(Value::as_i64).map(|ms| ms.saturating_mul(1000));
+    commit.delta_operation =
+        field("operation").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(entry) = field(COMMIT_KEY)
+        && let Ok(entry) = Entry::deserialize(entry)
+    {
+        commit.note = Some(entry.note);
+        commit.contract = Some(entry.contract);
+    }
+    Ok(Some(commit))
+}

@@ -1,0 +1,297 @@
+//! Writes one part: rows gathered, sorted by key, made durable, and announced by a manifest.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::{DataType, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{
+    BloomFilterPosition, EnabledStatistics, WriterProperties, WriterVersion,
+};
+use parquet::schema::types::ColumnPath;
+
+use super::folder::Folder;
+use super::key::Keys;
+use super::part::{PartLabel, Seal, StagedPart, TAIL_BYTES};
+use super::storage::{StoredFile, temporary_beside};
+use super::{manifest, schema, stats};
+use crate::base::digest::Digester;
+use crate::base::{Digest, Error, Kind, Result};
+use crate::plan::contract::Contract;
+
+/// The version of what parts and manifests look like.
+pub const FORMAT: u32 = 1;
+
+/// Rows of a row group: small, so that a point look-up reads little, and still megabytes of
+/// features, so that a scan reads in long strokes.
+const ROW_GROUP_ROWS: usize = 8192;
+/// Rows of a page: what a point look-up decodes of each column.
+const PAGE_ROWS: usize = 512;
+
+/// Collects the rows of one part. Nothing is on disk before [`finish`](Self::finish): what is
+/// given is held in memory, so that whoever writes decides how much a crash may cost.
+#[derive(Debug)]
+pub struct PartWriter {
+    folder: Folder,
+    contract: Contract,
+    schema: SchemaRef,
+    label: PartLabel,
+    batches: Vec<RecordBatch>,
+    rows: u64,
+    bytes: u64,
+}
+
+impl PartWriter {
+    pub(super) fn new(folder: Folder, contract: &Contract, label: PartLabel) -> Self {
+        Self {
+            folder,
+            contract: contract.clone(),
+            schema: schema::arrow_schema(contract),
+            label,
+            batches: Vec::new(),
+            rows: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Adds rows, in any order. Columns are found by name; see
+    /// [`arrow_schema`](super::schema::arrow_schema) for the types.
+    ///
+    /// # Errors
+    /// When a column lacks, is of another type, or holds a null it may not hold.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let batch = schema::conform(batch, &self.schema, self.folder.table())?;
+        self.rows += batch.num_rows() as u64;
+        self.bytes += batch.get_array_memory_size() as u64;
+        self.batches.push(batch);
+        Ok(())
+    }
+
+    /// Rows so far.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Memory the rows take so far.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Sorts and writes the rows; when it returns, they survive a crash, and
+    /// [`Store::staged`](super::Store::staged) shows the part until a version has it.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing is then left but, after a crash, a hidden file.
+    pub fn finish(self) -> Result<StagedPart> {
+        let table = self.folder.table().to_owned();
+        let fault = |what: &'static str| {
+            let table = table.clone();
+            move |cause: arrow::error::ArrowError| {
+                Error::new(Kind::Internal, what).at(&table).caused_by(cause)
+            }
+        };
+        let rows = concat_batches(&self.schema, &self.batches).map_err(fault("cannot join rows"))?;
+        drop(self.batches);
+        let rows = sort(&rows, &self.contract.key, &table)?;
+        let keys = Keys::of(&rows, &self.contract.key, &table)?;
+        let last = rows.num_rows().saturating_sub(1);
+        let some = rows.num_rows() > 0;
+
+        let staging = self.folder.staging();
+        let storage = self.folder.storage();
+        let written_us = self.folder.now_us();
+        self.folder.make(&staging)?;
+        let temporary = temporary_beside(&staging.join("part.parquet"));
+        let properties = properties(&self.contract, &self.label);
+        let written = storage
+            .create(&temporary)
+            .map_err(parquet::errors::ParquetError::from)
+            .and_then(|file| write_file(file, &rows, properties));
+        let Written { size_bytes, digest, tail } = written.map_err(|cause| {
+            let _ = storage.remove(&temporary);
+            refused("cannot write a part", &temporary, cause)
+        })?;
+        let path = self.folder.free_name(written_us, digest);
+        let named = storage
+            .rename(&temporary, &staging.join(&path))
+            .and_then(|()| storage.sync_folder(&staging));
+        named.map_err(|cause| {
+            let _ = storage.remove(&temporary);
+            Error::io("cannot name a part", staging.join(&path).display(), cause)
+        })?;
+        let part = StagedPart {
+            path,
+            rows: rows.num_rows() as u64,
+            size_bytes,
+            label: self.label,
+            seal: Seal {
+                digest,
+                tail,
+                min_key: if some { keys.at(0) } else { Vec::new() },
+                max_key: if some { keys.at(last) } else { Vec::new() },
+            },
+            stats: stats::of(&rows),
+            written_us,
+        };
+        manifest::write(&self.folder, &part)?;
+        Ok(part)
+    }
+}
+
+fn sort(rows: &RecordBatch, key: &[String], table: &str) -> Result<RecordBatch> {
+    let columns = key
+        .iter()
+        .filter_map(|name| rows.column_by_name(name))
+        .map(|column| SortColumn { values: Arc::clone(column), options: None })
+        .collect::<Vec<_>>();
+    if columns.is_empty() || is_sorted(rows, key, table)? {
+        return Ok(rows.clone());
+    }
+    let fault = |cause: arrow::error::ArrowError| {
+        Error::new(Kind::Internal, "cannot sort rows by their key").at(table).caused_by(cause)
+    };
+    let order = lexsort_to_indices(&columns, None).map_err(fault)?;
+    take_record_batch(rows, &order).map_err(fault)
+}
+
+/// Spares sorted rows the copy.
+fn is_sorted(rows: &RecordBatch, key: &[String], table: &str) -> Result<bool> {
+    let keys = Keys::of(rows, key, table)?;
+    Ok((1..rows.num_rows()).all(|row| keys.at(row - 1) <= keys.at(row)))
+}
+
+fn properties(contract: &Contract, label: &PartLabel) -> WriterProperties {
+    let known = |name: &str, value: &str| KeyValue::new(format!("clipmill.{name}"), value.to_owned());
+    let sorting = contract.key.iter().filter_map(|name| {
+        let place = contract.columns.iter().position(|column| &column.name == name)?;
+        Some(SortingColumn {
+            column_idx: i32::try_from(place).ok()?,
+            descending: false,
+            nulls_first: true,
+        })
+    });
+    let mut builder = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_created_by(format!("clipmill {}", env!("CARGO_PKG_VERSION")))
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        // pages are cut only between written batches
+        .set_write_batch_size(PAGE_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_bloom_filter_position(BloomFilterPosition::End)
+        .set_sorting_columns(Some(sorting.collect()))
+        .set_key_value_metadata(Some(vec![
+            known("format", &FORMAT.to_string()),
+            known("contract", &contract.name),
+            known("fingerprint", &label.fingerprint),
+            known("unit", &label.unit),
+        ]));
+    for column in &contract.columns {
+        let kind = schema::data_type(column.kind);
+        if let DataType::List(element) = kind {
+            let path = ["list", element.name()].map(str::to_owned);
+            let path = ColumnPath::new([&[column.name.clone()], &path[..]].concat());
+            if element.data_type().is_floating() {
+                // no two features are equal, and the smallest of all numbers helps nobody
+                builder = builder
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_statistics_enabled(path, EnabledStatistics::None);
+            }
+        }
+    }
+    if let Some(first) = contract.key.first() {
+        let path = ColumnPath::from(first.as_str());
+        builder = builder
+            .set_column_bloom_filter_enabled(path.clone(), true)
+            .set_column_bloom_filter_fpp(path.clone(), 0.01)
+            .set_column_bloom_filter_max_ndv(path, ROW_GROUP_ROWS as u64);
+    }
+    builder.build()
+}
+
+struct Written {
+    size_bytes: u64,
+    digest: Digest,
+    tail: Digest,
+}
+
+fn write_file(
+    file: Box<dyn StoredFile>,
+    rows: &RecordBatch,
+    properties: WriterProperties,
+) -> parquet::errors::Result<Written> {
+    let sealing = Sealing { file, digester: Digester::new(), tail: Vec::new(), size_bytes: 0 };
+    let mut writer = ArrowWriter::try_new(sealing, rows.schema(), Some(properties))?;
+    writer.write(rows)?;
+    let mut sealing = writer.into_inner()?;
+    sealing.flush()?;
+    sealing.file.sync()?;
+    Ok(Written {
+        size_bytes: sealing.size_bytes,
+        digest: sealing.digester.finish(),
+        tail: Digester::new().bytes(sealing.end()).finish(),
+    })
+}
+
+/// Digests what passes: what was meant to be written, whatever the disk made of it.
+struct Sealing {
+    file: Box<dyn StoredFile>,
+    digester: Digester,
+    tail: Vec<u8>,
+    size_bytes: u64,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "16 KiB")]
+const TAIL: usize = TAIL_BYTES as usize;
+
+impl Sealing {
+    fn end(&self) -> &[u8] {
+        self.tail.get(self.tail.len().saturating_sub(TAIL)..).unwrap_or_default()
+    }
+}
+
+impl Write for Sealing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        let bytes = bytes.get(..written).unwrap_or_default();
+        self.digester.bytes(bytes);
+        self.tail.extend_from_slice(bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or_default());
+        if self.tail.len() > 4 * TAIL {
+            self.tail = self.end().to_vec();
+        }
+        self.size_bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A full disk must be recognised also where the Parquet writer wrapped its error.
+fn refused(what: &str, path: &Path, cause: parquet::errors::ParquetError) -> Error {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&cause);
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            let io = io::Error::new(io.kind(), cause.to_string());
+            return Error::io(what, path.display(), io);
+        }
+        source = inner.source();
+    }
+    Error::new(Kind::Io, what).at(path.display()).caused_by(cause)
+}
+
+/// Whether every value of a batch's column is there: for callers that build batches by hand.
+#[cfg(test)]
+pub(super) fn texts(batch: &RecordBatch, column: &str) -> Vec<String> {
+    let column = batch.column_by_name(column).unwrap().as_string::<i32>();
+    (0..column.len()).map(|row| column.value(row).to_owned()).collect()
+}

@@ -1,0 +1,313 @@
+//! Caption files and splits as they are in the world.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clipmill::base::{Cancel, Kind};
+use clipmill::flow::{Caption, RejectClass, Split};
+use clipmill::plan::source::{Caps, CaptionFormat, CaptionSource, IdRule, SplitSource};
+use clipmill::sources::captions::{CaptionsRead, read};
+use clipmill::sources::clean::{Cleaning, clean};
+use clipmill::sources::splits;
+use clipmill::sources::write::{TarWriter, gzip, zstd};
+
+use super::real;
+
+fn source(path: &Path, format: CaptionFormat) -> CaptionSource {
+    CaptionSource {
+        name: "sentences".into(),
+        paths: vec![path.to_path_buf()],
+        member: None,
+        format,
+        id: IdRule::Stem,
+        caps: Caps::default(),
+    }
+}
+
+fn all(path: &Path, format: CaptionFormat) -> CaptionsRead {
+    read(&source(path, format), &Cancel::new()).unwrap()
+}
+
+fn csv(delimiter: &str, columns: [&str; 2], index: Option<&str>, quoted: bool) -> CaptionFormat {
+    CaptionFormat::Csv {
+        delimiter: delimiter.into(),
+        image: columns[0].into(),
+        text: columns[1].into(),
+        index: index.map(Into::into),
+        split: None,
+        quoted,
+    }
+}
+
+fn images(captions: &[Caption]) -> usize {
+    captions.iter().map(|c| &c.image_id).collect::<BTreeSet<_>>().len()
+}
+
+fn by_key(captions: &[Caption]) -> HashMap<(&str, i32), &str> {
+    captions.iter().map(|c| ((c.image_id.as_str(), c.caption_index), c.text.as_str())).collect()
+}
+
+#[test]
+fn flickr30k_in_its_archive() {
+    let Some(path) = real("flickr30k/flickr30k.tar.gz") else { return };
+    let start = std::time::Instant::now();
+    let read = all(&path, CaptionFormat::Flickr);
+    eprintln!("158,915 captions: {:?}", start.elapsed());
+    assert_eq!((read.captions.len(), read.rejects.len()), (158_915, 0));
+    assert_eq!(images(&read.captions), 31_783);
+    let (first, last) = (&read.captions[0], read.captions.last().unwrap());
+    assert_eq!((first.image_id.as_str(), first.caption_index), ("1000092795", 0));
+    assert_eq!(
+        first.text,
+        "Two young guys with shaggy hair look at their hands while hanging out in the yard ."
+    );
+    assert_eq!((first.origin.member.as_str(), first.origin.offset), ("results_20130124.token", 0));
+    assert_eq!((last.image_id.as_str(), last.caption_index), ("998845445", 4));
+    assert!(last.text.ends_with("hills and mist in the background ."));
+    // what bites
+    let count =
+        |test: &dyn Fn(&str) -> bool| read.captions.iter().filter(|c| test(&c.text)).count();
+    assert_eq!(count(&|text| text.contains('#')), 42);
+    assert_eq!(count(&|text| text.contains('"')), 840);
+    let odd = &read.captions[10_118];
+    assert_eq!(odd.text, "A picture of a sidewalk in a city with people and cars . \u{a0}");
+    assert!(clean(&odd.text, &[Cleaning::Whitespace]).ends_with("cars ."));
+    let offset = read.captions[1].origin.offset;
+    assert_eq!(offset, "1000092795.jpg#0\t".len() as u64 + first.text.len() as u64 + 1);
+    assert!(read.captions.iter().any(|c| c.image_id.parse::<u32>().is_err()));
+}
+
+#[test]
+fn the_same_captions_in_every_packing() {
+    let text = b"1.jpg#0\ta dog\n2.jpg#0\ta cat\n";
+    let dir = tempfile::tempdir().unwrap();
+    let mut tar = TarWriter::new(Vec::new());
+    tar.file("readme.txt", b"1.jpg#0\tnot this one", 0).unwrap();
+    tar.file("__MACOSX/._x.token", b"junk", 0).unwrap();
+    tar.file("x.token", text, 0).unwrap();
+    let tar = tar.finish().unwrap();
+    let packed = |bytes: &[u8]| {
+        let mut gz = gzip(Vec::new());
+        gz.write_all(bytes).unwrap();
+        let mut zst = zstd(Vec::new()).unwrap();
+        zst.write_all(bytes).unwrap();
+        [gz.finish().unwrap(), zst.finish().unwrap()]
+    };
+    let [text_gz, text_zst] = packed(text);
+    let [tar_gz, tar_zst] = packed(&tar);
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, content) in [("__MACOSX/._x.token", &b"junk"[..]), ("in/x.token", text)] {
+        zip.start_file(name, options).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    let zip = zip.finish().unwrap().into_inner();
+    let forms: [&[u8]; 7] = [text, &text_gz, &text_zst, &tar, &tar_gz, &tar_zst, &zip];
+    for (n, bytes) in forms.iter().enumerate() {
+        let path = dir.path().join(format!("form{n}"));
+        std::fs::write(&path, bytes).unwrap();
+        let read = all(&path, CaptionFormat::Flickr);
+        let texts: Vec<&str> = read.captions.iter().map(|c| c.text.as_str()).collect();
+        assert_eq!(texts, ["a dog", "a cat"], "form {n}");
+        assert!(read.rejects.is_empty());
+    }
+    // an archive that lacks what was asked for says what it has
+    let mut source = source(&dir.path().join("form4"), CaptionFormat::Flickr);
+    source.member = Some("other.token".into());
+    let error = read(&source, &Cancel::new()).unwrap_err();
+    assert_eq!(error.kind(), Kind::BadInput);
+    assert!(error.help_text().unwrap().contains("x.token"), "{error:?}");
+}
+
+#[test]
+fn kaggle_flickr30k_in_its_zip() {
+    let (Some(zip), Some(tar)) =
+        (real("flickr30k/kaggle-results.csv.zip"), real("flickr30k/flickr30k.tar.gz"))
+    else {
+        return;
+    };
+    let format = csv("| ", ["image_name", "comment"], Some("comment_number"), false);
+    let read = all(&zip, format);
+    assert_eq!(read.captions.len(), 158_914);
+    let [reject] = read.rejects.as_slice() else { panic!("{:?}", read.rejects) };
+    assert_eq!(reject.class, RejectClass::BadLine);
+    assert!(reject.origin.member == "results.csv" && reject.message.contains("3 fields, got 2"));
+    let original = all(&tar, CaptionFormat::Flickr);
+    let original = by_key(&original.captions);
+    let differ = read
+        .captions
+        .iter()
+        .filter(|c| original[&(c.image_id.as_str(), c.caption_index)] != c.text)
+        .count();
+    assert_eq!(differ, 43);
+}
+
+#[test]
+fn chinese_flickr30k_is_quoted_csv() {
+    let Some(path) = real("flickr30k/captions-zh-3000.csv") else { return };
+    let read = all(&path, csv(",", ["image_path", "caption_zh"], None, true));
+    let rows = std::fs::read_to_string(&path).unwrap().lines().count() - 1;
+    assert_eq!((read.captions.len(), read.rejects.len()), (rows, 0));
+    assert_eq!(images(&read.captions), rows);
+    assert_eq!(read.captions[0].image_id, "1000092795");
+    let last = read.captions.last().unwrap();
+    assert_eq!(last.text, "三个人走在一条街上, 在雨中被商业标志灯点亮。");
+    let first = clean(&read.captions[0].text, &[Cleaning::JoinChinese]);
+    assert_eq!(first, "两个毛发发发型的年轻人一边在院子里晃来晃去一边看着自己的手");
+}
+
+#[test]
+fn flickr8k_in_english_and_chinese() {
+    let (Some(english), Some(chinese)) =
+        (real("flickr8k/Flickr8k.token.txt"), real("flickr8k/flickr8kzhb.caption.txt"))
+    else {
+        return;
+    };
+    let english = all(&english, CaptionFormat::Flickr);
+    let chinese = all(&chinese, CaptionFormat::Flickr);
+    let zero_width = |c: &&Caption| clean(&c.text, &[Cleaning::ZeroWidth]).len() < c.text.len();
+    for read in [&english, &chinese] {
+        assert_eq!((read.captions.len(), read.rejects.len()), (40_460, 0));
+        assert_eq!(images(&read.captions), 8_092);
+        let odd = read.captions.iter().filter(|c| c.image_id == "2258277193_586949ec62.jpg.1");
+        assert_eq!(odd.count(), 5);
+    }
+    let keys = |read: &CaptionsRead| -> BTreeSet<(String, i32)> {
+        read.captions.iter().map(|c| (c.image_id.clone(), c.caption_index)).collect()
+    };
+    assert_eq!(keys(&english), keys(&chinese));
+    assert_eq!(chinese.captions[0].text, "穿着粉红色连衣裙的孩子爬上楼梯，进入一个入口。");
+    assert_eq!(english.captions.iter().filter(zero_width).count(), 0);
+    let left: usize = chinese
+        .captions
+        .iter()
+        .map(|c| clean(&c.text, Cleaning::ALL).matches('\u{200b}').count())
+        .sum();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn coco_is_one_object() {
+    let Some(path) = real("coco/captions_val2017.json") else { return };
+    let read = all(&path, CaptionFormat::Coco);
+    assert_eq!((read.captions.len(), read.rejects.len()), (25_014, 0));
+    assert_eq!(images(&read.captions), 5_000);
+    assert_eq!(read.captions.iter().filter(|c| c.text.contains('\n')).count(), 83);
+    let first = &read.captions[0];
+    assert_eq!((first.image_id.as_str(), first.caption_index), ("000000179765", 0));
+    assert_eq!(first.split, Some(Split::Val));
+    let mut counts: BTreeMap<&str, i32> = BTreeMap::new();
+    for caption in &read.captions {
+        let count = counts.entry(&caption.image_id).or_default();
+        assert_eq!(caption.caption_index, *count);
+        *count += 1;
+    }
+    assert_eq!(counts.values().filter(|n| **n == 6).count(), 12);
+    assert_eq!(counts.values().filter(|n| **n == 7).count(), 1);
+    // an offset leads to its entry
+    let bytes = std::fs::read(&path).unwrap();
+    let at = usize::try_from(first.origin.offset).unwrap();
+    assert!(
+        bytes[at..].starts_with(b"{\"image_id\": 179765")
+            || bytes[at..].starts_with(b"{\"image_id\":179765")
+    );
+}
+
+#[test]
+fn real_splits_cover_every_image() {
+    let Some(folder) = real("flickr30k/splits") else { return };
+    let files = [(Split::Train, "train.txt"), (Split::Val, "val.txt"), (Split::Test, "test.txt")];
+    let source = SplitSource {
+        name: "parts".into(),
+        files: files.iter().map(|(split, name)| (*split, folder.join(name))).collect(),
+        id: IdRule::Stem,
+        caps: Caps::default(),
+    };
+    let (splits, rejects) = splits::read(&source).unwrap();
+    let count = |split| splits.values().filter(|s| **s == split).count();
+    assert_eq!(
+        (count(Split::Train), count(Split::Val), count(Split::Test)),
+        (29_783, 1_000, 1_000)
+    );
+    assert!(rejects.is_empty());
+}
+
+fn text(dir: &Path, name: &str, content: &[u8]) -> PathBuf {
+    let path = dir.join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+#[test]
+fn broken_lines_are_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let bad = b"1.jpg#0\tone\nnonsense\n1.jpg#0\tagain\n2.jpg#0\t \xc2\xa0\n3.jpg#0\t\xff\n#0\tx\n\n4\tfour\n4\tfive\r\n";
+    let read = all(&text(dir.path(), "a.token", bad), CaptionFormat::Flickr);
+    let classes: Vec<RejectClass> = read.rejects.iter().map(|r| r.class).collect();
+    use RejectClass::{BadLine, BadName, BadText, DuplicateCaption, EmptyCaption};
+    assert_eq!(classes, [BadLine, DuplicateCaption, EmptyCaption, BadText, BadName]);
+    let kept: Vec<_> = read
+        .captions
+        .iter()
+        .map(|c| (c.image_id.as_str(), c.caption_index, c.text.as_str()))
+        .collect();
+    assert_eq!(kept, [("1", 0, "one"), ("4", 0, "four"), ("4", 1, "five")]);
+
+    let open = b"image,text\n1.jpg,\"never closed\n2.jpg,two\n3.jpg,three,four\n4.jpg,five\n";
+    let read = all(&text(dir.path(), "a.csv", open), csv(",", ["image", "text"], None, true));
+    let ids: Vec<&str> = read.captions.iter().map(|c| c.image_id.as_str()).collect();
+    assert_eq!((ids, read.rejects.len()), (vec!["2", "4"], 2));
+    let error = super::captions::read(
+        &source(&dir.path().join("a.csv"), csv(",", ["file", "text"], None, true)),
+        &Cancel::new(),
+    );
+    assert!(error.unwrap_err().help_text().unwrap().contains("image, text"));
+}
+
+#[test]
+fn karpathy_has_splits_and_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = br#"{"dataset": "x", "images": [
+      {"filename": "a/1.jpg", "split": "restval", "sentences": [{"raw": "one"}, {"tokens": []}, {"raw": "two"}]},
+      {"filename": "2.jpg", "split": "nowhere", "sentences": []}, 7,
+      {"filename": "3.jpg", "split": "test", "sentences": [{"raw": "three"}]}], "more": {}}"#;
+    let read = all(&text(dir.path(), "dataset.json", json), CaptionFormat::Karpathy);
+    let rows: Vec<_> =
+        read.captions.iter().map(|c| (c.image_id.as_str(), c.caption_index, c.split)).collect();
+    assert_eq!(
+        rows,
+        [("1", 0, Some(Split::Train)), ("1", 2, Some(Split::Train)), ("3", 0, Some(Split::Test))]
+    );
+    assert_eq!(read.rejects.len(), 3);
+    let not_json = text(dir.path(), "no.json", b"<html>");
+    assert!(
+        super::captions::read(&source(&not_json, CaptionFormat::Karpathy), &Cancel::new()).is_err()
+    );
+}
+
+#[test]
+fn shards_hold_captions_beside_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tar = TarWriter::new(Vec::new());
+    for (name, content) in [
+        ("d/000.jpg", &b"\xff\xd8"[..]),
+        ("d/000.txt", b"a dog\n"),
+        ("d/000.json", br#"{"caption": ["x", "y"], "w": 3}"#),
+        ("d/001.txt", b"\xff"),
+        ("d/001.json", br#"{"caption": 3}"#),
+    ] {
+        tar.file(name, content, 0).unwrap();
+    }
+    let path = text(dir.path(), "s.tar", &tar.finish().unwrap());
+    let read = all(&path, CaptionFormat::WebDatasetText);
+    assert_eq!(
+        (read.captions[0].image_id.as_str(), read.captions[0].text.as_str()),
+        ("000", "a dog")
+    );
+    assert_eq!(read.rejects[0].class, RejectClass::BadText);
+    let read = all(&path, CaptionFormat::WebDatasetJson { field: "caption".into() });
+    let rows: Vec<_> = read.captions.iter().map(|c| (c.caption_index, c.text.as_str())).collect();
+    assert_eq!(rows, [(0, "x"), (1, "y")]);
+    assert_eq!(read.rejects[0].origin.member, "d/001.json");
+}

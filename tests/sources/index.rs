@@ -1,0 +1,181 @@
+//! Kept indexes: what is known again after each kind of change.
+
+use std::path::Path;
+
+use clipmill::base::Digest;
+use clipmill::plan::source::ImageSourceKind::{Folder, Tar};
+use clipmill::sources::write::TarWriter;
+use clipmill::sources::{Archive, Member};
+
+use super::{image_source, known, open};
+
+fn write(path: &Path, files: &[(&str, Vec<u8>)]) {
+    let mut tar = TarWriter::new(Vec::new());
+    for (name, content) in files {
+        tar.file(name, content, 0).unwrap();
+    }
+    // as people replace archives: another file under the same name
+    std::fs::remove_file(path).ok();
+    std::fs::write(path, tar.finish().unwrap()).unwrap();
+}
+
+/// Lists, reads what has no digest, keeps the index; gives the ids that had to be read.
+fn settle(archive: &Archive) -> Vec<String> {
+    let (mut members, rejects) = known(archive);
+    let mut read = Vec::new();
+    for member in &mut members {
+        let digest = Digest::of(&archive.read(member).unwrap());
+        match member.digest {
+            Some(known) => assert_eq!(known, digest, "{}", member.image_id),
+            None => {
+                member.digest = Some(digest);
+                read.push(member.image_id.clone());
+            }
+        }
+    }
+    archive.keep_index(&members, &rejects).unwrap();
+    read
+}
+
+#[test]
+fn only_changed_members_lose_their_digest() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tar");
+    let again = || settle(&open(&image_source(Tar, &[&path]), dir.path()));
+    let mut files: Vec<(&str, Vec<u8>)> =
+        vec![("a.jpg", vec![1; 3000]), ("b.jpg", vec![2; 5000]), ("c.jpg", vec![3; 100])];
+    write(&path, &files);
+    assert_eq!(again(), ["a", "b", "c"]);
+    assert!(again().is_empty());
+    // appended
+    files.push(("d.jpg", vec![4; 10]));
+    write(&path, &files);
+    assert_eq!(again(), ["d"]);
+    // one member of the same size and time, changed at its end
+    files[1].1[4999] = 9;
+    write(&path, &files);
+    assert_eq!(again(), ["b"]);
+    // one member grew, all behind it moved
+    files[0].1.push(1);
+    write(&path, &files);
+    assert_eq!(again(), ["a"]);
+    // reordered, and one gone
+    files.reverse();
+    files.pop();
+    write(&path, &files);
+    assert!(again().is_empty());
+    // written anew with the same bytes
+    write(&path, &files);
+    assert!(again().is_empty());
+}
+
+#[test]
+fn an_edit_in_place_with_the_old_time_is_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tar");
+    write(&path, &[("a.jpg", vec![1; 3000]), ("b.jpg", vec![2; 3000])]);
+    assert_eq!(settle(&open(&image_source(Tar, &[&path]), dir.path())).len(), 2);
+    let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[512] = 7;
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    std::fs::write(&path, bytes).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    assert_eq!(settle(&open(&image_source(Tar, &[&path]), dir.path())), ["a"]);
+}
+
+#[test]
+fn other_settings_list_anew_and_keep_digests() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tar");
+    write(&path, &[("1.jpg", vec![1; 30]), ("2.png", vec![2; 30])]);
+    let mut source = image_source(Tar, &[&path]);
+    assert_eq!(settle(&open(&source, dir.path())).len(), 2);
+    source.include = vec!["*.png".into()];
+    let (members, _) = known(&open(&source, dir.path()));
+    assert_eq!((members.len(), members[0].digest.is_some()), (1, true));
+}
+
+#[test]
+fn a_damaged_index_is_no_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tar");
+    write(&path, &[("1.jpg", vec![1; 30])]);
+    let archive = open(&image_source(Tar, &[&path]), &dir.path().join("kept"));
+    settle(&archive);
+    let kept = std::fs::read_dir(dir.path().join("kept")).unwrap().next().unwrap().unwrap().path();
+    let whole = std::fs::read(&kept).unwrap();
+    assert!(known(&archive).0[0].digest.is_some());
+    for broken in [&whole[..whole.len() - 1], &whole[..10], b""] {
+        std::fs::write(&kept, broken).unwrap();
+        assert!(known(&archive).0[0].digest.is_none());
+    }
+    let mut flipped = whole;
+    flipped[60] ^= 1;
+    std::fs::write(&kept, flipped).unwrap();
+    assert!(known(&archive).0[0].digest.is_none());
+}
+
+#[test]
+fn a_file_that_changes_in_use_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tar");
+    write(&path, &[("1.jpg", vec![1; 30])]);
+    let archive = open(&image_source(Tar, &[&path]), dir.path());
+    let (members, _) = known(&archive);
+    write(&path, &[("0.jpg", vec![0; 3000]), ("1.jpg", vec![1; 30])]);
+    assert!(archive.read(&members[0]).unwrap_err().message.contains("changed"));
+}
+
+#[test]
+fn folders_know_files_by_their_stat() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("photos");
+    std::fs::create_dir(&root).unwrap();
+    for name in ["a.jpg", "b.jpg"] {
+        std::fs::write(root.join(name), name).unwrap();
+    }
+    let again = || settle(&open(&image_source(Folder, &[&root]), dir.path()));
+    assert_eq!(again().len(), 2);
+    assert!(again().is_empty());
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    std::fs::write(root.join("a.jpg"), "A.JPG").unwrap();
+    std::fs::write(root.join("c.jpg"), "c").unwrap();
+    assert_eq!(again(), ["a", "c"]);
+}
+
+#[test]
+fn thirty_thousand_members_are_listed_fast() {
+    // 31,783 members of 130 KB as holes of a file: 4 GB that take no space
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("big.tar");
+    let file = std::fs::File::create(&path).unwrap();
+    let content = 130_000_u64;
+    let mut at = 0;
+    for n in 0..31_783_u32 {
+        let mut header = tar::Header::new_gnu();
+        header.set_path(format!("flickr30k-images/{n}.jpg")).unwrap();
+        header.set_size(content);
+        header.set_cksum();
+        std::os::unix::fs::FileExt::write_all_at(&file, header.as_bytes(), at).unwrap();
+        at += 512 + content.next_multiple_of(512);
+    }
+    file.set_len(at + 1024).unwrap();
+    let source = image_source(Tar, &[&path]);
+    let archive = open(&source, dir.path());
+    let time = |what: &str, run: &mut dyn FnMut() -> Vec<Member>| {
+        let start = std::time::Instant::now();
+        let members = run();
+        let took = start.elapsed();
+        eprintln!("{what}: {took:?}");
+        assert_eq!(members.len(), 31_783);
+        (members, took)
+    };
+    let (mut members, headers) = time("headers of 4 GB", &mut || known(&archive).0);
+    members.iter_mut().for_each(|member| member.digest = Some(member.stamp));
+    archive.keep_index(&members, &[]).unwrap();
+    let (again, kept) = time("kept index", &mut || known(&archive).0);
+    assert_eq!(again, members);
+    // generous: machines that run tests are busy
+    assert!(headers.as_secs() < 5 && kept.as_secs() < 2, "{headers:?} {kept:?}");
+}
