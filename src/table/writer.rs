@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
@@ -287,11 +287,4 @@ fn refused(what: &str, path: &Path, cause: parquet::errors::ParquetError) -> Err
         source = inner.source();
     }
     Error::new(Kind::Io, what).at(path.display()).caused_by(cause)
-}
-
-/// Whether every value of a batch's column is there: for callers that build batches by hand.
-#[cfg(test)]
-pub(super) fn texts(batch: &RecordBatch, column: &str) -> Vec<String> {
-    let column = batch.column_by_name(column).unwrap().as_string::<i32>();
-    (0..column.len()).map(|row| column.value(row).to_owned()).collect()
 }
