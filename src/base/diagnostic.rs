@@ -48,6 +48,27 @@ pub struct Finding {
     pub text: Option<Arc<SourceText>>,
 }
 
+impl Finding {
+    fn plain(&self, text: &SourceText) -> String {
+        let (line, column) = text.line_column(self.span.start);
+        let shown = text.text.lines().nth(line - 1).unwrap_or_default();
+        let marked = text.text.get(self.span.clone()).unwrap_or_default();
+        let marked = marked.lines().next().unwrap_or_default().chars().count().max(1);
+        let number = line.to_string();
+        let gutter = " ".repeat(number.len());
+        let indent = " ".repeat(column - 1);
+        let carets = "^".repeat(marked);
+        let mut out = format!("{}:{line}:{column}: {}\n", text.name, self.message);
+        out.push_str(&format!("{number} | {shown}\n"));
+        out.push_str(format!("{gutter} | {indent}{carets} {}", self.label).trim_end());
+        out.push('\n');
+        if let Some(help) = &self.help {
+            out.push_str(&format!("{gutter} = help: {help}\n"));
+        }
+        out
+    }
+}
+
 /// Everything wrong with one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -62,6 +83,13 @@ impl Report {
     #[must_use]
     pub fn text_of<'a>(&'a self, finding: &'a Finding) -> &'a SourceText {
         finding.text.as_deref().unwrap_or(&self.source)
+    }
+
+    /// Every finding as plain text: `file:line:column: message`, the line, carets, label and
+    /// help. For logs and tests; the terminal draws it better.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        self.findings.iter().map(|finding| finding.plain(self.text_of(finding))).collect()
     }
 
     /// One line: how many findings, in which file.

@@ -46,6 +46,7 @@ impl Findings {
     }
 
     /// Whether nothing was found.
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

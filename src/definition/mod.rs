@@ -34,11 +34,13 @@ mod overrides;
 mod parse;
 mod pattern;
 mod reader;
+mod schema;
 mod tree;
 mod variables;
 
 pub use parse::parse;
 pub use pipeline::Pipeline;
+pub use schema::{contract_json_schema, json_schema};
 pub use size::ByteSize;
 pub use source::{Source, SourceKind};
 pub use span::{Span, Spanned};

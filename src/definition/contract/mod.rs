@@ -15,4 +15,5 @@ pub use check::{Check, CheckKind, REJECT_CLASSES};
 pub use column::{Column, ColumnType};
 pub use covers::custom;
 pub use parse::parse;
+pub(super) use parse::{ColumnBlock, TableBlock};
 pub use table::Contract;
