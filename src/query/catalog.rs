@@ -6,8 +6,8 @@ use arrow::datatypes::{DataType, SchemaRef};
 
 /// The key of a field's metadata that holds its unit.
 pub(super) const UNIT: &str = "unit";
-/// The key of a field's metadata that holds its meaning.
-pub(super) const MEANING: &str = "meaning";
+/// The key of a field's metadata that holds its meaning, as Spark names it.
+pub(super) const MEANING: &str = "comment";
 
 /// All tables that a session sees, each at one version; sorted by name.
 #[derive(Debug, Clone, Default)]

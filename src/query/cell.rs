@@ -79,18 +79,20 @@ pub(super) fn text(value: &AnyValue<'_>) -> String {
         AnyValue::BinaryOwned(bytes) => hex(bytes),
         AnyValue::Datetime(value, unit, zone) => timestamp(*value, *unit, *zone),
         AnyValue::DatetimeOwned(value, unit, zone) => timestamp(*value, *unit, zone.as_deref()),
-        AnyValue::Float32(value) => float(*value, value.is_nan(), value.is_infinite()),
-        AnyValue::Float64(value) => float(*value, value.is_nan(), value.is_infinite()),
+        AnyValue::Float32(value) => float(f64::from(*value), serde_json::to_string(value)),
+        AnyValue::Float64(value) => float(*value, serde_json::to_string(value)),
         other => other.to_string(),
     }
 }
 
-fn float(value: impl serde::Serialize + PartialOrd + Default, nan: bool, infinite: bool) -> String {
-    match (nan, infinite) {
-        (true, _) => "NaN".into(),
-        (_, true) if value < Default::default() => "-inf".into(),
-        (_, true) => "inf".into(),
-        _ => serde_json::to_string(&value).unwrap_or_default(),
+/// `shortest` are the fewest digits that read back as `value`.
+fn float(value: f64, shortest: serde_json::Result<String>) -> String {
+    if value.is_nan() {
+        "NaN".into()
+    } else if value.is_infinite() {
+        if value > 0.0 { "inf".into() } else { "-inf".into() }
+    } else {
+        shortest.unwrap_or_else(|_| value.to_string())
     }
 }
 

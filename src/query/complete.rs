@@ -129,3 +129,48 @@ pub fn complete(catalog: &Catalog, prefix: &str) -> Vec<String> {
 fn begins(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::{ColumnEntry, TableEntry};
+    use arrow::datatypes::DataType;
+
+    fn catalog() -> Catalog {
+        let column = |name: &str| ColumnEntry {
+            name: name.into(),
+            kind: DataType::Utf8,
+            nullable: false,
+            unit: String::new(),
+            meaning: String::new(),
+        };
+        Catalog::new(vec![TableEntry {
+            name: "captions".into(),
+            version: 0,
+            rows: 0,
+            parts: Vec::new(),
+            columns: vec![column("text"), column("caption_index")],
+            model: None,
+        }])
+    }
+
+    #[test]
+    fn tables_then_columns_then_functions_then_keywords() {
+        assert_eq!(complete(&catalog(), "ca"), ["captions", "caption_index", "case", "cast"]);
+        assert_eq!(complete(&catalog(), "CLIP"), ["clip_image(", "clip_text("]);
+        assert_eq!(complete(&catalog(), "SEL"), ["SELECT"]);
+        assert_eq!(complete(&catalog(), "sel"), ["select"]);
+        assert!(complete(&catalog(), "").is_empty());
+    }
+
+    #[test]
+    fn after_a_dot_come_that_tables_columns() {
+        assert_eq!(complete(&catalog(), "captions.te"), ["captions.text"]);
+        assert!(complete(&catalog(), "nothing.te").is_empty());
+    }
+
+    #[test]
+    fn prefixes_that_end_inside_a_character_match_nothing() {
+        assert!(complete(&catalog(), "é").is_empty());
+    }
+}

@@ -133,7 +133,7 @@ mod tests {
         let error =
             text.syntax_error("sql parser error: Expected: x, found: FRM at Line: 2, Column: 3");
         let finding = &error.report().unwrap().findings[0];
-        assert_eq!(&text.as_str()[finding.span.clone()], "FRM");
+        assert_eq!(text.as_str().get(finding.span.clone()), Some("FRM"));
         assert_eq!(finding.message, "expected: x, found: FRM");
     }
 

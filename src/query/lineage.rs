@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, GroupByExpr, JoinConstraint, JoinOperator, OrderByKind, Query, Select, SelectItem,
+    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, OrderByKind, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, TableWithJoins,
     Visit, Visitor,
 };
@@ -95,15 +95,7 @@ impl Walk<'_> {
         if let Some(with) = &query.with {
             for cte in &with.cte_tables {
                 let name = &cte.alias.name;
-                if self.catalog.table(&name.value).is_some() {
-                    // Polars would read the table, silently.
-                    return Err(self.text.error_at(
-                        name.span,
-                        &format!("the WITH name '{}' is that of a table", name.value),
-                        "choose another name",
-                        None,
-                    ));
-                }
+                self.free(name)?;
                 let columns = renamed(self.query(&cte.query, parent)?, &cte.alias);
                 self.withs.push((name.value.clone(), columns));
             }
@@ -111,6 +103,19 @@ impl Walk<'_> {
         let columns = self.body(&query.body, Some(query), parent)?;
         self.withs.truncate(depth);
         Ok(columns)
+    }
+
+    /// Refuses to give the name of a table to something else: Polars would read the table.
+    fn free(&self, name: &Ident) -> Result<()> {
+        match self.catalog.table(&name.value) {
+            None => Ok(()),
+            Some(_) => Err(self.text.error_at(
+                name.span,
+                &format!("'{}' is the name of a table", name.value),
+                "choose another name",
+                None,
+            )),
+        }
     }
 
     /// `ordered` is the query whose ORDER BY belongs to this body.
@@ -272,6 +277,11 @@ impl Walk<'_> {
             | TableFactor::NestedJoin { alias, .. } => (String::new(), None, alias),
             _ => (String::new(), None, &None),
         };
+        if let Some(alias) = alias
+            && alias.name.value != name
+        {
+            self.free(&alias.name)?;
+        }
         relations.push(match alias {
             Some(alias) => {
                 Relation { name: alias.name.value.clone(), columns: renamed(columns, alias) }

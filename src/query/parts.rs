@@ -63,6 +63,10 @@ impl Parts<'_> {
                 self.withs.insert(name, frame);
             }
         }
+        if query.order_by.is_some() && matches!(*query.body, SetExpr::SetOperation { .. }) {
+            // Polars would sort each side, by names that only the first may have.
+            self.side(&mut query.body)?;
+        }
         self.body(&mut query.body)?;
         let mut inner = Inner { parts: self };
         match query.visit(&mut inner) {
