@@ -163,9 +163,6 @@ pub struct Query {
     /// Show how the statement would be carried out, and do not carry it out
     #[arg(long)]
     pub explain: bool,
-    /// Read every table as it was at this version
-    #[arg(long, value_name = "VERSION")]
-    pub at: Option<i64>,
 }
 
 /// How rows are written.

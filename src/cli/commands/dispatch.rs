@@ -1,18 +1,23 @@
-//! interim
-use super::completions;
+//! From the parsed command line to the command.
+
 use crate::base::Result;
 use crate::cli::args::Command;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
+
+use super::{check, completions, demo, query, run, schema};
+
 /// Does one command.
 ///
 /// # Errors
 /// Whatever ends the command early.
 pub(crate) fn perform(command: &Command, session: &Session) -> Result<Code> {
-    session.say("x");
-    let _w = session.stop_on_signals()?;
     match command {
+        Command::Demo(args) => demo::perform(args, session),
+        Command::Check(args) => check::perform(args, session),
+        Command::Run(args) => run::perform(args, session),
+        Command::Query(args) => query::perform(args, session),
         Command::Completions(args) => completions::perform(args),
-        _ => Ok(Code::Failure),
+        Command::Schema => schema::perform(),
     }
 }

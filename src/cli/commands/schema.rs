@@ -9,6 +9,11 @@ use crate::cli::exit::Code;
 /// # Errors
 /// When standard output cannot be written.
 pub(crate) fn perform() -> Result<Code> {
-    console::print(crate::definition::schema_json().trim_end())?;
+    console::print(text()?.trim_end())?;
     Ok(Code::Success)
+}
+
+/// The schema.
+pub(crate) fn text() -> Result<String> {
+    Ok(crate::definition::json_schema())
 }

@@ -2,8 +2,10 @@
 
 mod captions;
 mod draw;
+mod folder;
 mod scene;
 
 pub use captions::captions;
 pub use draw::draw;
+pub use folder::{Contents, DEFINITION, Recipe, prepare};
 pub use scene::{Background, Colour, Object, Place, Scene, Shape, Size};

@@ -1,0 +1,109 @@
+//! `clipmill demo`: draws a data set, runs its pipeline, shows what came out.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use crate::base::units::count;
+use crate::base::Result;
+use crate::cli::args::{Demo, Format};
+use crate::cli::console;
+use crate::cli::demo::{Contents, DEFINITION, Recipe, prepare};
+use crate::cli::exit::Code;
+use crate::cli::session::Session;
+use crate::query::TableStyle;
+use crate::run::RunReport;
+
+use super::{drawing, run, store, summary};
+
+const COUNT_SQL: &str = "SELECT split, COUNT(DISTINCT image_id) AS images, COUNT(*) AS captions \
+                         FROM captions GROUP BY split ORDER BY captions DESC, split";
+const SEARCH_SQL: &str = "SELECT image_id, cosine(embedding, clip_text('a large red star')) AS score \
+                          FROM image_features ORDER BY score DESC, image_id LIMIT 3";
+
+/// Makes and runs the demo.
+///
+/// # Errors
+/// When the folder is not a demo's, writing fails, or the run does.
+pub(crate) fn perform(args: &Demo, session: &Session) -> Result<Code> {
+    let begun = Instant::now();
+    let asked = Recipe::new(args.seed, args.images);
+    let contents = {
+        let _watch = session.stop_on_signals()?;
+        prepare(&args.dir, asked, &super::schema::text()?, &session.cancel)?
+    };
+    told(&contents, asked, &args.dir, session);
+    let definition = args.dir.join(DEFINITION);
+    let (_, report) = run::carry_out(&definition, &[], false, session)?;
+    let code = summary::code(&report);
+    match args.format {
+        Format::Json => {
+            let seconds = begun.elapsed().as_secs_f64();
+            console::print(&object(&args.dir, &report, seconds).to_string())?;
+        }
+        Format::Human if !session.quiet => {
+            console::print(&summary::human(&report, &definition))?;
+            if code == Code::Success {
+                show(&definition, session)?;
+            }
+        }
+        Format::Human => {}
+    }
+    summary::complain(&report, session);
+    Ok(code)
+}
+
+/// What was drawn and what was there.
+fn told(contents: &Contents, asked: Recipe, dir: &Path, session: &Session) {
+    let place = dir.display();
+    if !contents.written.is_empty() {
+        session.say(&format!(
+            "{place}: wrote {} ({} scenes, seed {})",
+            contents.written.join(", "),
+            count(contents.recipe.images.into()),
+            contents.recipe.seed
+        ));
+    }
+    if !contents.kept.is_empty() {
+        session.say(&format!("{place}: kept {} as they are", contents.kept.join(", ")));
+    }
+    if contents.recipe != asked {
+        session.say(&format!(
+            "{place}: was drawn with {} scenes and seed {}; for others name another --dir",
+            count(contents.recipe.images.into()),
+            contents.recipe.seed
+        ));
+    }
+}
+
+fn show(definition: &Path, session: &Session) -> Result<()> {
+    let tables = store::open(definition, &[], session)?;
+    for sql in [COUNT_SQL, SEARCH_SQL] {
+        let answer = tables.sql(sql)?;
+        console::print(&format!("\n> {sql}\n{}", drawing::answer(&answer, TableStyle::default())))?;
+    }
+    let file = definition.display();
+    console::print(&format!(
+        "(The demo's CLIP has random weights: its scores are computed as any model's, and mean \
+         nothing.)\n\n\
+         Next:\n  \
+         clipmill query {file} \"SELECT image_id, text FROM captions LIMIT 5\"\n  \
+         clipmill query {file}          # a prompt\n  \
+         clipmill run {file}            # again: nothing to do\n  \
+         edit {file}, or replace the archives beside it, and run it again"
+    ))
+}
+
+/// The closing object: its keys never change, only grow.
+fn object(dir: &Path, report: &RunReport, seconds: f64) -> Value {
+    let tables: Map<String, Value> = report
+        .tables
+        .iter()
+        .map(|made| (made.table.clone(), json!({"version": made.version, "rows": made.rows})))
+        .collect();
+    let rejects: Map<String, Value> =
+        report.rejects.iter().map(|(class, rows)| (class.to_string(), json!(rows))).collect();
+    json!({"command": "demo", "dir": dir, "tables": tables, "rejects": rejects,
+           "exit_code": summary::code(report).number(), "seconds": seconds})
+}

@@ -1,0 +1,103 @@
+//! `clipmill query`: SQL over a store's tables.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use crate::base::capped::read_all;
+use crate::base::files::write_atomic;
+use crate::base::{Error, Kind, Result};
+use crate::cli::args::{Query, Rows};
+use crate::cli::console::{self, Stdout};
+use crate::cli::exit::Code;
+use crate::cli::session::Session;
+use crate::query::{self, Answer, Format, TableStyle, split_statements};
+
+use super::{drawing, prompt, store};
+
+const STATEMENT_CAP_BYTES: u64 = 16 << 20;
+
+/// Answers the statement, or those that are typed.
+///
+/// # Errors
+/// When the store cannot be opened, a statement is wrong, or the answer cannot be written.
+pub(crate) fn perform(args: &Query, session: &Session) -> Result<Code> {
+    let sql = match args.sql.as_deref() {
+        Some("-") => Some(read_statements()?),
+        None if !io::stdin().is_terminal() => Some(read_statements()?),
+        Some(sql) => Some(sql.to_owned()),
+        None => None,
+    };
+    refuse_binary_on_terminal(args, session)?;
+    let tables = store::open(&args.store, &args.set, session)?;
+    let Some(sql) = sql else {
+        prompt::serve(tables, session)?;
+        return Ok(Code::Success);
+    };
+    let answer = last_answer(&tables, &sql, args.explain)?;
+    write(&answer, args.format, args.output.as_deref())?;
+    Ok(Code::Success)
+}
+
+fn read_statements() -> Result<String> {
+    let bytes = read_all(io::stdin().lock(), STATEMENT_CAP_BYTES, "standard input")?;
+    String::from_utf8(bytes).map_err(|cause| {
+        Error::new(Kind::Query, "is not UTF-8").at("standard input").caused_by(cause)
+    })
+}
+
+/// Parquet in a terminal helps nobody.
+fn refuse_binary_on_terminal(args: &Query, session: &Session) -> Result<()> {
+    let is_binary = matches!(args.format, Rows::Parquet | Rows::Arrow);
+    if is_binary && args.output.is_none() && session.console.out_terminal {
+        return Err(Error::new(Kind::Usage, "a terminal shows no Parquet and no Arrow")
+            .help("name a file with --output, or send standard output to one"));
+    }
+    Ok(())
+}
+
+/// One statement; of a file of several all are answered and the last is shown.
+fn last_answer(tables: &query::Session, sql: &str, explain: bool) -> Result<Answer> {
+    let split = split_statements(sql);
+    let mut statements = split.statements;
+    if !split.rest.trim().is_empty() || statements.is_empty() {
+        statements.push(split.rest);
+    }
+    let mut answer = None;
+    for statement in &statements {
+        let this =
+            if explain { tables.explain(statement)? } else { tables.sql(statement)? };
+        answer = Some(this);
+    }
+    answer.ok_or_else(|| Error::new(Kind::Query, "there is no statement"))
+}
+
+/// Writes an answer as the user wants it.
+fn write(answer: &Answer, rows: Rows, output: Option<&Path>) -> Result<()> {
+    let format = match rows {
+        Rows::Table => {
+            // A file gets every row; people are shown the first.
+            let style = TableStyle { rows: output.map_or(TableStyle::default().rows, |_| None) };
+            let drawn = drawing::answer(answer, style);
+            return match output {
+                None => console::print(&drawn),
+                Some(path) => write_atomic(path, |to| {
+                    writeln!(to, "{drawn}")
+                        .map_err(|cause| Error::io("cannot write", path.display(), cause))
+                }),
+            };
+        }
+        Rows::Json => Format::Json,
+        Rows::Jsonl => Format::Jsonl,
+        Rows::Csv => Format::Csv,
+        Rows::Parquet => Format::Parquet,
+        Rows::Arrow => Format::Arrow,
+    };
+    match output {
+        Some(path) => write_atomic(path, |to| answer.write(format, to)),
+        None => {
+            let mut out = io::BufWriter::new(Stdout::new());
+            answer.write(format, &mut out)?;
+            out.flush().map_err(|cause| Error::io("cannot write", "standard output", cause))
+        }
+    }
+}
