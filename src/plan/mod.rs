@@ -1,7 +1,15 @@
 //! Definitions and stored state become a typed plan: resolved inputs, fingerprints, reasons.
 
+pub mod digests;
+pub mod fingerprint;
+pub mod inputs;
 pub mod model;
+pub mod paths;
+pub mod reason;
+pub mod resolve;
 pub mod source;
+pub mod stage;
+pub mod versions;
 
 /// Contracts of tables, as the definition room reads them.
 pub use crate::definition::contract;
