@@ -1,4 +1,12 @@
 //! Sources on real data, on odd data, and on what our own writer writes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "tests may fail, and make files that need not last"
+)]
 
 #[path = "sources/captions.rs"]
 mod captions;

@@ -199,6 +199,7 @@ impl Archive {
     ///
     /// # Errors
     /// A reject when its bytes cannot be had, or the file changed since it was listed.
+    #[expect(clippy::result_large_err, reason = "a reject is a row, and rare")]
     pub fn read(&self, member: &Member) -> Result<Bytes, Reject> {
         let reject = |message: String| Reject {
             origin: member.origin.clone(),
@@ -340,6 +341,7 @@ impl Archive {
 }
 
 /// The next content of a stream, with digest and stamp, or why the archive ends here.
+#[expect(clippy::result_large_err, reason = "a reject is a row, and rare")]
 fn content<I: Input>(
     entries: &mut Entries<I>,
     entry: &Entry,

@@ -2,7 +2,6 @@
 //! (`golden/sources_odd_archives.py` wrote the list).
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use clipmill::base::Kind;
 use clipmill::plan::source::{Caps, ImageSourceKind};

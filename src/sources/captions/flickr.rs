@@ -73,7 +73,9 @@ fn is_number(digits: &str) -> bool {
 }
 
 fn number(digits: &str) -> Result<i32, String> {
-    digits.parse().map_err(|_: std::num::ParseIntError| format!("its number {digits} is too large"))
+    digits
+        .parse()
+        .map_err(|cause: std::num::ParseIntError| format!("its number {digits} is none: {cause}"))
 }
 
 /// `name.jpg#zhb` is the image `name.jpg` in a language.

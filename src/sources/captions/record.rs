@@ -35,6 +35,9 @@ impl Records {
     /// Adds a line without its end. Gives the record's fields, or `None` while a quote is
     /// open: the record goes on in the next line.
     pub(super) fn feed(&mut self, line: &[u8]) -> Option<Vec<Vec<u8>>> {
+        if !self.quoted {
+            return Some(split(line, &self.delimiter));
+        }
         if self.state == State::Quoted {
             self.field.push(b'\n');
         }
@@ -47,7 +50,7 @@ impl Records {
                 continue;
             }
             self.state = match (self.state, byte) {
-                (State::Start, b'"') if self.quoted => State::Quoted,
+                (State::Start, b'"') => State::Quoted,
                 (State::Quoted, b'"') => State::Quote,
                 (State::Quote, b'"') => {
                     self.field.push(b'"');
@@ -78,6 +81,25 @@ impl Records {
         self.field.clear();
         self.state = State::Start;
     }
+}
+
+/// Fields between delimiters, where nothing is quoted.
+fn split(line: &[u8], delimiter: &[u8]) -> Vec<Vec<u8>> {
+    let Some(first) = delimiter.first() else { return vec![line.to_vec()] };
+    let mut fields = Vec::with_capacity(4);
+    let (mut from, mut at) = (0, 0);
+    while let Some(next) = line.get(at..).and_then(|l| l.iter().position(|byte| byte == first)) {
+        at += next;
+        if line.get(at..).is_some_and(|rest| rest.starts_with(delimiter)) {
+            fields.push(line.get(from..at).unwrap_or_default().to_vec());
+            at += delimiter.len();
+            from = at;
+        } else {
+            at += 1;
+        }
+    }
+    fields.push(line.get(from..).unwrap_or_default().to_vec());
+    fields
 }
 
 #[cfg(test)]

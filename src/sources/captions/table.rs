@@ -39,6 +39,9 @@ pub(super) fn read(
     out: &mut Collector<'_>,
 ) -> Result<io::Result<()>> {
     let CaptionFormat::Csv { delimiter, quoted, .. } = format else { return Ok(Ok(())) };
+    if delimiter.is_empty() {
+        return Err(Error::new(Kind::Definition, "a delimiter has at least one byte").at(member));
+    }
     let mut rows = Rows {
         lines: Lines::new(reader, cap_bytes),
         again: VecDeque::new(),
