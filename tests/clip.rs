@@ -5,6 +5,8 @@
 mod alone;
 #[path = "clip/odd_weights.rs"]
 mod odd_weights;
+#[path = "clip/parity.rs"]
+mod parity;
 #[path = "clip/plain_tower.rs"]
 mod plain_tower;
 
