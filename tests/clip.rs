@@ -9,6 +9,10 @@ mod odd_weights;
 mod parity;
 #[path = "clip/plain_tower.rs"]
 mod plain_tower;
+#[path = "clip/refusals.rs"]
+mod refusals;
+#[path = "clip/tokens.rs"]
+mod tokens;
 
 use std::path::Path;
 
