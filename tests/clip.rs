@@ -5,8 +5,14 @@
 mod alone;
 #[path = "clip/odd_weights.rs"]
 mod odd_weights;
+#[path = "clip/parity.rs"]
+mod parity;
 #[path = "clip/plain_tower.rs"]
 mod plain_tower;
+#[path = "clip/refusals.rs"]
+mod refusals;
+#[path = "clip/tokens.rs"]
+mod tokens;
 
 use std::path::Path;
 

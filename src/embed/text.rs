@@ -92,6 +92,14 @@ impl TextEncoder {
         self.tokenizer.count(text).unwrap_or(0)
     }
 
+    /// The token ids of a text, start and end included, cut as the reference cuts them.
+    ///
+    /// # Errors
+    /// When the tokenizer's rules fail on it.
+    pub fn token_ids(&self, text: &str) -> Result<Vec<u32>> {
+        self.tokenizer.ids(text, self.context)
+    }
+
     /// Features of texts, not normalised; overlong texts are cut as the reference cuts them. On
     /// the processor a row's numbers do not depend on the other rows.
     ///

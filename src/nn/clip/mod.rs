@@ -8,6 +8,8 @@ pub mod architecture;
 mod block;
 mod hugging_face;
 pub mod names;
+pub mod open_ai;
+pub mod open_clip;
 mod random;
 mod text;
 mod vision;

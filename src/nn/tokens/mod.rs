@@ -1,11 +1,15 @@
 //! Texts to token ids, as the reference of each layout does it.
 
 mod bytes;
+mod clean;
+mod html;
 mod hugging_face;
 mod learn;
+mod simple;
 
 pub use hugging_face::HuggingFaceTokenizer;
 pub use learn::{LearntVocabulary, learn};
+pub use simple::{SimpleTokenizer, Spelling};
 
 pub(crate) use hugging_face::clip_tokenizer_json;
 
@@ -14,6 +18,8 @@ pub(crate) use hugging_face::clip_tokenizer_json;
 pub enum Tokenizer {
     /// As transformers' `CLIPTokenizer`.
     HuggingFace(Box<HuggingFaceTokenizer>),
+    /// As OpenAI's and open_clip's `SimpleTokenizer`.
+    Simple(Box<SimpleTokenizer>),
 }
 
 impl Tokenizer {
@@ -25,6 +31,7 @@ impl Tokenizer {
     pub fn ids(&self, text: &str, context: usize) -> crate::base::Result<Vec<u32>> {
         match self {
             Self::HuggingFace(tokenizer) => tokenizer.ids(text, context),
+            Self::Simple(tokenizer) => Ok(tokenizer.ids(text, context)),
         }
     }
 
@@ -41,6 +48,7 @@ impl Tokenizer {
     pub fn size(&self) -> usize {
         match self {
             Self::HuggingFace(tokenizer) => tokenizer.size(),
+            Self::Simple(tokenizer) => tokenizer.size(),
         }
     }
 
@@ -49,6 +57,7 @@ impl Tokenizer {
     pub fn end(&self) -> u32 {
         match self {
             Self::HuggingFace(tokenizer) => tokenizer.end(),
+            Self::Simple(tokenizer) => tokenizer.end(),
         }
     }
 }

@@ -5,9 +5,14 @@ use std::path::Path;
 
 use crate::base::{Error, Result};
 
-/// The bytes of a file.
+/// The bytes of a file, or of memory.
 #[derive(Debug)]
-pub(super) struct FileBytes(Option<memmap2::Mmap>);
+pub(super) enum FileBytes {
+    /// A mapped file.
+    Map(memmap2::Mmap),
+    /// Bytes that are there already; a file of no bytes cannot be mapped.
+    Memory(Vec<u8>),
+}
 
 impl FileBytes {
     /// Maps a whole file.
@@ -17,7 +22,7 @@ impl FileBytes {
         };
         let file = File::open(path).map_err(io("cannot open"))?;
         if file.metadata().map_err(io("cannot look at"))?.len() == 0 {
-            return Ok(Self(None));
+            return Ok(Self::Memory(Vec::new()));
         }
         // SAFETY: the map is private and read-only, and every byte of it is valid for `u8`.
         // Another process that truncates the file while it is mapped would end this one with
@@ -25,10 +30,13 @@ impl FileBytes {
         // rename, which leaves a map whole.
         #[expect(unsafe_code, reason = "weights of gigabytes are mapped, not copied")]
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io("cannot map"))?;
-        Ok(Self(Some(map)))
+        Ok(Self::Map(map))
     }
 
     pub(super) fn as_slice(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or_default()
+        match self {
+            Self::Map(map) => map,
+            Self::Memory(bytes) => bytes,
+        }
     }
 }

@@ -140,22 +140,33 @@ impl Weights {
     /// # Errors
     /// When it cannot be read, is of neither kind, or is damaged.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = Arc::new(FileBytes::open(path)?);
-        let bytes = file.as_slice();
-        let read = if bytes.starts_with(b"PK\x03\x04") {
-            super::torch::read_zip(&file)
-        } else if super::torch::is_legacy(bytes) {
-            super::torch::read_legacy(&file)
-        } else if super::safetensors::is_safetensors(bytes) {
-            super::safetensors::read(&file)
-        } else {
-            Err(Error::new(Kind::BadInput, "is neither safetensors nor a file of PyTorch")
-                .help("the file may have been cut short on its way: fetch it again"))
-        };
-        read.map(|tensors| Self { tensors }).map_err(|error| match error.place() {
+        Self::read(&Arc::new(FileBytes::open(path)?)).map_err(|error| match error.place() {
             Some(_) => error,
             None => error.at(path.display()),
         })
+    }
+
+    /// As [`open`](Self::open), of bytes in memory.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::read(&Arc::new(FileBytes::Memory(bytes.to_vec())))
+    }
+
+    fn read(file: &Arc<FileBytes>) -> Result<Self> {
+        let bytes = file.as_slice();
+        let tensors = if bytes.starts_with(b"PK\x03\x04") {
+            super::torch::read_zip(file)?
+        } else if super::torch::is_legacy(bytes) {
+            super::torch::read_legacy(file)?
+        } else if super::safetensors::is_safetensors(bytes) {
+            super::safetensors::read(file)?
+        } else {
+            return Err(Error::new(Kind::BadInput, "is neither safetensors nor a file of PyTorch")
+                .help("the file may have been cut short on its way: fetch it again"));
+        };
+        Ok(Self { tensors })
     }
 
     /// Opens several shards as one model.

@@ -1,0 +1,105 @@
+//! What is no CLIP, or no data, is refused by name; and damaged files never panic.
+
+use clipmill::base::Kind;
+use clipmill::embed::{ImageEncoder, missing};
+use clipmill::nn::weights::Weights;
+use clipmill::plan::model::ModelFiles;
+use safetensors::tensor::{Dtype, TensorView};
+
+use super::spec;
+
+#[path = "../../fuzz/targets/weights.rs"]
+mod target;
+
+/// A legacy file whose object is `pickle`.
+fn legacy(pickle: &[u8]) -> Vec<u8> {
+    let mut bytes =
+        b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.".to_vec();
+    bytes.extend(pickle);
+    bytes.extend(b"\x80\x02].");
+    bytes
+}
+
+#[test]
+fn a_pickle_that_would_run_something_is_refused_by_name() {
+    for (pickle, name) in [
+        (&b"\x80\x02cposix\nsystem\nX\x02\x00\x00\x00id\x85R."[..], "posix.system"),
+        (b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.", "builtins.eval"),
+        (b"(S'id'\nios\nsystem\n.", "os.system"),
+        (b"\x80\x02ctorch.storage\n_load_from_bytes\n.", "torch.storage._load_from_bytes"),
+        (b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n.", "numpy.core.multiarray._reconstruct"),
+    ] {
+        let error = Weights::from_bytes(&legacy(pickle)).unwrap_err();
+        assert_eq!(error.kind(), Kind::BadInput);
+        if name == "os.system" {
+            // INST reads its two names from its own lines.
+            assert!(error.to_string().contains("names"), "{error}");
+        } else {
+            assert!(error.to_string().contains(&format!("`{name}`")), "{error}");
+        }
+        assert!(error.help_text().unwrap().contains("ever executed"));
+    }
+    assert_eq!(Weights::from_bytes(&legacy(b"\x80\x02}.")).unwrap().names().count(), 0);
+}
+
+fn refused(names: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("open_clip_model.safetensors");
+    let numbers = [0_u8; 4];
+    let view = || TensorView::new(Dtype::F32, vec![1], &numbers).unwrap();
+    let bytes = safetensors::serialize(names.iter().map(|n| (*n, view())), None).unwrap();
+    clipmill::base::files::write_atomic(&path, |w| {
+        std::io::Write::write_all(w, &bytes).unwrap();
+        Ok(())
+    })
+    .unwrap();
+    let files = ModelFiles::OpenClip { weights: path, config: None, tokenizer: None };
+    ImageEncoder::load(&spec(files)).unwrap_err().to_string()
+}
+
+#[test]
+fn other_towers_are_refused_with_what_they_are() {
+    assert!(refused(&["visual.layer1.0.conv1.weight"]).contains("ResNet"));
+    assert!(refused(&["visual.trunk.blocks.0.norm1.weight"]).contains("SigLIP"));
+    assert!(refused(&["text.transformer.embeddings.word_embeddings.weight"]).contains("BERT"));
+    assert!(refused(&["something"]).contains("`visual.conv1.weight` is missing"));
+}
+
+#[test]
+fn every_missing_file_is_named_with_where_to_get_it() {
+    let folder = tempfile::tempdir().unwrap().path().join("nowhere");
+    let lacking = missing(&ModelFiles::HuggingFace { folder: folder.clone() });
+    let names: Vec<_> = lacking.iter().map(|file| file.path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json"]);
+    assert!(lacking.iter().all(|file| file.obtain.contains("Hugging Face")));
+    let error = ImageEncoder::load(&spec(ModelFiles::HuggingFace { folder })).unwrap_err();
+    assert_eq!(error.kind(), Kind::MissingInput);
+    assert!(error.help_text().unwrap().contains("tokenizer.json"));
+}
+
+#[test]
+fn damaged_files_are_errors_or_tensors_never_panics() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/clip");
+    for file in ["hf_gelu_bin/pytorch_model.bin", "hf_eos_2_legacy/pytorch_model.bin",
+                 "hf_quick/model.safetensors", "openai/ViT.pt"] {
+        let whole = clipmill::base::files::read_capped(&golden.join(file), 1 << 20).unwrap();
+        let mut state = 1_u32;
+        let mut next = |below: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            usize::try_from(state >> 8).unwrap() % below
+        };
+        for round in 0..150 {
+            let mut bytes = whole.clone();
+            match round % 3 {
+                0 => bytes.truncate(next(whole.len())),
+                // The ends are where the structure is.
+                1 => (0..8).for_each(|_| bytes[next(12_000)] ^= 1 << next(8)),
+                _ => (0..8).for_each(|_| {
+                    let at = whole.len() - 1 - next(8_000);
+                    bytes[at] = u8::try_from(next(256)).unwrap();
+                }),
+            }
+            target::run(&bytes);
+        }
+    }
+}
