@@ -121,7 +121,8 @@ fn check_rejects(
     class: Option<&str>,
 ) -> Option<Breach> {
     let all: u64 = candidate.rejects.values().sum();
-    let counted = candidate.rejects.iter().filter(|(c, _)| class.is_none_or(|class| class == c.name()));
+    let counted =
+        candidate.rejects.iter().filter(|(c, _)| class.is_none_or(|class| class == c.name()));
     let counted: Vec<_> = counted.filter(|(_, count)| **count > 0).collect();
     let of_class: u64 = counted.iter().map(|(_, count)| **count).sum();
     let tried = candidate.rows + all;
