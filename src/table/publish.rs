@@ -55,7 +55,7 @@ pub enum Outcome {
 }
 
 /// Carries a change out.
-pub(super) fn publish(folder: &Folder, contract: &Contract, change: Change) -> Result<Outcome> {
+pub(super) fn publish(folder: &Folder, contract: &Contract, change: &Change) -> Result<Outcome> {
     let base = Snapshot::load(folder, None)?;
     let found = base.as_ref().map(Snapshot::version);
     if found != change.expected_version {
@@ -97,7 +97,7 @@ pub(super) fn publish(folder: &Folder, contract: &Contract, change: Change) -> R
     }
     actions.extend(removed.iter().map(|part| Action::Remove(remove_action(folder, part))));
     actions.extend(change.add.iter().map(|part| Action::Add(add_action(part))));
-    actions.insert(0, Action::CommitInfo(commit_info(folder, digest, &change)));
+    actions.insert(0, Action::CommitInfo(commit_info(folder, digest, change)));
     let version = commit_actions(folder, base.as_ref(), actions, change.expected_version)?;
     finish(folder, version, &change.add);
     Ok(Outcome::Published { version: i64::try_from(version).unwrap_or(i64::MAX), rows })

@@ -262,8 +262,9 @@ impl Store {
     /// [`Kind::Busy`] when the table is not at `change.expected_version` any more,
     /// [`Kind::Store`] when a part is damaged, [`Kind::Io`] when the disk refuses. Readers then
     /// have the old version, or, where only the last sync failed, the new one, whole.
+    #[expect(clippy::needless_pass_by_value, reason = "a change is used up")]
     pub fn publish(&self, table: &str, contract: &Contract, change: Change) -> Result<Outcome> {
-        publish::publish(&self.folder(table)?, contract, change)
+        publish::publish(&self.folder(table)?, contract, &change)
     }
 
     fn folder(&self, table: &str) -> Result<Folder> {

@@ -118,7 +118,7 @@ impl PartWriter {
             .and_then(|file| write_file(file, &rows, properties, &refused));
         let Written { size_bytes, digest, tail } = written.map_err(|cause| {
             let _ = storage.remove(&temporary);
-            failed(&temporary, &refused, cause)
+            failed(&temporary, &refused, &cause)
         })?;
         let path = self.folder.free_name(written_us, digest);
         let named = storage
@@ -201,7 +201,7 @@ fn properties(contract: &Contract, label: &PartLabel) -> WriterProperties {
         let kind = schema::data_type(column.kind);
         if let DataType::List(element) = kind {
             let path = ["list", element.name()].map(str::to_owned);
-            let path = ColumnPath::new([&[column.name.clone()], &path[..]].concat());
+            let path = ColumnPath::new([std::slice::from_ref(&column.name), &path[..]].concat());
             if element.data_type().is_floating() {
                 // no two features are equal, and the smallest of all numbers helps nobody
                 builder = builder
@@ -296,7 +296,7 @@ impl Write for Sealing {
     }
 }
 
-fn failed(path: &Path, refused: &Refused, cause: parquet::errors::ParquetError) -> Error {
+fn failed(path: &Path, refused: &Refused, cause: &parquet::errors::ParquetError) -> Error {
     let kind = refused.get().copied().unwrap_or(io::ErrorKind::Other);
     Error::io("cannot write a part", path.display(), io::Error::new(kind, cause.to_string()))
 }
