@@ -61,7 +61,11 @@ fn batch(rows: &[Row]) -> RecordBatch {
     let element = Arc::new(Field::new("item", DataType::Float32, true));
     let list = FixedSizeListArray::new(element, WIDTH, Arc::new(values), None);
     RecordBatch::try_from_iter_with_nullable([
-        ("image_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.0))) as ArrayRef, false),
+        (
+            "image_id",
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.0))) as ArrayRef,
+            false,
+        ),
         ("caption_index", Arc::new(rows.iter().map(|r| Some(r.1)).collect::<Int32Array>()), false),
         ("text", Arc::new(rows.iter().map(|r| r.2.clone()).collect::<StringArray>()), true),
         ("embedding", Arc::new(list), false),
@@ -155,10 +159,7 @@ fn a_broken_contract_shows_rows_and_keeps_the_old_version_and_the_parts() {
     wrong.reject_counts = BTreeMap::from([(RejectClass::BadLine, 8)]);
     let Outcome::Broken(breaches) = publish(&store, wrong) else { panic!("published") };
     let shown: Vec<_> = breaches.iter().map(|b| (b.check.as_str(), b.count)).collect();
-    assert_eq!(
-        shown,
-        [("key", 2), ("numbers", 1), ("norm", 2), ("images", 1), ("refused", 8)]
-    );
+    assert_eq!(shown, [("key", 2), ("numbers", 1), ("norm", 2), ("images", 1), ("refused", 8)]);
     assert!(breaches[0].rows[0].contains("image_id=a, caption_index=0"), "{:?}", breaches[0]);
     assert!(breaches[2].rows.iter().any(|r| r.contains("norm 2")), "{:?}", breaches[2]);
     assert_eq!(latest(&store).version(), 0);
@@ -376,4 +377,69 @@ fn three_processes_lose_nothing() {
     let names = log.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(names.into_iter().any(|name| name.contains("checkpoint.parquet")), "no checkpoint");
     assert!(now.parts().iter().all(|part| part.seal.is_some()), "seals outlive a checkpoint");
+}
+
+#[test]
+fn a_point_look_up_finds_its_rows_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let rows: Vec<Row> = (0..20_000).map(|n| row(&format!("{n:06}"), n % 2)).collect();
+    let parts = rows.chunks(10_000).map(|rows| stage(&store, rows, &rows[0].0)).collect();
+    publish(&store, change(None, &[], parts));
+    let now = latest(&store);
+    for wanted in [0, 8191, 8192, 10_000, 19_999] {
+        let found = now.lookup(&format!("{wanted:06}"), &["image_id", "embedding"]).unwrap();
+        let texts: Vec<_> = found.iter().flat_map(|b| b.column(0).as_string::<i32>()).collect();
+        assert_eq!(texts, [Some(format!("{wanted:06}").as_str())]);
+    }
+    assert!(now.lookup("000000x", &[]).unwrap().is_empty());
+    assert_eq!(now.lookup("0", &["nope"]).unwrap_err().kind(), Kind::Query);
+}
+
+#[test]
+fn deltalake_polars_and_duckdb_read_what_was_written() {
+    let environment = Environment::of_process();
+    let Some(python) = environment.get("CLIPMILL_PYTHON") else {
+        eprintln!("skipped: CLIPMILL_PYTHON names no Python with deltalake, polars and duckdb");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let mut rows: Vec<Row> = (0..300).map(|n| row(&format!("{:04}", n / 2), n % 2)).collect();
+    rows[7].2 = None;
+    let gone = stage(&store, &[row("gone", 0)], "gone");
+    publish(&store, change(None, &[], vec![gone]));
+    let old = latest(&store).parts()[0].path.clone();
+    let parts = rows.chunks(200).map(|rows| stage(&store, rows, &rows[0].0)).collect();
+    publish(&store, change(Some(0), &[&old], parts));
+    assert_eq!(read(&latest(&store)), rows);
+    let expected = serde_json::json!({
+        "types": {
+            "image_id": "string",
+            "caption_index": "int32",
+            "text": "string",
+            "embedding": "list<element: float>",
+        },
+        "rows": rows,
+    });
+    let path = dir.path().join("expected.json");
+    clipmill::base::files::write_atomic(&path, |file| {
+        serde_json::to_writer(file, &expected).unwrap();
+        Ok(())
+    })
+    .unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/delta_readers.py");
+    let output = std::process::Command::new(python)
+        .arg(script)
+        .arg(dir.path().join("features"))
+        .arg(&path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if said.contains("ModuleNotFoundError") {
+        eprintln!("skipped: {python} lacks a package: {said}");
+        return;
+    }
+    assert!(output.status.success(), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\"rows\": 300"));
 }

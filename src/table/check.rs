@@ -86,7 +86,7 @@ fn check_unique(candidate: &Candidate<'_>, check: &Check) -> Result<Option<Breac
         return Ok(None); // taking rows away makes no key double
     }
     let key = &candidate.contract.key;
-    let doubles = repeated(hashes(candidate, key)?, |times| times > 1);
+    let doubles = repeated(&hashes(candidate, key)?, |times| times > 1);
     let message = format!("no two rows have the same {}", key.join(", "));
     let mut breach = Breach::new(&check.name, None, message);
     show_rows(candidate, key, &doubles, |row, _| breach.add(|| row.to_owned()))?;
@@ -101,7 +101,7 @@ fn check_images(
 ) -> Result<Option<Breach>> {
     let image = ["image_id".to_owned()];
     let outside = |times: u64| times < min || max.is_some_and(|max| times > max);
-    let odd = repeated(hashes(candidate, &image)?, outside);
+    let odd = repeated(&hashes(candidate, &image)?, outside);
     let message = format!("rows per image are within {}", bounds(Some(&min), max.as_ref()));
     let mut breach = Breach::new(&check.name, Some("image_id"), message);
     let mut seen = std::collections::HashSet::new();
@@ -121,7 +121,8 @@ fn check_rejects(
     class: Option<&str>,
 ) -> Option<Breach> {
     let all: u64 = candidate.rejects.values().sum();
-    let counted = candidate.rejects.iter().filter(|(c, _)| class.is_none_or(|class| class == c.name()));
+    let counted =
+        candidate.rejects.iter().filter(|(c, _)| class.is_none_or(|class| class == c.name()));
     let counted: Vec<_> = counted.filter(|(_, count)| **count > 0).collect();
     let of_class: u64 = counted.iter().map(|(_, count)| **count).sum();
     let tried = candidate.rows + all;
@@ -169,7 +170,7 @@ fn hashes(candidate: &Candidate<'_>, key: &[String]) -> Result<Vec<u128>> {
 }
 
 /// Which of the sorted hashes occur so often, and how often.
-fn repeated(hashes: Vec<u128>, wanted: impl Fn(u64) -> bool) -> Vec<(u128, u64)> {
+fn repeated(hashes: &[u128], wanted: impl Fn(u64) -> bool) -> Vec<(u128, u64)> {
     hashes
         .chunk_by(|a, b| a == b)
         .map(|run| (run.first().copied().unwrap_or_default(), run.len() as u64))

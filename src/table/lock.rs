@@ -59,11 +59,8 @@ impl StoreLock {
                 Err(TryLockError::Error(cause)) => return Err(io("cannot lock")(cause)),
             }
         }
-        let holder = Holder {
-            pid: std::process::id(),
-            host: host(),
-            since: rfc3339(clock.now_us()),
-        };
+        let holder =
+            Holder { pid: std::process::id(), host: host(), since: rfc3339(clock.now_us()) };
         let text = serde_json::to_string(&holder).unwrap_or_default();
         file.set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
@@ -139,8 +136,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = StoreLock::take(dir.path(), &SystemClock, false, &Cancel::new()).unwrap();
         std::thread::scope(|scope| {
-            let second = scope
-                .spawn(|| StoreLock::take(dir.path(), &SystemClock, true, &Cancel::new()).map(drop));
+            let second = scope.spawn(|| {
+                StoreLock::take(dir.path(), &SystemClock, true, &Cancel::new()).map(drop)
+            });
             std::thread::sleep(Duration::from_millis(60));
             drop(first);
             second.join().unwrap().unwrap();

@@ -116,7 +116,8 @@ impl ObjectStore for DurableFiles {
 /// The log of the table in `folder`, which must be an absolute path.
 pub(super) fn log_store(folder: &FsPath, storage: Arc<dyn Storage>) -> Result<LogStoreRef> {
     let url = Url::from_directory_path(folder).map_err(|()| {
-        Error::new(Kind::Internal, "is no absolute path, as a table's log needs").at(folder.display())
+        Error::new(Kind::Internal, "is no absolute path, as a table's log needs")
+            .at(folder.display())
     })?;
     let files = Arc::new(DurableFiles { files: LocalFileSystem::new(), storage });
     logstore_with(files, &url, StorageConfig::default()).map_err(|cause| error(folder, cause))

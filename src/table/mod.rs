@@ -21,6 +21,7 @@ mod folder;
 mod key;
 mod lock;
 mod log;
+mod lookup;
 mod manifest;
 mod note;
 mod part;

@@ -55,7 +55,7 @@ pub enum Outcome {
 }
 
 /// Carries a change out.
-pub(super) fn publish(folder: &Folder, contract: &Contract, change: Change) -> Result<Outcome> {
+pub(super) fn publish(folder: &Folder, contract: &Contract, change: &Change) -> Result<Outcome> {
     let base = Snapshot::load(folder, None)?;
     let found = base.as_ref().map(Snapshot::version);
     if found != change.expected_version {
@@ -97,14 +97,15 @@ pub(super) fn publish(folder: &Folder, contract: &Contract, change: Change) -> R
     }
     actions.extend(removed.iter().map(|part| Action::Remove(remove_action(folder, part))));
     actions.extend(change.add.iter().map(|part| Action::Add(add_action(part))));
-    actions.insert(0, Action::CommitInfo(commit_info(folder, digest, &change)));
+    actions.insert(0, Action::CommitInfo(commit_info(folder, digest, change)));
     let version = commit_actions(folder, base.as_ref(), actions, change.expected_version)?;
     finish(folder, version, &change.add);
     Ok(Outcome::Published { version: i64::try_from(version).unwrap_or(i64::MAX), rows })
 }
 
 fn overtaken(folder: &Folder, now: Option<&Snapshot>, expected: Option<i64>) -> Error {
-    let before = expected.map_or_else(|| "was not there".to_owned(), |v| format!("was at version {v}"));
+    let before =
+        expected.map_or_else(|| "was not there".to_owned(), |v| format!("was at version {v}"));
     let after = match now {
         None => "is gone now".to_owned(),
         Some(now) => {
@@ -119,9 +120,12 @@ fn overtaken(folder: &Folder, now: Option<&Snapshot>, expected: Option<i64>) -> 
             )
         }
     };
-    Error::new(Kind::Busy, format!("another run changed the table meanwhile: it {before} and {after}"))
-        .at(folder.table())
-        .help("run again: what this run computed is kept and will be used")
+    Error::new(
+        Kind::Busy,
+        format!("another run changed the table meanwhile: it {before} and {after}"),
+    )
+    .at(folder.table())
+    .help("run again: what this run computed is kept and will be used")
 }
 
 /// Takes away the manifests of parts that a version has: left by a run that died between its
@@ -136,7 +140,8 @@ pub(super) fn forget_published(folder: &Folder, published: &[Part]) -> Result<()
 }
 
 fn split(folder: &Folder, parts: &[Part], remove: &[String]) -> Result<(Vec<Part>, Vec<Part>)> {
-    if let Some(unknown) = remove.iter().find(|path| !parts.iter().any(|part| &part.path == *path)) {
+    if let Some(unknown) = remove.iter().find(|path| !parts.iter().any(|part| &part.path == *path))
+    {
         return Err(Error::new(Kind::Internal, format!("there is no part `{unknown}` to remove"))
             .at(folder.table()));
     }
@@ -329,7 +334,14 @@ fn new_id(folder: &Folder, now_ms: i64) -> String {
     let place = folder.path().display();
     let hex = Digest::of(format!("{place} {now_ms} {}", std::process::id()).as_bytes()).to_string();
     let digits = |from: usize, count: usize| hex.chars().skip(from).take(count).collect::<String>();
-    format!("{}-{}-8{}-8{}-{}", digits(0, 8), digits(8, 4), digits(12, 3), digits(15, 3), digits(18, 12))
+    format!(
+        "{}-{}-8{}-8{}-{}",
+        digits(0, 8),
+        digits(8, 4),
+        digits(12, 3),
+        digits(15, 3),
+        digits(18, 12)
+    )
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {

@@ -29,9 +29,7 @@ fn runtime() -> Result<&'static Runtime> {
 ///
 /// The caller's thread only waits on a channel: it may belong to rayon, or even to another
 /// runtime, and nothing is ever nested.
-pub(super) fn wait<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> Result<T> {
+pub(super) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T> {
     let (send, receive) = mpsc::sync_channel(1);
     runtime()?.spawn(async move {
         let _ = send.send(work.await);

@@ -59,9 +59,8 @@ pub fn data_type(kind: ColumnType) -> DataType {
 
 /// The schema as the Delta protocol writes it ("Schema Serialization Format").
 pub(super) fn delta_schema(contract: &Contract) -> Value {
-    let list = |element: &str| {
-        json!({"type": "array", "elementType": element, "containsNull": false})
-    };
+    let list =
+        |element: &str| json!({"type": "array", "elementType": element, "containsNull": false});
     let fields = contract.columns.iter().map(|column| {
         let kind = match column.kind {
             ColumnType::String => json!("string"),

@@ -220,6 +220,15 @@ impl Snapshot {
         &self.folder
     }
 
+    /// The rows whose first key column is `value`, found without reading the others: parts and
+    /// row groups are passed over by their extremes and Bloom filters, pages by their place.
+    ///
+    /// # Errors
+    /// [`Kind::Query`] for a column that is not there, [`Kind::Store`] for a damaged part.
+    pub fn lookup(&self, value: &str, columns: &[&str]) -> Result<Vec<RecordBatch>> {
+        super::lookup::lookup(self, value, columns)
+    }
+
     pub(super) fn delta(&self) -> Arc<DeltaTable> {
         Arc::clone(&self.delta)
     }
@@ -231,7 +240,8 @@ impl Snapshot {
         let fields = columns.iter().map(|name| {
             let field = self.schema.fields().find(name).map(|(_, field)| Arc::clone(field));
             field.ok_or_else(|| {
-                let names: Vec<_> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
+                let names: Vec<_> =
+                    self.schema.fields().iter().map(|f| f.name().as_str()).collect();
                 Error::new(Kind::Query, format!("there is no column `{name}`"))
                     .at(self.table())
                     .help(format!("its columns are {}", names.join(", ")))

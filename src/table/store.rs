@@ -53,7 +53,11 @@ impl Store {
     ///
     /// # Errors
     /// As [`create`](Self::create) does.
-    pub fn create_on(root: &Path, clock: Arc<dyn Clock>, storage: Arc<dyn Storage>) -> Result<Self> {
+    pub fn create_on(
+        root: &Path,
+        clock: Arc<dyn Clock>,
+        storage: Arc<dyn Storage>,
+    ) -> Result<Self> {
         let io = |what| move |cause| Error::io(what, root.display(), cause);
         if !root.join(MARKER).exists() {
             let names = storage.list(root).map_err(io("cannot list"))?;
@@ -131,7 +135,9 @@ impl Store {
             let log = self.root.join(name).join(LOG_FOLDER);
             is_table_name(name)
                 && self.storage.list(&log).is_ok_and(|entries| {
-                    entries.iter().any(|entry| entry.ends_with(".json") && !entry.starts_with(['.', '_']))
+                    entries
+                        .iter()
+                        .any(|entry| entry.ends_with(".json") && !entry.starts_with(['.', '_']))
                 })
         });
         Ok(names)
@@ -211,8 +217,10 @@ impl Store {
         columns: &[&str],
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
         let whole = schema::arrow_schema(contract);
-        let places = columns.iter().filter_map(|name| whole.index_of(name).ok()).collect::<Vec<_>>();
-        let schema = if columns.is_empty() { Ok(whole.as_ref().clone()) } else { whole.project(&places) };
+        let places =
+            columns.iter().filter_map(|name| whole.index_of(name).ok()).collect::<Vec<_>>();
+        let schema =
+            if columns.is_empty() { Ok(whole.as_ref().clone()) } else { whole.project(&places) };
         let schema = schema.map_err(|cause| {
             Error::new(Kind::Internal, "cannot choose columns").at(table).caused_by(cause)
         })?;
@@ -254,8 +262,9 @@ impl Store {
     /// [`Kind::Busy`] when the table is not at `change.expected_version` any more,
     /// [`Kind::Store`] when a part is damaged, [`Kind::Io`] when the disk refuses. Readers then
     /// have the old version, or, where only the last sync failed, the new one, whole.
+    #[expect(clippy::needless_pass_by_value, reason = "a change is used up")]
     pub fn publish(&self, table: &str, contract: &Contract, change: Change) -> Result<Outcome> {
-        publish::publish(&self.folder(table)?, contract, change)
+        publish::publish(&self.folder(table)?, contract, &change)
     }
 
     fn folder(&self, table: &str) -> Result<Folder> {

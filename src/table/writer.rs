@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
@@ -97,7 +97,8 @@ impl PartWriter {
                 Error::new(Kind::Internal, what).at(&table).caused_by(cause)
             }
         };
-        let rows = concat_batches(&self.schema, &self.batches).map_err(fault("cannot join rows"))?;
+        let rows =
+            concat_batches(&self.schema, &self.batches).map_err(fault("cannot join rows"))?;
         drop(self.batches);
         let rows = sort(&rows, &self.contract.key, &table)?;
         let keys = Keys::of(&rows, &self.contract.key, &table)?;
@@ -110,13 +111,14 @@ impl PartWriter {
         self.folder.make(&staging)?;
         let temporary = temporary_beside(&staging.join("part.parquet"));
         let properties = properties(&self.contract, &self.label);
+        let refused: Refused = Refused::default();
         let written = storage
             .create(&temporary)
-            .map_err(parquet::errors::ParquetError::from)
-            .and_then(|file| write_file(file, &rows, properties));
+            .map_err(|cause| remember(&refused, cause).into())
+            .and_then(|file| write_file(file, &rows, properties, &refused));
         let Written { size_bytes, digest, tail } = written.map_err(|cause| {
             let _ = storage.remove(&temporary);
-            refused("cannot write a part", &temporary, cause)
+            failed(&temporary, &refused, &cause)
         })?;
         let path = self.folder.free_name(written_us, digest);
         let named = storage
@@ -168,7 +170,8 @@ fn is_sorted(rows: &RecordBatch, key: &[String], table: &str) -> Result<bool> {
 }
 
 fn properties(contract: &Contract, label: &PartLabel) -> WriterProperties {
-    let known = |name: &str, value: &str| KeyValue::new(format!("clipmill.{name}"), value.to_owned());
+    let known =
+        |name: &str, value: &str| KeyValue::new(format!("clipmill.{name}"), value.to_owned());
     let sorting = contract.key.iter().filter_map(|name| {
         let place = contract.columns.iter().position(|column| &column.name == name)?;
         Some(SortingColumn {
@@ -198,7 +201,7 @@ fn properties(contract: &Contract, label: &PartLabel) -> WriterProperties {
         let kind = schema::data_type(column.kind);
         if let DataType::List(element) = kind {
             let path = ["list", element.name()].map(str::to_owned);
-            let path = ColumnPath::new([&[column.name.clone()], &path[..]].concat());
+            let path = ColumnPath::new([std::slice::from_ref(&column.name), &path[..]].concat());
             if element.data_type().is_floating() {
                 // no two features are equal, and the smallest of all numbers helps nobody
                 builder = builder
@@ -227,13 +230,20 @@ fn write_file(
     file: Box<dyn StoredFile>,
     rows: &RecordBatch,
     properties: WriterProperties,
+    refused: &Refused,
 ) -> parquet::errors::Result<Written> {
-    let sealing = Sealing { file, digester: Digester::new(), tail: Vec::new(), size_bytes: 0 };
+    let sealing = Sealing {
+        file,
+        digester: Digester::new(),
+        tail: Vec::new(),
+        size_bytes: 0,
+        refused: Arc::clone(refused),
+    };
     let mut writer = ArrowWriter::try_new(sealing, rows.schema(), Some(properties))?;
     writer.write(rows)?;
     let mut sealing = writer.into_inner()?;
     sealing.flush()?;
-    sealing.file.sync()?;
+    sealing.file.sync().map_err(|cause| remember(refused, cause))?;
     Ok(Written {
         size_bytes: sealing.size_bytes,
         digest: sealing.digester.finish(),
@@ -247,6 +257,15 @@ struct Sealing {
     digester: Digester,
     tail: Vec<u8>,
     size_bytes: u64,
+    refused: Refused,
+}
+
+/// What the disk said: the Parquet writer keeps only its words, and a full disk must be known.
+type Refused = Arc<OnceLock<io::ErrorKind>>;
+
+fn remember(refused: &Refused, cause: io::Error) -> io::Error {
+    let _ = refused.set(cause.kind());
+    cause
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "16 KiB")]
@@ -260,10 +279,11 @@ impl Sealing {
 
 impl Write for Sealing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let written = self.file.write(bytes).map_err(|cause| remember(&self.refused, cause))?;
         let bytes = bytes.get(..written).unwrap_or_default();
         self.digester.bytes(bytes);
-        self.tail.extend_from_slice(bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or_default());
+        self.tail
+            .extend_from_slice(bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or_default());
         if self.tail.len() > 4 * TAIL {
             self.tail = self.end().to_vec();
         }
@@ -272,19 +292,11 @@ impl Write for Sealing {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.flush().map_err(|cause| remember(&self.refused, cause))
     }
 }
 
-/// A full disk must be recognised also where the Parquet writer wrapped its error.
-fn refused(what: &str, path: &Path, cause: parquet::errors::ParquetError) -> Error {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&cause);
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            let io = io::Error::new(io.kind(), cause.to_string());
-            return Error::io(what, path.display(), io);
-        }
-        source = inner.source();
-    }
-    Error::new(Kind::Io, what).at(path.display()).caused_by(cause)
+fn failed(path: &Path, refused: &Refused, cause: &parquet::errors::ParquetError) -> Error {
+    let kind = refused.get().copied().unwrap_or(io::ErrorKind::Other);
+    Error::io("cannot write a part", path.display(), io::Error::new(kind, cause.to_string()))
 }
