@@ -64,8 +64,7 @@ fn last_answer(tables: &query::Session, sql: &str, explain: bool) -> Result<Answ
     }
     let mut answer = None;
     for statement in &statements {
-        let this =
-            if explain { tables.explain(statement)? } else { tables.sql(statement)? };
+        let this = if explain { tables.explain(statement)? } else { tables.sql(statement)? };
         answer = Some(this);
     }
     answer.ok_or_else(|| Error::new(Kind::Query, "there is no statement"))
