@@ -30,7 +30,7 @@ pub(crate) fn perform(args: &Query, session: &Session) -> Result<Code> {
     refuse_binary_on_terminal(args, session)?;
     let tables = store::open(&args.store, &args.set, session)?;
     let Some(sql) = sql else {
-        prompt::serve(tables, session)?;
+        prompt::serve(&tables, session)?;
         return Ok(Code::Success);
     };
     let answer = last_answer(&tables, &sql, args.explain)?;
