@@ -19,9 +19,9 @@ pub(crate) fn read(file: &Path, sets: &[String], session: &Session) -> Result<Pi
     let sets = replacements(sets)?;
     if !file.is_file() {
         let what = if file.is_dir() { "is a folder, not a definition" } else { "is not there" };
-        return Err(Error::new(Kind::MissingInput, what)
-            .at(file.display())
-            .help("name a definition, such as pipelines/flickr30k.toml; `clipmill demo` makes one"));
+        return Err(Error::new(Kind::MissingInput, what).at(file.display()).help(
+            "name a definition, such as pipelines/flickr30k.toml; `clipmill demo` makes one",
+        ));
     }
     let text = read_text_capped(file, CAP_BYTES)?;
     definition::parse(&file.display().to_string(), &text, &session.environment, &sets)

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::base::units::count;
 use crate::base::Result;
+use crate::base::units::count;
 use crate::cli::args::{Demo, Format};
 use crate::cli::console;
 use crate::cli::demo::{Contents, DEFINITION, Recipe, prepare};

@@ -25,8 +25,9 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, numeric: &[usize]) 
 pub(crate) fn answer(answer: &Answer, style: TableStyle) -> String {
     let preview = answer.preview(style);
     let header: Vec<&str> = preview.columns.iter().map(|column| column.name.as_str()).collect();
-    let numeric: Vec<usize> =
-        (0..header.len()).filter(|at| preview.columns.get(*at).is_some_and(|c| c.numeric)).collect();
+    let numeric: Vec<usize> = (0..header.len())
+        .filter(|at| preview.columns.get(*at).is_some_and(|c| c.numeric))
+        .collect();
     let rows = answer.rows();
     let drawn = table(&header, preview.rows, &numeric);
     let noun = if rows == 1 { "row" } else { "rows" };

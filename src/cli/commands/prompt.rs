@@ -91,12 +91,12 @@ fn word(input: &str) -> Option<Word> {
 ///
 /// # Errors
 /// When the terminal fails; a wrong statement is said and the prompt goes on.
-pub(crate) fn serve(tables: query::Session, session: &Session) -> Result<()> {
+pub(crate) fn serve(tables: &query::Session, session: &Session) -> Result<()> {
     let failed = |cause: ReadlineError| {
         Error::new(Kind::Io, "cannot read from the terminal").caused_by(cause)
     };
     let mut editor: Editor<Typing<'_>, DefaultHistory> = Editor::new().map_err(failed)?;
-    editor.set_helper(Some(Typing { tables: &tables }));
+    editor.set_helper(Some(Typing { tables }));
     let history = history_file(&session.environment);
     if let Some(path) = &history {
         // A first session has no history; a broken one is not worth more than a line in the log.
@@ -112,7 +112,7 @@ pub(crate) fn serve(tables: query::Session, session: &Session) -> Result<()> {
                 match word(&input) {
                     Some(Word::Quit) => break,
                     Some(Word::Help) => console::print(HELP)?,
-                    None => answer_all(&tables, &input, session)?,
+                    None => answer_all(tables, &input, session)?,
                 }
             }
             // Ctrl-C throws away what was typed, as in a shell.

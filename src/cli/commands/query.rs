@@ -30,7 +30,7 @@ pub(crate) fn perform(args: &Query, session: &Session) -> Result<Code> {
     refuse_binary_on_terminal(args, session)?;
     let tables = store::open(&args.store, &args.set, session)?;
     let Some(sql) = sql else {
-        prompt::serve(tables, session)?;
+        prompt::serve(&tables, session)?;
         return Ok(Code::Success);
     };
     let answer = last_answer(&tables, &sql, args.explain)?;
@@ -64,8 +64,7 @@ fn last_answer(tables: &query::Session, sql: &str, explain: bool) -> Result<Answ
     }
     let mut answer = None;
     for statement in &statements {
-        let this =
-            if explain { tables.explain(statement)? } else { tables.sql(statement)? };
+        let this = if explain { tables.explain(statement)? } else { tables.sql(statement)? };
         answer = Some(this);
     }
     answer.ok_or_else(|| Error::new(Kind::Query, "there is no statement"))

@@ -105,8 +105,7 @@ impl ImageInput for Images {
     ) -> Result<Vec<f32>> {
         let limits = Limits::default();
         let bytes = read_capped(path, limits.bytes)?;
-        let orientation =
-            if apply_orientation { Orientation::Apply } else { Orientation::Ignore };
+        let orientation = if apply_orientation { Orientation::Apply } else { Orientation::Ignore };
         let pixels = decode::decode(&bytes, &limits, orientation).map_err(|fault| {
             Error::new(Kind::BadInput, format!("{}: {}", fault.class, fault.message))
                 .at(path.display())

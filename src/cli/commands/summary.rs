@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Map, Value, json};
 
 use crate::base::units::count;
 use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
-use crate::run::RunReport;
+use crate::run::{RunReport, TableReport};
+
+use super::drawing;
 
 /// The code of a run that came to its end or to a wish to stop.
 #[must_use]
@@ -50,22 +51,18 @@ pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
 }
 
 fn tables(report: &RunReport) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["table", "version", "rows", "computed", "taken over"]);
-    for made in &report.tables {
-        table.add_row([
+    let row = |made: &TableReport| {
+        let version = made.version.map_or_else(|| "-".to_owned(), |version| version.to_string());
+        vec![
             made.table.clone(),
-            made.version.map_or_else(|| "-".to_owned(), |version| version.to_string()),
+            version,
             count(made.rows),
             count(made.computed),
             count(made.resumed),
-        ]);
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table.trim_fmt()
+        ]
+    };
+    let header = ["table", "version", "rows", "computed", "taken over"];
+    drawing::table(&header, report.tables.iter().map(row).collect(), &[1, 2, 3, 4])
 }
 
 fn times(report: &RunReport) -> String {
@@ -148,8 +145,7 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
 
 /// Shows broken contracts on standard error, offending rows and all.
 pub(crate) fn complain(report: &RunReport, session: &Session) {
-    let (red, off) =
-        if session.console.err_color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    let (red, off) = if session.console.err_color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
     for broken in &report.broken {
         console::complain(&format!("{red}contract broken{off}: {}", broken.table));
         for breach in &broken.breaches {

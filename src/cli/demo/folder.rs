@@ -116,8 +116,8 @@ fn claim(dir: &Path, asked: Recipe) -> Result<Recipe> {
         return Ok(recipe);
     }
     std::fs::create_dir_all(dir).map_err(|cause| Error::io("cannot make", place, cause))?;
-    let mut entries = std::fs::read_dir(dir)
-        .map_err(|cause| Error::io("cannot list", dir.display(), cause))?;
+    let mut entries =
+        std::fs::read_dir(dir).map_err(|cause| Error::io("cannot list", dir.display(), cause))?;
     if entries.next().is_some() {
         return Err(Error::new(Kind::Usage, "is not empty and holds no demo")
             .at(dir.display())
@@ -128,9 +128,7 @@ fn claim(dir: &Path, asked: Recipe) -> Result<Recipe> {
 }
 
 fn write_text(path: &Path, text: &str) -> Result<()> {
-    write_atomic(path, |to| {
-        to.write_all(text.as_bytes()).map_err(|cause| failed(path, cause))
-    })
+    write_atomic(path, |to| to.write_all(text.as_bytes()).map_err(|cause| failed(path, cause)))
 }
 
 fn failed(path: &Path, cause: io::Error) -> Error {
