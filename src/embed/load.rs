@@ -107,8 +107,10 @@ pub(super) fn tokenizer(model: &ModelSpec) -> Result<Tokenizer> {
                             .map_err(placed(vocabulary))?;
                     Ok(Tokenizer::HuggingFace(Box::new(tokenizer)))
                 }
-                _ => Err(Error::new(Kind::MissingInput, "has no tokenizer.json")
-                    .at(folder.display())),
+                _ => {
+                    Err(Error::new(Kind::MissingInput, "has no tokenizer.json")
+                        .at(folder.display()))
+                }
             };
         }
         ModelFiles::OpenAi { tokenizer, .. } => (tokenizer, Spelling::OpenAi),

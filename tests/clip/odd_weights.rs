@@ -53,7 +53,8 @@ fn odd_checkpoints_read_as_pytorch_reads_them() {
                 let want: f64 = want.parse().unwrap();
                 assert!(same((*got).into(), want), "{file} {name}: {got} {want}");
             }
-            let sum: f64 = numbers.iter().zip(1_u32..).map(|(x, n)| f64::from(*x) * f64::from(n)).sum();
+            let sum: f64 =
+                numbers.iter().zip(1_u32..).map(|(x, n)| f64::from(*x) * f64::from(n)).sum();
             assert!(same(sum, row.sum.parse().unwrap()), "{file} {name}: {sum} {}", row.sum);
         }
         // Containers beside the tensors hold none that PyTorch does not see.

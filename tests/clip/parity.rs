@@ -109,11 +109,9 @@ fn half_precision_is_near() {
 fn what_does_not_fit_is_listed_with_names_and_shapes() {
     let (folder, _, model) = open("open_clip");
     let ModelFiles::OpenClip { weights, tokenizer, .. } = model.files else { panic!() };
-    let text = clipmill::base::files::read_text_capped(
-        &folder.join("open_clip_config.json"),
-        1 << 20,
-    )
-    .unwrap();
+    let text =
+        clipmill::base::files::read_text_capped(&folder.join("open_clip_config.json"), 1 << 20)
+            .unwrap();
     let other = tempfile::tempdir().unwrap();
     let config = other.path().join("open_clip_config.json");
     let text = text.replace("\"context_length\": 16", "\"context_length\": 12");
@@ -125,6 +123,9 @@ fn what_does_not_fit_is_listed_with_names_and_shapes() {
     .unwrap();
     let files = ModelFiles::OpenClip { weights, config: Some(config), tokenizer };
     let error = ImageEncoder::load(&spec(files)).unwrap_err().to_string();
-    assert!(error.contains("shape: positional_embedding is [16, 24], expected [12, 24]"), "{error}");
+    assert!(
+        error.contains("shape: positional_embedding is [16, 24], expected [12, 24]"),
+        "{error}"
+    );
     assert!(error.contains("missing: visual.transformer.resblocks.2.ln_1.weight [16]"), "{error}");
 }

@@ -9,12 +9,14 @@ use safetensors::tensor::{Dtype, TensorView};
 use super::spec;
 
 #[path = "../../fuzz/targets/weights.rs"]
+#[allow(unreachable_pub, reason = "the fuzz package calls it from outside")]
 mod target;
 
 /// A legacy file whose object is `pickle`.
 fn legacy(pickle: &[u8]) -> Vec<u8> {
     let mut bytes =
-        b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.".to_vec();
+        b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}."
+            .to_vec();
     bytes.extend(pickle);
     bytes.extend(b"\x80\x02].");
     bytes
@@ -69,7 +71,8 @@ fn other_towers_are_refused_with_what_they_are() {
 fn every_missing_file_is_named_with_where_to_get_it() {
     let folder = tempfile::tempdir().unwrap().path().join("nowhere");
     let lacking = missing(&ModelFiles::HuggingFace { folder: folder.clone() });
-    let names: Vec<_> = lacking.iter().map(|file| file.path.file_name().unwrap().to_str().unwrap()).collect();
+    let names: Vec<_> =
+        lacking.iter().map(|file| file.path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json"]);
     assert!(lacking.iter().all(|file| file.obtain.contains("Hugging Face")));
     let error = ImageEncoder::load(&spec(ModelFiles::HuggingFace { folder })).unwrap_err();
@@ -80,8 +83,12 @@ fn every_missing_file_is_named_with_where_to_get_it() {
 #[test]
 fn damaged_files_are_errors_or_tensors_never_panics() {
     let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/clip");
-    for file in ["hf_gelu_bin/pytorch_model.bin", "hf_eos_2_legacy/pytorch_model.bin",
-                 "hf_quick/model.safetensors", "openai/ViT.pt"] {
+    for file in [
+        "hf_gelu_bin/pytorch_model.bin",
+        "hf_eos_2_legacy/pytorch_model.bin",
+        "hf_quick/model.safetensors",
+        "openai/ViT.pt",
+    ] {
         let whole = clipmill::base::files::read_capped(&golden.join(file), 1 << 20).unwrap();
         let mut state = 1_u32;
         let mut next = |below: usize| {

@@ -1,8 +1,6 @@
 //! OpenAI's layout: the architecture is in the shapes (`build_model` in `clip/model.py`).
 
-use super::architecture::{
-    Activation, Architecture, Pooling, TextTower, Transformer, VisionTower,
-};
+use super::architecture::{Activation, Architecture, Pooling, TextTower, Transformer, VisionTower};
 use crate::base::{Error, Kind, Result};
 use crate::nn::weights::Weights;
 
@@ -30,7 +28,11 @@ pub fn is_beside_the_towers(name: &str) -> bool {
     let name = name.strip_prefix("text.").unwrap_or(name);
     matches!(
         name,
-        "logit_scale" | "logit_bias" | "attn_mask" | "input_resolution" | "context_length"
+        "logit_scale"
+            | "logit_bias"
+            | "attn_mask"
+            | "input_resolution"
+            | "context_length"
             | "vocab_size"
     )
 }

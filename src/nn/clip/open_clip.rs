@@ -4,9 +4,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::architecture::{
-    Activation, Architecture, Pooling, TextTower, Transformer, VisionTower,
-};
+use super::architecture::{Activation, Architecture, Pooling, TextTower, Transformer, VisionTower};
 use crate::base::{Error, Kind, Result};
 use crate::flow::Preprocessing;
 use crate::flow::preprocessing::{Fit, Resample};

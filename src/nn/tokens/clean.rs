@@ -78,8 +78,12 @@ fn simple(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '\u{0132}' | '\u{0133}' | '\u{0149}' | '\u{01c4}'..='\u{01cc}'
-            | '\u{01f1}'..='\u{01f3}' | '\u{fb00}'..='\u{fb06}' => out.push_str(ligature(c)),
+            '\u{0132}'
+            | '\u{0133}'
+            | '\u{0149}'
+            | '\u{01c4}'..='\u{01cc}'
+            | '\u{01f1}'..='\u{01f3}'
+            | '\u{fb00}'..='\u{fb06}' => out.push_str(ligature(c)),
             '\u{3000}' => out.push(' '),
             '\u{ff01}'..='\u{ffef}' => {
                 let mut form = NormalizedString::from(c.to_string().as_str());

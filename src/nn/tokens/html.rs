@@ -64,8 +64,7 @@ fn reference(after: &str) -> Option<(String, &str)> {
         return Some((numbered(code), tail.strip_prefix(';').unwrap_or(tail)));
     }
     let ends = |c: char| matches!(c, '\t' | '\n' | '\x0c' | ' ' | '<' | '&' | '#' | ';');
-    let length: usize =
-        after.chars().take_while(|c| !ends(*c)).take(32).map(char::len_utf8).sum();
+    let length: usize = after.chars().take_while(|c| !ends(*c)).take(32).map(char::len_utf8).sum();
     let (name, tail) = after.split_at_checked(length)?;
     if let Some(tail) = tail.strip_prefix(';') {
         let closed = format!("{name};");

@@ -83,9 +83,9 @@ impl SimpleTokenizer {
         }
         let special = spelling.tokens().map(|token| (token, add(&mut ids, token.into())));
         let id = |token: &str| {
-            ids.get(token)
-                .copied()
-                .ok_or_else(|| bad(format!("is no vocabulary: merges `{token}`, which is no token")))
+            ids.get(token).copied().ok_or_else(|| {
+                bad(format!("is no vocabulary: merges `{token}`, which is no token"))
+            })
         };
         let mut merges = BTreeMap::new();
         for (rank, (a, b)) in pairs.iter().enumerate() {

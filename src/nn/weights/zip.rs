@@ -68,9 +68,10 @@ impl Zip {
     /// The bytes of a member, of which at most `cap_bytes` are unpacked.
     pub(super) fn member(&self, name: &str, cap_bytes: usize) -> Result<Storage> {
         let broken = || bad("is a zip with a broken member").at(name);
-        let entry = self.entries.get(name).ok_or_else(|| {
-            Error::new(Kind::BadInput, format!("lacks its member `{name}`"))
-        })?;
+        let entry = self
+            .entries
+            .get(name)
+            .ok_or_else(|| Error::new(Kind::BadInput, format!("lacks its member `{name}`")))?;
         let bytes = self.file.as_slice();
         let header = bytes.get(entry.header..).ok_or_else(broken)?;
         if !header.starts_with(b"PK\x03\x04") {

@@ -45,7 +45,10 @@ impl Global {
             ("torch", "BoolStorage") => Self::Storage(Element::Bool),
             (
                 "torch",
-                "ComplexFloatStorage" | "ComplexDoubleStorage" | "QInt8Storage" | "QUInt8Storage"
+                "ComplexFloatStorage"
+                | "ComplexDoubleStorage"
+                | "QInt8Storage"
+                | "QUInt8Storage"
                 | "QInt32Storage",
             )
             | ("torch.storage", "UntypedStorage" | "TypedStorage") => Self::OtherStorage,
@@ -112,12 +115,12 @@ impl Global {
                 };
                 items.iter().filter_map(pair).collect()
             })),
-            Self::Items => Value::List(args.first().map_or(Vec::new(), |items| {
-                match arena.get(*items) {
+            Self::Items => {
+                Value::List(args.first().map_or(Vec::new(), |items| match arena.get(*items) {
                     Value::List(items) | Value::Tuple(items) => items.clone(),
                     _ => Vec::new(),
-                }
-            })),
+                }))
+            }
             Self::ScriptClass => Value::Object(None),
             Self::Inert | Self::Storage(_) | Self::OtherStorage => Value::None,
         })

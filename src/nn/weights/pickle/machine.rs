@@ -227,7 +227,8 @@ impl Machine<'_> {
             b'h' => self.input.byte()?.into(),
             _ => self.input.length_u32()?,
         };
-        let id = self.memo.get(&place).ok_or_else(|| bad("its pickle recalls what it never put"))?;
+        let id =
+            self.memo.get(&place).ok_or_else(|| bad("its pickle recalls what it never put"))?;
         self.stack.push(*id);
         Ok(())
     }

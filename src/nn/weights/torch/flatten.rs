@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::base::{Error, Kind, Result};
+use crate::nn::weights::Element;
 use crate::nn::weights::pickle::{Arena, Global, Id, TensorParts, Value};
 use crate::nn::weights::store::{Storage, Stored};
-use crate::nn::weights::Element;
 
 const DEEPEST: usize = 64;
 const MOST_STEPS: usize = 4_000_000;

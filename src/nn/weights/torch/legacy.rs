@@ -64,14 +64,14 @@ pub(in crate::nn::weights) fn read(file: &Arc<FileBytes>) -> Result<BTreeMap<Str
             .and_then(|size| start.checked_add(size))
             .filter(|end| *end <= bytes.len())
             .ok_or_else(ended)?;
-        storages
-            .insert(key.to_owned(), Storage::Mapped { file: Arc::clone(file), start, end });
+        storages.insert(key.to_owned(), Storage::Mapped { file: Arc::clone(file), start, end });
         at = end;
     }
     flatten(&arena, root, |id| {
-        storages.get(&id.key).cloned().ok_or_else(|| {
-            Error::new(Kind::BadInput, format!("lacks its storage `{}`", id.key))
-        })
+        storages
+            .get(&id.key)
+            .cloned()
+            .ok_or_else(|| Error::new(Kind::BadInput, format!("lacks its storage `{}`", id.key)))
     })
 }
 
