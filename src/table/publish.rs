@@ -15,7 +15,7 @@ use super::folder::Folder;
 use super::note::{COMMIT_KEY, CommitNote, Entry};
 use super::part::{Part, StagedPart, glance};
 use super::snapshot::{CONTRACT_PROPERTY, KEY_PROPERTY, Snapshot};
-use super::writer::FORMAT;
+use super::part::FORMAT;
 use super::{log, manifest, runtime, schema};
 use crate::base::clock::rfc3339;
 use crate::base::{Digest, Error, Kind, Result};
