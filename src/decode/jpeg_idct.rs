@@ -74,7 +74,6 @@ fn sample(value: i16) -> u8 {
 /// Samples of a block, row by row.
 #[inline(always)]
 pub(super) fn idct(block: &[i16; 64], quant: &[i16; 64], has_ac: bool) -> [[u8; 8]; 8] {
-    let mut rows: Lanes = [[0; 8]; 8];
     if !has_ac {
         // as both passes give it, but the first only shifts
         let dc = block[0].wrapping_mul(quant[0]).wrapping_shl(2);
@@ -82,16 +81,26 @@ pub(super) fn idct(block: &[i16; 64], quant: &[i16; 64], has_ac: bool) -> [[u8; 
         let level = i16::try_from(level).unwrap_or_default();
         return [[sample(level); 8]; 8];
     }
-    for ((row, block), quant) in
-        rows.iter_mut().zip(block.chunks_exact(8)).zip(quant.chunks_exact(8))
-    {
-        for ((out, c), q) in row.iter_mut().zip(block).zip(quant) {
-            *out = c.wrapping_mul(*q);
+    let mut rows: Lanes = [[0; 8]; 8];
+    for y in 0..8 {
+        for x in 0..8 {
+            rows[y][x] = block[y * 8 + x].wrapping_mul(quant[y * 8 + x]);
         }
     }
     let mut work = [[0; 8]; 8];
     pass::<11>(&rows, &mut work);
-    let columns = transposed(&work);
-    pass::<18>(&columns, &mut work);
-    transposed(&work).map(|row| row.map(sample))
+    pass::<18>(&transposed(&work), &mut rows);
+    let mut bytes = [[0; 8]; 8];
+    for (out, row) in bytes.iter_mut().zip(&rows) {
+        for (out, value) in out.iter_mut().zip(row) {
+            *out = sample(*value);
+        }
+    }
+    let mut samples = [[0; 8]; 8];
+    for y in 0..8 {
+        for x in 0..8 {
+            samples[y][x] = bytes[x][y];
+        }
+    }
+    samples
 }

@@ -114,8 +114,7 @@ fn weighted(line: &[u8], weights: &[i32]) -> [u8; 3] {
             *sum += i32::from(*value) * weight;
         }
     }
-    let [r, g, b, _] = sums.map(clip8);
-    [r, g, b]
+    [clip8(sums[0]), clip8(sums[1]), clip8(sums[2])]
 }
 
 /// The kept rows of `columns`; the raster begins at the input's row `from`.
