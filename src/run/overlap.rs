@@ -141,8 +141,8 @@ impl<'r> Threads<'r> {
             let reader = scope.spawn(move || self.read(work, task_tx));
             let decoder = scope.spawn(|| self.decode(&recipe, task_rx, done_tx));
             let writer = scope.spawn(|| self.write(sinks, write_rx));
-            let encoded = Encoder::new(self.options, self.clocks, self.pass, book, write_tx)
-                .run(done_rx);
+            let encoded =
+                Encoder::new(self.options, self.clocks, self.pass, book, write_tx).run(done_rx);
             let (read, decoded, written) = (joined(reader), joined(decoder), joined(writer));
             // The writer's failure explains the others': a full disk closes its queue.
             written?;
