@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::base::Error;
 use crate::base::environment::Environment;
+use crate::query;
 
 use super::args::{Arguments, Command, Format, Rows};
 use super::commands;
@@ -23,6 +24,7 @@ use super::session::Session;
 /// Does what the command line asks, says what failed, and gives the exit code.
 #[must_use]
 pub fn main(args: Vec<OsString>, environment: &Environment) -> ExitCode {
+    mute_queries();
     let parsed = grammar()
         .try_get_matches_from(args)
         .and_then(|matches| Arguments::from_arg_matches(&matches));
@@ -31,6 +33,17 @@ pub fn main(args: Vec<OsString>, environment: &Environment) -> ExitCode {
         Err(wrong) => explain_usage(&wrong),
     };
     ExitCode::from(code.number())
+}
+
+/// Polars panics on some statements. That becomes an error with a place and a help; what the hook
+/// would print beside it, a file of Polars and a backtrace's hint, helps nobody.
+fn mute_queries() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if std::thread::current().name() != Some(query::THREAD) {
+            hook(info);
+        }
+    }));
 }
 
 /// Help and version are answers; everything else clap says is a wrong command line.

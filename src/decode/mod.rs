@@ -38,6 +38,3 @@ pub use encode::encode_jpeg;
 pub use limits::{Fault, Limits, Orientation};
 pub use preprocess::{preprocess, preprocess_into, preprocess_u8};
 pub use read::{decode, probe};
-
-/// Part of every feature's fingerprint: raise it whenever a pixel may come out otherwise.
-pub const OPERATOR_VERSION: u32 = 1;

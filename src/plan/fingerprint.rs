@@ -68,7 +68,10 @@ mod tests {
     #[test]
     fn names_the_gravest_difference() {
         let base = Fingerprint::new("embed_images", 1).with("weights", "a").with("dtype", "f32");
-        assert_eq!(base.stale_because(&base.clone().with("dtype", "bf16")), Reason::SettingsChanged);
+        assert_eq!(
+            base.stale_because(&base.clone().with("dtype", "bf16")),
+            Reason::SettingsChanged
+        );
         assert_eq!(base.stale_because(&base.clone().with("weights", "b")), Reason::WeightsChanged);
         let newer = Fingerprint::new("embed_images", 2).with("weights", "a").with("dtype", "f32");
         assert_eq!(base.stale_because(&newer), Reason::OperatorChanged);

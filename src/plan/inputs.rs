@@ -50,15 +50,10 @@ pub(super) fn model(
     let at = |path: &Spanned<String>| base.join(&path.value);
     let (files, named) = match &model.layout {
         ModelLayout::OpenAi(f) => (
-            ModelFiles::OpenAi {
-                weights: at(&f.path),
-                tokenizer: f.tokenizer.as_ref().map(at),
-            },
+            ModelFiles::OpenAi { weights: at(&f.path), tokenizer: f.tokenizer.as_ref().map(at) },
             &f.path,
         ),
-        ModelLayout::HuggingFace(f) => {
-            (ModelFiles::HuggingFace { folder: at(&f.path) }, &f.path)
-        }
+        ModelLayout::HuggingFace(f) => (ModelFiles::HuggingFace { folder: at(&f.path) }, &f.path),
         ModelLayout::OpenClip(f) => (
             ModelFiles::OpenClip {
                 weights: at(&f.path),
@@ -151,9 +146,7 @@ pub(super) fn id_rule(id: Option<&Spanned<String>>) -> Result<IdRule> {
     Ok(IdRule::Pattern(pattern))
 }
 
-pub(super) fn caption_format(
-    format: &definition::source_captions::CaptionFormat,
-) -> CaptionFormat {
+pub(super) fn caption_format(format: &definition::source_captions::CaptionFormat) -> CaptionFormat {
     use definition::source_captions::CaptionFormat as Written;
     match format {
         Written::Flickr => CaptionFormat::Flickr,

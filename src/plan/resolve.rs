@@ -311,10 +311,8 @@ impl Known {
             }
             Operator::EmbedImages(settings) => {
                 let model = self.models.get(&settings.model.value)?;
-                let apply_orientation = matches!(
-                    settings.orientation,
-                    definition::embed_images::Orientation::Apply
-                );
+                let apply_orientation =
+                    matches!(settings.orientation, definition::embed_images::Orientation::Apply);
                 let fingerprint = image_model(
                     Fingerprint::new(operator.name(), versions::EMBED_IMAGES)
                         .with("settings.normalize", settings.normalize)

@@ -22,11 +22,7 @@ use super::state::{Columns, Key, State};
 
 /// Columns of the table of captions.
 pub(super) const CAPTIONS: Columns =
-    Columns {
-        has_caption_index: true,
-        digest: "digest",
-        place: &["source", "member", "offset"],
-    };
+    Columns { has_caption_index: true, digest: "digest", place: &["source", "member", "offset"] };
 
 /// Rows that are built at a time.
 const BATCH_ROWS: usize = 8192;
@@ -120,9 +116,10 @@ fn read(
     work: &ReadCaptions,
     fingerprint: &str,
 ) -> Result<Vec<Row>> {
-    let found = ctx
-        .clocks
-        .time(Part::Read, Spend::Busy, || sources::captions::read(&work.source, &ctx.options.cancel))?;
+    let found = ctx.clocks.time(Part::Read, Spend::Busy, || {
+        sources::captions::read(&work.source, &ctx.options.cancel)
+    })?;
+    ctx.options.progress.advance(&stage.table, found.captions.len() as u64);
     for reject in found.rejects {
         ledger.refuse(&stage.table, fingerprint, reject);
     }

@@ -17,12 +17,11 @@ use super::publish::{self, Made};
 use super::state::{Columns, Key, State, place};
 
 /// Columns of the table of images.
-pub(super) const IMAGES: Columns =
-    Columns {
-        has_caption_index: false,
-        digest: "digest",
-        place: &["source", "member", "offset", "size_bytes"],
-    };
+pub(super) const IMAGES: Columns = Columns {
+    has_caption_index: false,
+    digest: "digest",
+    place: &["source", "member", "offset", "size_bytes"],
+};
 /// Columns of tables of image features.
 pub(super) const FEATURES: Columns =
     Columns { has_caption_index: false, digest: "input_digest", place: &[] };
@@ -113,9 +112,8 @@ impl<'a> Pass<'a> {
 
     /// The tables of the pass, in the order of its sinks: the images, then each target.
     pub(super) fn tables(&self) -> impl Iterator<Item = (&'a Stage, &str, &State)> {
-        std::iter::once((self.stage, self.fingerprint.as_str(), &self.state)).chain(
-            self.targets.iter().map(|t| (t.stage, t.fingerprint.as_str(), &t.state)),
-        )
+        std::iter::once((self.stage, self.fingerprint.as_str(), &self.state))
+            .chain(self.targets.iter().map(|t| (t.stage, t.fingerprint.as_str(), &t.state)))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::array::TimestampMicrosecondArray;
+use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 
 use crate::base::{Digest, Result};
@@ -53,9 +53,8 @@ impl Before {
         let offset = rows::column::<Int64Array>(batch, "offset")?;
         let seen = rows::column::<TimestampMicrosecondArray>(batch, "first_seen")?;
         let attempts = rows::column::<Int32Array>(batch, "attempts")?;
-        let optional = |array: &StringArray, at: usize| {
-            array.is_valid(at).then(|| array.value(at).to_owned())
-        };
+        let optional =
+            |array: &StringArray, at: usize| array.is_valid(at).then(|| array.value(at).to_owned());
         for at in 0..batch.num_rows() {
             let origin = Origin {
                 source: source.value(at).to_owned(),
@@ -192,7 +191,8 @@ impl Ledger {
     }
 
     fn after(&self) -> BTreeMap<&Slot, &Entry> {
-        let old = self.before.entries.iter().filter(|((_, stage), _)| !self.complete.contains(stage));
+        let old =
+            self.before.entries.iter().filter(|((_, stage), _)| !self.complete.contains(stage));
         old.chain(self.now.iter()).collect()
     }
 
@@ -218,8 +218,17 @@ impl Ledger {
 }
 
 const COLUMNS: &[&str] = &[
-    "source", "member", "offset", "image_id", "stage", "class", "message", "digest",
-    "fingerprint", "first_seen", "attempts",
+    "source",
+    "member",
+    "offset",
+    "image_id",
+    "stage",
+    "class",
+    "message",
+    "digest",
+    "fingerprint",
+    "first_seen",
+    "attempts",
 ];
 
 /// The rows of `rejects` as a batch.
@@ -228,10 +237,9 @@ const COLUMNS: &[&str] = &[
 /// When a user's contract demands a column that is not made.
 pub(super) fn batch(schema: &SchemaRef, entries: &[(&str, &Entry)]) -> Result<RecordBatch> {
     let origin = |e: &Entry| e.reject.origin.clone();
-    let seen = TimestampMicrosecondArray::from_iter_values(
-        entries.iter().map(|(_, e)| e.first_seen_us),
-    )
-    .with_timezone("UTC");
+    let seen =
+        TimestampMicrosecondArray::from_iter_values(entries.iter().map(|(_, e)| e.first_seen_us))
+            .with_timezone("UTC");
     let digests: Vec<_> =
         entries.iter().map(|(_, e)| e.reject.digest.map(|d| d.to_string())).collect();
     rows::batch(
@@ -242,7 +250,9 @@ pub(super) fn batch(schema: &SchemaRef, entries: &[(&str, &Entry)]) -> Result<Re
             (
                 "offset",
                 rows::int64s(
-                    entries.iter().map(|(_, e)| i64::try_from(e.reject.origin.offset).unwrap_or(-1)),
+                    entries
+                        .iter()
+                        .map(|(_, e)| i64::try_from(e.reject.origin.offset).unwrap_or(-1)),
                 ),
             ),
             (

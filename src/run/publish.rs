@@ -147,8 +147,8 @@ fn change(
     let mut note = ctx.note(stage)?;
     note.added = made.counts.get(Reason::New) + made.counts.get(Reason::Resumed);
     note.removed = made.counts.get(Reason::Removed);
-    note.changed = made.counts.computed() + made.counts.get(Reason::Moved)
-        - made.counts.get(Reason::New);
+    note.changed =
+        made.counts.computed() + made.counts.get(Reason::Moved) - made.counts.get(Reason::New);
     let remove = rewrites.remove.iter().filter_map(|part| {
         state.snapshot.as_ref()?.parts().get(*part).map(|part| part.path.clone())
     });
@@ -183,9 +183,8 @@ fn keep(
 ) -> Result<RecordBatch> {
     let keys = Keys::of(batch, columns)?;
     let mask: BooleanArray = (0..batch.num_rows()).map(|at| Some(wanted(&keys, at))).collect();
-    filter_record_batch(batch, &mask).map_err(|cause| {
-        Error::new(Kind::Internal, "cannot filter stored rows").caused_by(cause)
-    })
+    filter_record_batch(batch, &mask)
+        .map_err(|cause| Error::new(Kind::Internal, "cannot filter stored rows").caused_by(cause))
 }
 
 /// New parts without the rows of ids that two members have.

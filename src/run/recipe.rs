@@ -104,8 +104,7 @@ impl<'p> Recipe<'p> {
             let input = if let Some((_, _, other)) = same {
                 looked.inputs.get(*other).cloned().flatten()
             } else {
-                let orientation =
-                    if turned { Orientation::Apply } else { Orientation::Ignore };
+                let orientation = if turned { Orientation::Apply } else { Orientation::Ignore };
                 let [plain, upright] = &mut decoded;
                 let slot = if turned { upright } else { plain };
                 let pixels =

@@ -18,9 +18,7 @@ pub(super) fn strings<S: AsRef<str>>(values: impl IntoIterator<Item = S>) -> Arr
 }
 
 /// A column of strings, some of them null.
-pub(super) fn optional_strings<'a>(
-    values: impl IntoIterator<Item = Option<&'a str>>,
-) -> ArrayRef {
+pub(super) fn optional_strings<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> ArrayRef {
     Arc::new(StringArray::from_iter(values))
 }
 
@@ -46,9 +44,8 @@ pub(super) fn embeddings(schema: &SchemaRef, column: &str, vectors: &Vectors) ->
     let mut values = Float32Builder::with_capacity(vectors.data.len());
     values.append_slice(&vectors.data);
     let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(vectors.width, vectors.rows()));
-    let list =
-        ListArray::try_new(Arc::clone(item), offsets, Arc::new(values.finish()), None)
-            .map_err(|c| misfit(column, c))?;
+    let list = ListArray::try_new(Arc::clone(item), offsets, Arc::new(values.finish()), None)
+        .map_err(|c| misfit(column, c))?;
     Ok(Arc::new(list))
 }
 
@@ -97,13 +94,12 @@ fn misfit(what: &str, cause: arrow::error::ArrowError) -> Error {
 /// # Errors
 /// [`Kind::Store`] when the stored table has no such column, or of another type.
 pub(super) fn column<'a, T: 'static>(batch: &'a RecordBatch, name: &str) -> Result<&'a T> {
-    batch
-        .column_by_name(name)
-        .and_then(|array| array.as_any().downcast_ref::<T>())
-        .ok_or_else(|| {
+    batch.column_by_name(name).and_then(|array| array.as_any().downcast_ref::<T>()).ok_or_else(
+        || {
             Error::new(Kind::Store, format!("the stored table has no usable column `{name}`"))
                 .help("it was written by another version: run `clipmill run` into a new store")
-        })
+        },
+    )
 }
 
 #[cfg(test)]

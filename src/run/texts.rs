@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{Array, StringArray};
+use arrow::array::{Array, RecordBatch, StringArray};
+use arrow::datatypes::SchemaRef;
 
 use crate::base::{Digest, Result};
 use crate::embed::TextEncoder;
@@ -112,7 +113,13 @@ fn select(
                     Reason::Resumed => state.take_resumed(&key),
                     Reason::RejectedEarlier => {
                         state.replace(&key);
-                        ledger.carry_at(&stage.table, &fingerprint, &digest, origin(), &key.image_id);
+                        ledger.carry_at(
+                            &stage.table,
+                            &fingerprint,
+                            &digest,
+                            origin(),
+                            &key.image_id,
+                        );
                     }
                     _ => {
                         let text = text.to_owned();
@@ -148,66 +155,83 @@ fn embed(
         if ctx.options.cancel.is_cancelled() {
             return Ok(false);
         }
-        let Some(vectors) = window_vectors(ctx, stage, work, &encoder, window)? else {
-            return Ok(false);
-        };
+        let vectors = window_vectors(ctx, stage, work, &encoder, window)?;
+        let mut stopped = false;
         let mut good = Vec::new();
         let mut kept = Vectors { width: encoder.width(), data: Vec::new() };
-        for (one, vector) in window.iter().zip(&vectors) {
+        for one in window {
+            let Some(vector) = vectors.get(one.text.as_str()) else {
+                stopped = true;
+                continue;
+            };
             state.replace(&one.key);
             if vector.iter().all(|x| x.is_finite()) {
                 kept.data.extend_from_slice(vector);
                 good.push(one);
                 continue;
             }
-            ledger.refuse(&stage.table, &fingerprint, Reject {
-                origin: one.origin.clone(),
-                image_id: Some(one.key.image_id.to_string()),
-                class: RejectClass::NotFinite,
-                message: format!("model `{}` gave NaN or infinity", work.model.name),
-                digest: Some(one.digest),
-            });
+            ledger.refuse(
+                &stage.table,
+                &fingerprint,
+                Reject {
+                    origin: one.origin.clone(),
+                    image_id: Some(one.key.image_id.to_string()),
+                    class: RejectClass::NotFinite,
+                    message: format!("model `{}` gave NaN or infinity", work.model.name),
+                    digest: Some(one.digest),
+                },
+            );
         }
-        if good.is_empty() {
-            continue;
+        if !good.is_empty() {
+            let batch = batch(&schema, &fingerprint, &good, &kept)?;
+            ctx.clocks.time(Part::Write, Spend::Busy, || sink.push(&batch))?;
         }
-        let batch = rows::batch(
-            &schema,
-            &[
-                ("image_id", rows::strings(good.iter().map(|w| &w.key.image_id))),
-                (
-                    "caption_index",
-                    rows::int32s(good.iter().map(|w| w.key.caption_index.unwrap_or(0))),
-                ),
-                ("embedding", rows::embeddings(&schema, "embedding", &kept)?),
-                ("input_digest", rows::strings(good.iter().map(|w| w.digest.to_string()))),
-                ("fingerprint", rows::strings(good.iter().map(|_| &fingerprint))),
-            ],
-        )?;
-        ctx.clocks.time(Part::Write, Spend::Busy, || sink.push(&batch))?;
+        if stopped {
+            return Ok(false);
+        }
     }
     Ok(true)
 }
 
-/// The vector of each caption of a window; none when it was stopped.
-fn window_vectors(
+/// The rows of captions and their vectors.
+fn batch(
+    schema: &SchemaRef,
+    fingerprint: &str,
+    of: &[&Wanted],
+    vectors: &Vectors,
+) -> Result<RecordBatch> {
+    rows::batch(
+        schema,
+        &[
+            ("image_id", rows::strings(of.iter().map(|w| &w.key.image_id))),
+            ("caption_index", rows::int32s(of.iter().map(|w| w.key.caption_index.unwrap_or(0)))),
+            ("embedding", rows::embeddings(schema, "embedding", vectors)?),
+            ("input_digest", rows::strings(of.iter().map(|w| w.digest.to_string()))),
+            ("fingerprint", rows::strings(of.iter().map(|_| fingerprint))),
+        ],
+    )
+}
+
+/// The vector of each text of a window; of some only, when it was stopped.
+fn window_vectors<'a>(
     ctx: &Context<'_>,
     stage: &Stage,
     work: &EmbedCaptions,
     encoder: &TextEncoder,
-    window: &[Wanted],
-) -> Result<Option<Vec<Vec<f32>>>> {
+    window: &'a [Wanted],
+) -> Result<BTreeMap<&'a str, Vec<f32>>> {
     // Distinct texts, shortest first: a batch is as long as its longest text.
-    let mut distinct: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut captions: BTreeMap<&str, u64> = BTreeMap::new();
     for one in window {
-        distinct.entry(&one.text).or_default();
+        *captions.entry(&one.text).or_default() += 1;
     }
-    let mut texts: Vec<_> = distinct.keys().map(|text| (encoder.token_count(text), *text)).collect();
+    let mut texts: Vec<_> =
+        captions.keys().map(|text| (encoder.token_count(text), *text)).collect();
     texts.sort_unstable();
-    let mut vectors: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
+    let mut vectors = BTreeMap::new();
     for batch in texts.chunks(work.batch_rows.max(1)) {
         if ctx.options.cancel.is_cancelled() {
-            return Ok(None);
+            break;
         }
         let batch: Vec<&str> = batch.iter().map(|(_, text)| *text).collect();
         let mut made = ctx.clocks.time(Part::Encode, Spend::Busy, || encoder.encode(&batch))?;
@@ -215,16 +239,10 @@ fn window_vectors(
             made.normalise();
         }
         for (text, row) in batch.iter().zip(made.iter()) {
-            vectors.insert(text, row.to_vec());
+            vectors.insert(*text, row.to_vec());
         }
-        ctx.options.progress.advance(&stage.table, batch.len() as u64);
+        let done = batch.iter().filter_map(|text| captions.get(text)).sum();
+        ctx.options.progress.advance(&stage.table, done);
     }
-    let repeats = window.len() - texts.len();
-    ctx.options.progress.advance(&stage.table, repeats as u64);
-    Ok(Some(
-        window
-            .iter()
-            .map(|one| vectors.get(one.text.as_str()).cloned().unwrap_or_default())
-            .collect(),
-    ))
+    Ok(vectors)
 }

@@ -49,7 +49,9 @@ pub fn pictures(count: usize) -> Images {
 
 pub fn caption_lines(count: usize) -> Vec<String> {
     (0..count)
-        .flat_map(|n| (0..2).map(move |i| format!("{}.jpg#{i}\tpicture {n} told {i} times .", id(n))))
+        .flat_map(|n| {
+            (0..2).map(move |i| format!("{}.jpg#{i}\tpicture {n} told {i} times .", id(n)))
+        })
         .collect()
 }
 
@@ -135,8 +137,7 @@ impl House {
         let file = self.path("pipeline.toml");
         let text = clipmill::base::files::read_text_capped(&file, 1 << 20).unwrap();
         let environment = Environment::default();
-        let pipeline =
-            clipmill::definition::parse("pipeline.toml", &text, &environment, &[])?;
+        let pipeline = clipmill::definition::parse("pipeline.toml", &text, &environment, &[])?;
         let plan = clipmill::plan::resolve(&pipeline, &file)?;
         clipmill::run::run(&plan, &options)
     }

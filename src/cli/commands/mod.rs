@@ -7,10 +7,10 @@ mod demo;
 mod dispatch;
 mod drawing;
 mod prompt;
-mod store;
 mod query;
 mod run;
 mod schema;
+mod store;
 mod summary;
 
 pub(crate) use dispatch::perform;

@@ -7,12 +7,19 @@ use crate::base::Error;
 use super::code::code;
 use super::finding::{report_human, report_json};
 
-/// `error: place: what: cause`, then the help; findings are drawn with line and caret.
+/// `error: place: what: cause`, then the help; findings are drawn with line and caret, and an
+/// error that says no more than its only finding is not said twice.
 #[must_use]
 pub fn error_human(error: &Error, color: bool) -> String {
     let mut out = String::new();
     if let Some(report) = error.report() {
         out.push_str(&report_human(report, color));
+        if let [only] = report.findings.as_slice()
+            && error.to_string().ends_with(&only.message)
+        {
+            out.truncate(out.trim_end().len());
+            return out;
+        }
     }
     let (red, cyan, off) = if color { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
     out.push_str(&format!("{red}error{off}: {error}"));

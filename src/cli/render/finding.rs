@@ -11,9 +11,6 @@ use crate::base::diagnostic::{Finding, Report, SourceText};
 
 use super::code::code;
 
-/// Columns that a drawn message takes; definitions are narrow, and logs have no width.
-const WIDTH: usize = 100;
-
 /// One finding, as miette wants it.
 #[derive(Debug)]
 struct Drawn<'a> {
@@ -66,7 +63,8 @@ impl Diagnostic for Drawn<'_> {
 pub fn report_human(report: &Report, color: bool) -> String {
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme)
-        .with_width(WIDTH)
+        // Wrapped at a fixed width, paths and addresses would come apart and could not be copied.
+        .with_wrap_lines(false)
         .with_links(false)
         .with_context_lines(1);
     let mut out = String::new();

@@ -1,0 +1,71 @@
+//! `check`: everything that is wrong, at once, for people and for scripts.
+
+use std::path::Path;
+
+use super::shop::{clipmill, code, object, stderr, stdout};
+
+const WRONG: &str = include_str!("wrong.toml");
+const GOOD: &str = include_str!("../../src/cli/demo/pipeline.toml");
+
+/// A folder with `wrong.toml` and `good.toml`, in which the binary is run.
+fn check(args: &[&str]) -> std::process::Output {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("wrong.toml"), WRONG).unwrap();
+    std::fs::write(dir.path().join("good.toml"), GOOD).unwrap();
+    clipmill().current_dir(dir.path()).arg("check").args(args).output().unwrap()
+}
+
+#[test]
+fn people_see_every_error_with_its_line_and_the_nearest_name() {
+    let out = check(&["wrong.toml"]);
+    assert_eq!((code(&out), stdout(&out)), (1, String::new()));
+    insta::with_settings!({snapshot_path => "../snapshots"}, {
+        insta::assert_snapshot!("check_human", stderr(&out));
+    });
+}
+
+#[test]
+fn scripts_see_every_error_with_line_and_column() {
+    let out = check(&["wrong.toml", "good.toml", "gone.toml", "--format", "json"]);
+    assert_eq!(code(&out), 1);
+    insta::with_settings!({snapshot_path => "../snapshots"}, {
+        insta::assert_snapshot!("check_json", serde_json::to_string_pretty(&object(&out)).unwrap());
+    });
+}
+
+#[test]
+fn one_wrong_file_among_several_fails_and_the_others_are_told() {
+    let out = check(&["wrong.toml", "good.toml"]);
+    assert_eq!(code(&out), 1);
+    let said = stderr(&out);
+    assert!(said.contains("good.toml: ok, makes images, image_features, captions"), "{said}");
+    assert!(said.contains("wrong.toml:"), "{said}");
+    let out = check(&["good.toml", "good.toml"]);
+    assert_eq!(code(&out), 0);
+}
+
+#[test]
+fn a_value_from_the_command_line_is_checked_too() {
+    let out = check(&["good.toml", "--set", "stages.image_features.batch_size=0"]);
+    assert_eq!(code(&out), 1);
+    assert!(stderr(&out).contains("batch_size"), "{}", stderr(&out));
+    let out = check(&["good.toml", "--set", "stages.image_features.batch_size=8"]);
+    assert_eq!(code(&out), 0, "{}", stderr(&out));
+}
+
+#[test]
+fn the_definitions_that_we_ship_are_good_without_their_data() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 3, "{files:?}");
+    let out = clipmill().arg("check").args(&files).args(["--format", "json"]).output().unwrap();
+    assert_eq!(code(&out), 0, "{}", stderr(&out));
+    let object = object(&out);
+    assert_eq!(object["errors"], serde_json::json!([]));
+    assert_eq!(object["files"].as_array().unwrap().len(), files.len());
+}

@@ -1,0 +1,89 @@
+//! Help texts, exit codes of wrong command lines, and what scripts are told.
+
+use super::shop::{code, object, run, shop, stderr, stdout};
+
+const COMMANDS: [&str; 6] = ["demo", "check", "run", "query", "completions", "schema"];
+
+#[test]
+fn every_help_shows_an_example_and_the_exit_codes() {
+    let all = stdout(&run(&["--help"]));
+    for command in COMMANDS {
+        assert!(all.contains(&format!("\n  {command}")), "{all}");
+        let out = run(&[command, "--help"]);
+        assert_eq!(code(&out), 0);
+        let help = stdout(&out);
+        let (_, after) = help.split_once("Examples:\n").unwrap();
+        assert!(after.starts_with(&format!("  clipmill {command}")), "{help}");
+        let (_, codes) = after.split_once("Exit codes:\n").unwrap();
+        let numbers: Vec<&str> =
+            codes.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(numbers, ["0", "1", "2", "3", "4", "130"], "{help}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_3_and_writes_nothing_to_standard_output() {
+    let definition = shop().definition();
+    let definition = definition.to_str().unwrap();
+    for args in [
+        &["frobnicate"][..],
+        &["run"],
+        &["check"],
+        &["run", definition, "--format", "xml"],
+        &["run", definition, "--set", "no_equals_sign"],
+        &["check", definition, "--set", "=x"],
+        &["query", definition, "SELECT 1", "--format", "xlsx"],
+        &["demo", "--images", "0"],
+        &["-q", "-v", "schema"],
+    ] {
+        let out = run(args);
+        assert_eq!(code(&out), 3, "{args:?}: {}", stderr(&out));
+        assert_eq!(stdout(&out), "", "{args:?}");
+        assert!(stderr(&out).contains("error"), "{args:?}: {}", stderr(&out));
+    }
+}
+
+#[test]
+fn scripts_learn_from_standard_output_what_failed() {
+    let out = run(&["run", "nowhere.toml", "--format", "json"]);
+    assert_eq!(code(&out), 1);
+    let object = object(&out);
+    assert_eq!(object["command"], "run");
+    assert_eq!(object["exit_code"], 1);
+    assert_eq!(object["error"]["code"], "missing_input");
+    assert_eq!(object["error"]["place"], "nowhere.toml");
+    assert!(stderr(&out).starts_with("error: nowhere.toml: is not there\nhelp: "));
+}
+
+#[test]
+fn completions_and_schema_are_whole() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = stdout(&run(&["completions", shell]));
+        for command in COMMANDS {
+            assert!(script.contains(command), "{shell} does not know {command}");
+        }
+    }
+    let schema = object(&run(&["schema"]));
+    for block in ["pipeline", "sources", "models", "stages"] {
+        assert!(schema["properties"][block].is_object(), "{block}");
+    }
+}
+
+#[test]
+fn colours_are_there_when_asked_for_and_never_else() {
+    let plain = run(&["run", "nowhere.toml"]);
+    assert!(!stderr(&plain).contains('\x1b'));
+    let coloured = run(&["--color", "always", "run", "nowhere.toml"]);
+    assert!(stderr(&coloured).contains("\x1b[1;31merror\x1b[0m"));
+}
+
+#[test]
+fn the_log_goes_to_its_file_and_quiet_says_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("run.log");
+    let definition = shop().definition();
+    let out =
+        run(&["-q", "--log-file", log.to_str().unwrap(), "run", definition.to_str().unwrap()]);
+    assert_eq!((code(&out), stdout(&out), stderr(&out)), (0, String::new(), String::new()));
+    assert!(log.is_file());
+}

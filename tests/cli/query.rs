@@ -1,0 +1,192 @@
+//! Answers in every format, and what is refused.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Int32Type};
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+
+use super::shop::{IMAGES, clipmill, code, object, query, shop, stderr, stdout};
+
+const SQL: &str = "SELECT c.image_id, c.caption_index, c.text, f.embedding FROM captions c \
+                   JOIN image_features f ON c.image_id = f.image_id \
+                   ORDER BY c.image_id, c.caption_index LIMIT 50";
+
+/// `image_id` and `caption_index` of each row, and the numbers in each embedding.
+type Rows = Vec<(String, i64, usize)>;
+
+fn of_json(rows: &[Value]) -> Rows {
+    rows.iter()
+        .map(|row| {
+            let id = row["image_id"].as_str().unwrap().to_owned();
+            let width = row["embedding"].as_array().unwrap().len();
+            (id, row["caption_index"].as_i64().unwrap(), width)
+        })
+        .collect()
+}
+
+fn of_batches(batches: &[RecordBatch]) -> Rows {
+    let mut rows = Vec::new();
+    for batch in batches {
+        let ids = arrow::compute::cast(batch.column_by_name("image_id").unwrap(), &DataType::Utf8);
+        let ids = ids.unwrap();
+        let indices = batch.column_by_name("caption_index").unwrap();
+        let vectors = batch.column_by_name("embedding").unwrap();
+        for at in 0..batch.num_rows() {
+            let width = match vectors.data_type() {
+                DataType::LargeList(_) => vectors.as_list::<i64>().value(at).len(),
+                _ => vectors.as_list::<i32>().value(at).len(),
+            };
+            let index = indices.as_primitive::<Int32Type>().value(at);
+            rows.push((ids.as_string::<i32>().value(at).to_owned(), i64::from(index), width));
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_format_parses_back_to_the_same_rows() {
+    let store = shop().store();
+    let ask = |format| query(&store, SQL, format);
+    let json: Vec<Value> = serde_json::from_slice(&ask("json")).unwrap();
+    let rows = of_json(&json);
+    assert_eq!(rows.len(), 50);
+    assert!(rows[0].2 > 1 && rows.iter().all(|row| row.2 == rows[0].2));
+
+    let lines = String::from_utf8(ask("jsonl")).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines, json);
+
+    let csv_bytes = ask("csv");
+    let mut csv = csv::Reader::from_reader(csv_bytes.as_slice());
+    let header: Vec<String> = csv.headers().unwrap().iter().map(str::to_owned).collect();
+    assert_eq!(header, ["image_id", "caption_index", "text", "embedding"]);
+    let of_csv: Rows = csv
+        .records()
+        .map(|record| {
+            let record = record.unwrap();
+            let vector: Vec<f32> = serde_json::from_str(&record[3]).unwrap();
+            (record[0].to_owned(), record[1].parse().unwrap(), vector.len())
+        })
+        .collect();
+    assert_eq!(of_csv, rows);
+
+    let parquet = Bytes::from(ask("parquet"));
+    let reader = ParquetRecordBatchReaderBuilder::try_new(parquet).unwrap().build().unwrap();
+    let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
+    assert_eq!(of_batches(&batches), rows);
+
+    let ipc = std::io::Cursor::new(ask("arrow"));
+    let reader = arrow::ipc::reader::FileReader::try_new(ipc, None).unwrap();
+    let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
+    assert_eq!(of_batches(&batches), rows);
+}
+
+#[test]
+fn a_definition_and_its_store_answer_alike() {
+    let shop = shop();
+    let sql = "SELECT split, COUNT(*) AS n FROM captions GROUP BY split ORDER BY split";
+    let of_store = query(&shop.store(), sql, "csv");
+    assert_eq!(query(&shop.definition(), sql, "csv"), of_store);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("splits.csv");
+    let out = clipmill()
+        .arg("query")
+        .arg(shop.store())
+        .args([sql, "--format", "csv", "-o"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!((code(&out), stdout(&out)), (0, String::new()));
+    assert_eq!(std::fs::read(&file).unwrap(), of_store);
+}
+
+#[test]
+fn a_text_finds_itself_first() {
+    let shop = shop();
+    let sql = "SELECT image_id, text FROM captions ORDER BY image_id, caption_index LIMIT 1";
+    let one: Value = serde_json::from_slice(&query(&shop.store(), sql, "json")).unwrap();
+    let text = one[0]["text"].as_str().unwrap().replace('\'', "''");
+    let sql = format!(
+        "SELECT c.text, cosine(f.embedding, clip_text('{text}')) AS score FROM caption_features f \
+         JOIN captions c ON c.image_id = f.image_id AND c.caption_index = f.caption_index \
+         ORDER BY score DESC LIMIT 1"
+    );
+    let best: Value = serde_json::from_slice(&query(&shop.definition(), &sql, "json")).unwrap();
+    assert_eq!(best[0]["text"], one[0]["text"]);
+    assert!((best[0]["score"].as_f64().unwrap() - 1.0).abs() < 1e-5, "{best}");
+}
+
+#[test]
+fn tables_and_columns_are_told() {
+    let store = shop().store();
+    let tables: Vec<Value> = serde_json::from_slice(&query(&store, "SHOW TABLES", "json")).unwrap();
+    let names: Vec<&str> = tables.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["caption_features", "captions", "examples", "image_features", "images", "rejects"]
+    );
+    assert_eq!(tables[4]["rows"], IMAGES);
+    let columns = query(&store, "DESCRIBE image_features", "json");
+    let columns: Vec<Value> = serde_json::from_slice(&columns).unwrap();
+    assert_eq!(columns[1]["column"], "embedding");
+    assert_eq!(columns[1]["type"], "list<float32>");
+    assert_eq!(columns[1]["nullable"], false);
+    assert!(columns.iter().all(|column| !column["meaning"].as_str().unwrap().is_empty()));
+}
+
+#[test]
+fn what_only_reads_is_answered_and_all_else_is_refused() {
+    let shop = shop();
+    let before = super::shop::all_rows(&shop.store());
+    for (sql, said) in [
+        ("DELETE FROM images", "DELETE"),
+        ("DROP TABLE images", "DROP"),
+        ("CREATE TABLE t AS SELECT * FROM images", "CREATE"),
+        ("INSERT INTO images SELECT * FROM images", "INSERT"),
+        ("UPDATE images SET mode = 'L'", "UPDATE"),
+        ("SELECT nope FROM images", "there is no column 'nope'"),
+        ("SELECT * FROM imags", "did you mean"),
+        ("SELECT FROM WHERE", "query:1:"),
+        ("SELECT image_id FROM images ORDER BY 0", "there is no column 0"),
+        ("", "no statement"),
+    ] {
+        let out = clipmill().arg("query").arg(shop.store()).arg(sql).output().unwrap();
+        assert_eq!(code(&out), 1, "{sql}: {}", stderr(&out));
+        assert_eq!(stdout(&out), "", "{sql}");
+        assert!(stderr(&out).contains(said), "{sql}: {}", stderr(&out));
+        assert!(!stderr(&out).contains("panicked"), "{sql}: {}", stderr(&out));
+    }
+    assert_eq!(super::shop::all_rows(&shop.store()), before);
+    let out = clipmill()
+        .arg("query")
+        .arg(shop.store())
+        .args(["SELECT nope FROM images", "--format", "json"])
+        .output()
+        .unwrap();
+    assert_eq!(object(&out)["error"]["code"], "query");
+}
+
+#[test]
+fn statements_come_from_standard_input_and_a_plan_is_shown() {
+    let shop = shop();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("report.sql");
+    std::fs::write(&file, "SHOW TABLES;\n-- the last one is shown\nSELECT 1 AS one;\n").unwrap();
+    let out = clipmill()
+        .arg("query")
+        .arg(shop.store())
+        .args(["-", "--format", "csv"])
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!((code(&out), stdout(&out).trim()), (0, "one\n1"), "{}", stderr(&out));
+    let out = clipmill()
+        .arg("query")
+        .arg(shop.store())
+        .args(["SELECT image_id FROM images WHERE width_px > 10", "--explain"])
+        .output()
+        .unwrap();
+    assert_eq!(code(&out), 0, "{}", stderr(&out));
+    assert!(stdout(&out).contains("width_px"), "{}", stdout(&out));
+}
