@@ -173,7 +173,7 @@ fn embed(
         }
         let batch = rows::batch(
             &schema,
-            vec![
+            &[
                 ("image_id", rows::strings(good.iter().map(|w| &w.key.image_id))),
                 (
                     "caption_index",

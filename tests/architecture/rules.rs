@@ -46,7 +46,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("toml", &["definition"]),
     ("schemars", &["definition"]),
     ("tar", &["sources"]),
-    ("flate2", &["sources"]),
+    ("flate2", &["sources", "nn"]),
     ("zstd", &["sources"]),
     ("zip", &["sources"]),
     ("csv", &["sources"]),
