@@ -46,9 +46,12 @@ pub fn write_atomic(
         _ => Path::new("."),
     };
     fs::create_dir_all(folder).map_err(io("cannot make the folder of"))?;
-    let temporary = tempfile::Builder::new()
-        .prefix(".clipmill-")
-        .suffix(".tmp")
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".clipmill-").suffix(".tmp");
+    // As any file a program makes: the umask decides who else may read it.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let temporary = builder
         .tempfile_in(folder)
         .map_err(io("cannot make a temporary file beside"))?;
     let mut writer = BufWriter::new(temporary.as_file());
@@ -78,7 +81,11 @@ mod tests {
     fn a_failed_write_leaves_the_old_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sub/a.txt");
-        write_atomic(&path, |w| Ok(w.write_all(b"old").unwrap())).unwrap();
+        write_atomic(&path, |w| {
+            w.write_all(b"old").unwrap();
+            Ok(())
+        })
+        .unwrap();
         let failed = write_atomic(&path, |w| {
             w.write_all(b"new").unwrap();
             Err(Error::new(super::super::Kind::Internal, "no"))

@@ -364,7 +364,7 @@ impl Image {
         let (width, height) = (header.width_px as usize, header.height_px as usize);
         let mut planes = Vec::new();
         for c in &self.components {
-            if self.h_max % c.h != 0 || self.v_max % c.v != 0 {
+            if !self.h_max.is_multiple_of(c.h) || !self.v_max.is_multiple_of(c.v) {
                 return Err(Fault::unsupported("fractional sampling factors"));
             }
             planes.push(Plane {

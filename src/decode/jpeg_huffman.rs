@@ -209,7 +209,6 @@ impl<'a> Bits<'a> {
 
     /// The next coefficient or run.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "ten bits are left")]
     pub(super) fn code(&mut self, table: &Huffman) -> Code {
         if self.count < 33 {
             self.fill();
@@ -235,7 +234,6 @@ impl<'a> Bits<'a> {
 
     /// The next symbol alone.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "ten bits are left")]
     pub(super) fn symbol(&mut self, table: &Huffman) -> u32 {
         if self.count < 33 {
             self.fill();
@@ -249,7 +247,6 @@ impl<'a> Bits<'a> {
     }
 
     #[inline(never)]
-    #[expect(clippy::cast_possible_truncation, reason = "16 bits are left")]
     fn long_symbol(&mut self, table: &Huffman) -> u32 {
         let next = (self.held >> 48) as u32;
         let mut length = 1;

@@ -38,7 +38,7 @@ impl Plane<'_> {
         // even output lines lean on the line above, odd ones on the line below
         let beside = || {
             let at = y / self.grow_y;
-            self.line(if y % 2 == 0 { at.saturating_sub(1) } else { at + 1 })
+            self.line(if y.is_multiple_of(2) { at.saturating_sub(1) } else { at + 1 })
         };
         let smooth = self.width > 2;
         match (self.grow_x, self.grow_y) {
@@ -56,7 +56,7 @@ impl Plane<'_> {
                 widen(&mut room.line, &room.sums, [8, 7]);
             }
             (1, 2) => {
-                let bias = if y % 2 == 0 { 1 } else { 2 };
+                let bias = if y.is_multiple_of(2) { 1 } else { 2 };
                 for ((out, a), b) in room.line.iter_mut().zip(near).zip(beside()) {
                     *out = byte((3 * u16::from(*a) + u16::from(*b) + bias) >> 2);
                 }

@@ -20,7 +20,7 @@ pub(super) fn rgb(
     let per_pixel = u64::from(color.bytes_per_pixel()).saturating_mul(2).saturating_add(3);
     limits.check_memory(header, per_pixel)?;
     let len = usize::try_from(decoder.total_bytes())
-        .map_err(|_: std::num::TryFromIntError| Fault::corrupt("impossible size"))?;
+        .map_err(|_cause: std::num::TryFromIntError| Fault::corrupt("impossible size"))?;
     let mut raw = vec![0; len];
     decoder.read_image(&mut raw).map_err(|error| fault(&error))?;
     let data = match color {

@@ -155,7 +155,7 @@ fn vertical(image: &Raster<'_>, taps: &Taps, columns: std::ops::Range<usize>, fr
 }
 
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+#[expect(clippy::cast_sign_loss, reason = "clamped")]
 fn clip8(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
@@ -227,7 +227,10 @@ impl Taps {
 }
 
 /// Half-width and formula of a filter; none for nearest.
-fn kernel(filter: Resample) -> Option<(f64, fn(f64) -> f64)> {
+/// Support of a filter in pixels, and the filter.
+type Kernel = (f64, fn(f64) -> f64);
+
+fn kernel(filter: Resample) -> Option<Kernel> {
     match filter {
         Resample::Nearest => None,
         Resample::Bilinear => Some((1.0, |x| (1.0 - x.abs()).max(0.0))),

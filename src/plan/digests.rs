@@ -85,7 +85,7 @@ impl FileDigests {
     /// [`Kind::Io`] when it cannot be read.
     pub fn blake3(&mut self, path: &Path) -> Result<Digest> {
         let stat = Stat::of(path)?;
-        let name = path.to_string_lossy().into_owned();
+        let name = name_of(path);
         if let Some(entry) = self.stored.files.get(&name).filter(|e| e.stat == stat) {
             return Ok(entry.blake3);
         }
@@ -105,7 +105,7 @@ impl FileDigests {
     /// [`Kind::Io`] when it cannot be read.
     pub fn sha256(&mut self, path: &Path) -> Result<String> {
         self.blake3(path)?;
-        let name = path.to_string_lossy().into_owned();
+        let name = name_of(path);
         if let Some(known) = self.stored.files.get(&name).and_then(|e| e.sha256.clone()) {
             return Ok(known);
         }
@@ -135,6 +135,12 @@ impl FileDigests {
     }
 }
 
+/// One name a file, however its path was spelt.
+fn name_of(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    whole.to_string_lossy().into_owned()
+}
+
 fn sha256(path: &Path) -> Result<String> {
     use sha2::Digest as _;
     use std::io::Read as _;
@@ -160,7 +166,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("w.bin");
         let put = |text: &str| {
-            files::write_atomic(&file, |w| Ok(w.write_all(text.as_bytes()).unwrap())).unwrap();
+            files::write_atomic(&file, |w| {
+                w.write_all(text.as_bytes()).unwrap();
+                Ok(())
+            })
+            .unwrap();
         };
         put("abc");
         let mut digests = FileDigests::open(dir.path());

@@ -113,7 +113,7 @@ pub(super) fn missing(
     pipeline.finding(
         named.span,
         format!("missing input: {shown}"),
-        format!("names {what}, which is not there"),
+        format!("{what}: not there"),
         Some(help),
     )
 }

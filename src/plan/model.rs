@@ -286,7 +286,11 @@ mod tests {
         }
         let index = dir.path().join("model.safetensors.index.json");
         let json = br#"{"weight_map":{"x":"a.safetensors","y":"b.safetensors"}}"#;
-        write_atomic(&index, |w| Ok(w.write_all(json).unwrap())).unwrap();
+        write_atomic(&index, |w| {
+            w.write_all(json).unwrap();
+            Ok(())
+        })
+        .unwrap();
         let inventory = files.inventory(false);
         assert_eq!(inventory.absent.len(), 1);
         assert!(inventory.absent[0].path.ends_with("b.safetensors"));

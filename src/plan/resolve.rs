@@ -173,7 +173,7 @@ impl Resolver<'_> {
                 self.pipeline,
                 path,
                 &file,
-                "contract",
+                "the contract",
                 Some("write it, or leave `contract` out to take the built-in one"),
             );
             self.findings.push(finding);
@@ -274,7 +274,7 @@ impl Resolver<'_> {
         for pattern in patterns {
             let found = super::paths::expand(&pattern.value, self.base)?;
             for path in &found.missing {
-                self.findings.push(inputs::missing(self.pipeline, pattern, path, "file", obtain));
+                self.findings.push(inputs::missing(self.pipeline, pattern, path, "an archive, a file or a folder", obtain));
             }
             all.extend(found.paths);
         }

@@ -111,7 +111,8 @@ impl Store {
             ))
             .help("use the clipmill that wrote it, or a newer one"));
         }
-        let root = std::path::absolute(root)
+        // `..` and links are resolved: object stores take no such path
+        let root = root.canonicalize()
             .map_err(|cause| Error::io("cannot find", root.display(), cause))?;
         Ok(Self { root: root.into(), clock, storage })
     }

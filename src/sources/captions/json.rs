@@ -193,7 +193,9 @@ impl Scanner<'_> {
 mod tests {
     use super::*;
 
-    fn all(text: &str, cap: u64) -> (Vec<(usize, u64, String, bool)>, Option<u64>) {
+    type Found = (usize, u64, String, bool);
+
+    fn all(text: &str, cap: u64) -> (Vec<Found>, Option<u64>) {
         let mut found = Vec::new();
         // a tiny buffer, so that values span several
         let mut reader = io::BufReader::with_capacity(3, text.as_bytes());
