@@ -30,7 +30,7 @@ impl FromStr for Bytes {
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let expected = || format!("expected a size such as `512 MiB`, got `{text}`");
-        let number: u64 = number.parse().map_err(|_: std::num::ParseIntError| expected())?;
+        let Ok(number) = number.parse::<u64>() else { return Err(expected()) };
         let factor = match unit.trim() {
             "" | "B" => 1,
             "kB" | "KB" => 1000,

@@ -1,9 +1,11 @@
 //! JPEG: baseline, extended and progressive Huffman; grey, YCbCr, RGB, CMYK, YCCK.
 
-use super::jpeg_samples::{Plane, rgb};
-use super::jpeg_scan::{self, Component, Huffman, Scan};
+use pulp::Arch;
+
+use super::jpeg_huffman::Huffman;
+use super::jpeg_samples::{Plane, interleave};
+use super::jpeg_scan::{self, Component, Part, Scan};
 use super::limits::{Fault, Limits};
-use super::pillow;
 use crate::flow::{ImageHeader, Pixels};
 
 /// One marker segment, without its length.
@@ -144,7 +146,7 @@ pub(super) fn decode(bytes: &[u8], header: &ImageHeader, limits: &Limits) -> Res
 /// A JPEG while it is read.
 #[derive(Default)]
 struct Image {
-    quants: [Option<[u16; 64]>; 4],
+    quants: [Option<[i16; 64]>; 4],
     dc: [Option<Huffman>; 4],
     ac: [Option<Huffman>; 4],
     restart_every: usize,
@@ -176,36 +178,48 @@ impl Image {
                 }
                 0xc0..=0xc2 => self.start(body, marker == 0xc2, limits)?,
                 0xda => {
-                    let scan = self.scan(body)?;
-                    for (part, ..) in &scan.parts {
-                        seen.insert(*part);
-                        let component = &mut self.components[*part];
-                        // the table of the first scan holds, also when it is redefined later
-                        component.quant = component.quant.or(self.quants[component.table]);
-                    }
-                    let used = jpeg_scan::run(&scan, &mut self.components, rest)?;
+                    let used = self.scanned(body, rest, &mut seen)?;
                     rest = rest.get(used..).unwrap_or_default();
                     // libjpeg waits for the end marker only where more scans may come
                     if !self.progressive && seen.len() == self.components.len() {
                         return Ok(());
                     }
-                    if rest.len() < 2 || !ends_or_goes_on(rest) {
+                    if next_segment(rest).is_none() {
                         return Err(Fault::truncated("ends between its scans"));
                     }
                 }
-                _ => {}
+                0x01 | 0xcc | 0xd0..=0xd7 | 0xdc | 0xdd | 0xe0..=0xef | 0xfe => {}
+                other => return Err(Fault::corrupt(format!("an unknown marker {other:#04x}"))),
             }
         }
         if seen.is_empty() {
             return Err(Fault::truncated("holds no scan"));
         }
-        for component in self.components.iter_mut().filter(|_| self.progressive) {
-            let coefficients = std::mem::take(&mut component.coefficients);
-            for (at, block) in coefficients.chunks_exact(64).enumerate() {
-                component.put(at, block)?;
-            }
+        let progressive = self.progressive;
+        for component in self.components.iter_mut().filter(|_| progressive) {
+            Arch::new().dispatch(|| component.finish())?;
         }
         Ok(())
+    }
+
+    /// Reads one scan; gives how many bytes it took.
+    fn scanned(
+        &mut self,
+        body: &[u8],
+        rest: &[u8],
+        seen: &mut std::collections::BTreeSet<usize>,
+    ) -> Result<usize, Fault> {
+        let mut components = std::mem::take(&mut self.components);
+        let scan = self.scan(body, &components)?;
+        for part in &scan.parts {
+            seen.insert(part.component);
+            let component = &mut components[part.component];
+            // the table of the first scan holds, also when it is redefined later
+            component.quant = component.quant.or(self.quants[component.table]);
+        }
+        let used = Arch::new().dispatch(|| jpeg_scan::run(&scan, &mut components, rest))?;
+        self.components = components;
+        Ok(used)
     }
 
     fn quantisation(&mut self, mut body: &[u8]) -> Result<(), Fault> {
@@ -216,10 +230,10 @@ impl Image {
             else {
                 return Err(Fault::corrupt("a broken quantisation table"));
             };
-            let mut table = [0; 64];
+            let mut table = [0_i16; 64];
             for (k, value) in raw.chunks_exact(wide).enumerate() {
                 let value = value.iter().fold(0, |sum: u16, b| (sum << 8) | u16::from(*b));
-                table[jpeg_scan::natural(k)] = value;
+                table[jpeg_scan::natural(k)] = value.cast_signed();
             }
             *slot = Some(table);
             body = &values[64 * wide..];
@@ -231,11 +245,15 @@ impl Image {
         let broken = || Fault::corrupt("a broken Huffman table");
         while let Some((kind, rest)) = body.split_first() {
             let counts = rest.get(..16).ok_or_else(broken)?;
+            if kind >> 4 > 1 {
+                return Err(broken());
+            }
             let total = counts.iter().map(|c| usize::from(*c)).sum::<usize>();
             let symbols = rest.get(16..16 + total).ok_or_else(broken)?;
             let tables = if kind >> 4 == 0 { &mut self.dc } else { &mut self.ac };
+            // one that makes no code is an error only where it is used
             *tables.get_mut(usize::from(kind & 15)).ok_or_else(broken)? =
-                Some(Huffman::new(counts, symbols).ok_or_else(broken)?);
+                Huffman::new(counts, symbols);
             body = &rest[16 + total..];
         }
         Ok(())
@@ -247,7 +265,7 @@ impl Image {
         }
         let broken = || Fault::corrupt("a broken frame header");
         let count = usize::from(*body.get(5).ok_or_else(broken)?);
-        let specs = body.get(6..6 + 3 * count).ok_or_else(broken)?;
+        let specs = body.get(6..).filter(|specs| specs.len() == 3 * count).ok_or_else(broken)?;
         let (height, width) = (
             usize::from(u16::from_be_bytes([body[1], body[2]])),
             usize::from(u16::from_be_bytes([body[3], body[4]])),
@@ -281,32 +299,41 @@ impl Image {
                 blocks_x: (width * h).div_ceil(8 * self.h_max),
                 blocks_y: (height * v).div_ceil(8 * self.v_max),
                 stride,
-                plane: vec![128; blocks * 64],
-                coefficients: vec![0; if progressive { blocks * 64 } else { 0 }],
+                plane: vec![0; blocks * 64],
+                coefficients: vec![[0; 64]; if progressive { blocks } else { 0 }],
                 quant: None,
             });
         }
         Ok(())
     }
 
-    fn scan(&self, body: &[u8]) -> Result<Scan, Fault> {
+    fn scan(&self, body: &[u8], components: &[Component]) -> Result<Scan<'_>, Fault> {
         let broken = || Fault::corrupt("a broken scan header");
         let count = usize::from(*body.first().ok_or_else(broken)?);
         let specs = body.get(1..1 + 2 * count).ok_or_else(broken)?;
-        let [start, end, approximation, ..] = *body.get(1 + 2 * count..).unwrap_or_default() else {
+        let [start, end, approximation] = *body.get(1 + 2 * count..).unwrap_or_default() else {
             return Err(broken());
         };
-        let mut parts = Vec::new();
+        let mut parts: Vec<Part<'_>> = Vec::new();
         for spec in specs.chunks_exact(2) {
-            let part = self.components.iter().position(|c| c.id == spec[0]).ok_or_else(broken)?;
-            let table = |tables: &[Option<Huffman>; 4], i: u8| {
-                tables.get(usize::from(i)).cloned().flatten()
-            };
-            parts.push((part, table(&self.dc, spec[1] >> 4), table(&self.ac, spec[1] & 15)));
+            let component = components.iter().position(|c| c.id == spec[0]).ok_or_else(broken)?;
+            if parts.iter().any(|part| part.component == component) {
+                return Err(broken());
+            }
+            let (dc, ac) = (usize::from(spec[1] >> 4), usize::from(spec[1] & 15));
+            let dc = self.dc.get(dc).and_then(Option::as_ref);
+            let ac = self.ac.get(ac).and_then(Option::as_ref);
+            parts.push(Part { component, dc, ac });
+        }
+        let blocks = |part: &Part<'_>| components[part.component].h * components[part.component].v;
+        if parts.len() > 1 && parts.iter().map(blocks).sum::<usize>() > 10 {
+            return Err(Fault::corrupt("more than ten blocks in a unit of its scan"));
         }
         let (high, low) = (u32::from(approximation >> 4), u32::from(approximation & 15));
-        let bad = start > 63 || end > 63 || low > 13 || (start > 0 && count != 1);
-        if parts.is_empty() || parts.len() > 4 || (self.progressive && bad) {
+        let band = if start == 0 { end == 0 } else { start <= end && end < 64 && count == 1 };
+        let step = high == 0 || low + 1 == high;
+        if parts.is_empty() || parts.len() > 4 || (self.progressive && !(band && step && low <= 13))
+        {
             return Err(broken());
         }
         Ok(Scan {
@@ -350,35 +377,11 @@ impl Image {
             });
         }
         let transformed = self.is_transformed();
-        let mut data = Vec::with_capacity(width * height * 3);
-        let mut lines = vec![vec![0; width]; planes.len()];
-        for y in 0..height {
-            for (plane, line) in planes.iter().zip(&mut lines) {
-                plane.upsampled(y, line);
-            }
-            match lines.as_slice() {
-                [grey] => data.extend(grey.iter().flat_map(|l| [*l; 3])),
-                [a, b, c] if transformed => {
-                    data.extend((0..width).flat_map(|x| rgb(a[x], b[x], c[x])));
-                }
-                [a, b, c] => data.extend((0..width).flat_map(|x| [a[x], b[x], c[x]])),
-                [a, b, c, k] => data.extend((0..width).flat_map(|x| {
-                    let mut ink = [a[x], b[x], c[x]];
-                    if transformed {
-                        ink = rgb(a[x], b[x], c[x]).map(|v| 255 - v);
-                    }
-                    let ink = [ink[0], ink[1], ink[2], k[x]];
-                    // Adobe's programs store ink inverted, and Pillow goes by their marker
-                    pillow::cmyk(if inverted { ink.map(|v| 255 - v) } else { ink })
-                })),
-                _ => return Err(Fault::unsupported("an odd number of components")),
-            }
+        let data =
+            Arch::new().dispatch(|| interleave(&planes, width, height, transformed, inverted));
+        if data.len() != width * height * 3 {
+            return Err(Fault::unsupported("an odd number of components"));
         }
         Ok(Pixels { width_px: header.width_px, height_px: header.height_px, data })
     }
-}
-
-/// Whether another marker follows.
-fn ends_or_goes_on(rest: &[u8]) -> bool {
-    next_segment(rest).is_some()
 }

@@ -28,8 +28,10 @@ pub(super) fn ycbcr([y, cb, cr]: [u8; 3]) -> [u8; 3] {
 }
 
 /// 16- and 32-bit grey is clipped, not scaled: `I;16` and `I` to `L`.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
 pub(super) fn clip(value: i32) -> u8 {
-    u8::try_from(value.clamp(0, 255)).unwrap_or_default()
+    value.clamp(0, 255) as u8
 }
 
 /// `F` to `L`: clipped, the fraction dropped.

@@ -1,15 +1,23 @@
-//! Pillow's resize, bit for bit (`src/libImaging/Resample.c`, 8 bits a channel).
+//! Pillow's resize, bit for bit (`src/libImaging/Resample.c` of Pillow 13, 8 bits a channel).
 //!
-//! Weights are computed in doubles, normalised, and rounded to 22 fractional bits; the
-//! horizontal pass comes first and is rounded to bytes before the vertical one. Only the
-//! window that a crop keeps is computed, so an image of 10,000 × 1 px costs no more than its
-//! crop. A pass that would not change its side is left out, as Pillow leaves it out.
+//! Weights are computed in doubles, normalised, and rounded to 22 fractional bits; the first
+//! pass is rounded to bytes before the second. The horizontal pass comes first, but where the
+//! height shrinks by more than twice what the width does, the vertical one (new in Pillow 13;
+//! earlier ones differ there by a few levels). Only the window that a crop keeps is computed,
+//! so an image of 10,000 × 1 px costs no more than its crop. A pass that would not change its
+//! side is left out, as Pillow leaves it out.
+
+use pulp::Arch;
 
 use crate::flow::Pixels;
 use crate::flow::preprocessing::Resample;
 
 /// Fractional bits of a weight: 32 less 8 of the pixel less 2 of overshoot.
 const PRECISION_BITS: u32 = 32 - 8 - 2;
+/// Half of the last bit that is kept.
+const HALF: i32 = 1 << (PRECISION_BITS - 1);
+/// Columns that the vertical pass sums side by side.
+const LANES: usize = 64;
 
 /// A side of the output: its length before the crop, and the part that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,71 +38,143 @@ pub struct Side {
 pub fn resize_window(pixels: &Pixels, filter: Resample, x: Side, y: Side) -> Vec<u8> {
     let across = Taps::new(pixels.width_px, filter, x);
     let down = Taps::new(pixels.height_px, filter, y);
-    let (first_row, last_row) = down.range();
-    let stride = pixels.width_px as usize * 3;
-    let rows = &pixels.data[first_row * stride..last_row * stride];
-    let kept = x.kept_px as usize * 3;
-    let middle: Vec<u8> = match &across.weights {
-        None => pick_columns(rows, stride, &across.bounds),
-        Some(weights) => {
-            let mut middle = vec![0; (last_row - first_row) * kept];
-            for (line, out) in rows.chunks_exact(stride).zip(middle.chunks_exact_mut(kept)) {
-                across_line(line, &across.bounds, weights, out);
-            }
-            middle
+    Arch::new().dispatch(|| {
+        if is_vertical_first(pixels, x, y) {
+            // only the columns that the second pass reads
+            let (first, last) = across.range();
+            let image = Raster { data: &pixels.data, width: pixels.width_px as usize };
+            let middle = vertical(&image, &down, first..last, 0);
+            horizontal(
+                &Raster { data: &middle, width: last - first },
+                &across,
+                0..down.bounds.len(),
+                first,
+            )
+        } else {
+            let (first, last) = down.range();
+            let image = Raster { data: &pixels.data, width: pixels.width_px as usize };
+            let middle = horizontal(&image, &across, first..last, 0);
+            let width = across.bounds.len();
+            vertical(&Raster { data: &middle, width }, &down, 0..width, first)
         }
-    };
-    let mut out = Vec::with_capacity(y.kept_px as usize * kept);
-    match &down.weights {
-        None => {
-            for bound in &down.bounds {
-                let at = (bound.first - first_row) * kept;
-                out.extend_from_slice(&middle[at..at + kept]);
-            }
-        }
-        Some(weights) => {
-            let mut sums = vec![0_i32; kept];
-            for bound in &down.bounds {
-                sums.fill(1 << (PRECISION_BITS - 1));
-                let lines = middle[(bound.first - first_row) * kept..].chunks_exact(kept);
-                for (line, weight) in lines.zip(&weights[bound.weights.clone()]) {
-                    for (sum, value) in sums.iter_mut().zip(line) {
-                        *sum += i32::from(*value) * weight;
-                    }
+    })
+}
+
+fn is_vertical_first(pixels: &Pixels, x: Side, y: Side) -> bool {
+    let less = |input: u32, side: Side| u64::from(input).saturating_sub(side.full_px);
+    less(pixels.height_px, y) > 2 * less(pixels.width_px, x)
+}
+
+/// Interleaved RGB and its width in pixels.
+struct Raster<'a> {
+    data: &'a [u8],
+    width: usize,
+}
+
+impl Raster<'_> {
+    /// Columns of a row.
+    #[inline(always)]
+    fn row(&self, y: usize, columns: std::ops::Range<usize>) -> &[u8] {
+        let start = y * self.width * 3;
+        self.data.get(start + columns.start * 3..start + columns.end * 3).unwrap_or_default()
+    }
+}
+
+/// `rows` with their kept columns; the raster begins at the input's column `from`.
+#[inline(always)]
+fn horizontal(
+    image: &Raster<'_>,
+    taps: &Taps,
+    rows: std::ops::Range<usize>,
+    from: usize,
+) -> Vec<u8> {
+    let kept = taps.bounds.len() * 3;
+    let mut out = vec![0; rows.len() * kept];
+    let (first, last) = taps.range();
+    // pixels are read in fours of bytes, so a line needs one more
+    let mut line = vec![0; (last - first) * 3 + 1];
+    for (y, out) in rows.zip(out.chunks_exact_mut(kept.max(1))) {
+        let row = image.row(y, first - from..last - from);
+        match &taps.weights {
+            None => {
+                for (pixel, bound) in out.chunks_exact_mut(3).zip(&taps.bounds) {
+                    let at = (bound.first - first) * 3;
+                    pixel.copy_from_slice(&row[at..at + 3]);
                 }
-                out.extend(sums.iter().map(|sum| clip8(*sum)));
+            }
+            Some(weights) => {
+                line[..row.len()].copy_from_slice(row);
+                for (pixel, bound) in out.chunks_exact_mut(3).zip(&taps.bounds) {
+                    let weights = &weights[bound.weights.clone()];
+                    let at = (bound.first - first) * 3;
+                    pixel
+                        .copy_from_slice(&weighted(&line[at..at + weights.len() * 3 + 1], weights));
+                }
             }
         }
     }
     out
 }
 
-fn across_line(line: &[u8], bounds: &[Bound], weights: &[i32], out: &mut [u8]) {
-    for (pixel, bound) in out.chunks_exact_mut(3).zip(bounds) {
-        let weights = &weights[bound.weights.clone()];
-        let taps = line[bound.first * 3..(bound.first + weights.len()) * 3].chunks_exact(3);
-        let mut sums = [1_i32 << (PRECISION_BITS - 1); 3];
-        for (tap, weight) in taps.zip(weights) {
-            sums[0] += i32::from(tap[0]) * weight;
-            sums[1] += i32::from(tap[1]) * weight;
-            sums[2] += i32::from(tap[2]) * weight;
+/// One pixel; the fourth lane belongs to the next and is dropped.
+#[inline(always)]
+fn weighted(line: &[u8], weights: &[i32]) -> [u8; 3] {
+    let mut sums = [HALF; 4];
+    for (tap, weight) in line.windows(4).step_by(3).zip(weights) {
+        for (sum, value) in sums.iter_mut().zip(tap) {
+            *sum += i32::from(*value) * weight;
         }
-        pixel.copy_from_slice(&sums.map(clip8));
     }
+    [clip8(sums[0]), clip8(sums[1]), clip8(sums[2])]
 }
 
-fn pick_columns(rows: &[u8], stride: usize, bounds: &[Bound]) -> Vec<u8> {
-    rows.chunks_exact(stride)
-        .flat_map(|line| {
-            bounds
-                .iter()
-                .flat_map(|bound| line[bound.first * 3..bound.first * 3 + 3].iter().copied())
-        })
-        .collect()
+/// The kept rows of `columns`; the raster begins at the input's row `from`.
+#[inline(always)]
+fn vertical(
+    image: &Raster<'_>,
+    taps: &Taps,
+    columns: std::ops::Range<usize>,
+    from: usize,
+) -> Vec<u8> {
+    let kept = columns.len() * 3;
+    let mut out = vec![0; taps.bounds.len() * kept];
+    for (out, bound) in out.chunks_exact_mut(kept.max(1)).zip(&taps.bounds) {
+        let top = bound.first - from;
+        let Some(weights) = &taps.weights else {
+            out.copy_from_slice(image.row(top, columns.clone()));
+            continue;
+        };
+        let weights = &weights[bound.weights.clone()];
+        let lines =
+            || weights.iter().enumerate().map(|(i, w)| (image.row(top + i, columns.clone()), w));
+        let mut chunks = out.chunks_exact_mut(LANES);
+        let mut at = 0;
+        for chunk in &mut chunks {
+            let mut sums = [HALF; LANES];
+            for (line, weight) in lines() {
+                if let Some(values) = line.get(at..).and_then(|rest| rest.first_chunk::<LANES>()) {
+                    for (sum, value) in sums.iter_mut().zip(values) {
+                        *sum += i32::from(*value) * weight;
+                    }
+                }
+            }
+            for (out, sum) in chunk.iter_mut().zip(sums) {
+                *out = clip8(sum);
+            }
+            at += LANES;
+        }
+        for (i, out) in chunks.into_remainder().iter_mut().enumerate() {
+            let terms = lines().map(|(line, weight)| i32::from(line[at + i]) * weight);
+            *out = clip8(terms.fold(HALF, |sum, term| sum + term));
+        }
+    }
+    out
 }
 
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
 fn clip8(sum: i32) -> u8 {
-    u8::try_from((sum >> PRECISION_BITS).clamp(0, 255)).unwrap_or_default()
+    (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
 /// Where the inputs of one output pixel begin, and which weights they have.

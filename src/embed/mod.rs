@@ -13,7 +13,3 @@ pub use facts::{ModelFacts, describe};
 pub use files::{MissingFile, Role, files, missing};
 pub use image::ImageEncoder;
 pub use text::TextEncoder;
-
-/// Part of every fingerprint of a feature: raised when the same files and inputs would give
-/// other numbers than before.
-pub const OPERATOR_VERSION: u32 = 1;

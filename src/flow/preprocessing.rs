@@ -44,7 +44,7 @@ pub enum Fit {
 /// Mean of OpenAI's CLIP (`clip/clip.py`).
 pub const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// Standard deviation of OpenAI's CLIP (`clip/clip.py`).
-pub const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+pub const CLIP_STD: [f32; 3] = [0.268_629_55, 0.261_302_6, 0.275_777_1];
 
 impl Preprocessing {
     /// OpenAI's CLIP at `size_px`.

@@ -26,7 +26,7 @@ impl Fingerprint {
 
     /// Adds one fact.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.parts.insert(name.to_owned(), value.to_string());
         self
     }

@@ -35,6 +35,10 @@ pub struct Plan {
     pub definition: PathBuf,
     /// Digest of the definition's values.
     pub definition_digest: Digest,
+    /// The definition's text, which a run keeps in the store.
+    pub text: String,
+    /// The `--set` arguments, as given.
+    pub sets: Vec<(String, String)>,
     /// Folder of the tables.
     pub store: PathBuf,
     /// Each stage after those it reads.
@@ -95,6 +99,13 @@ pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
         name: pipeline.name.value.clone(),
         definition: definition.to_owned(),
         definition_digest: pipeline.digest(),
+        text: pipeline.source.text.clone(),
+        sets: pipeline
+            .sets
+            .iter()
+            .filter_map(|set| set.text.split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
         store,
         stages,
         rejects: contract::builtin(TableKind::Rejects)?,

@@ -155,7 +155,7 @@ fn join(
     }
     let vectors = take(embeddings, &UInt32Array::from(from), None)
         .map_err(|cause| Error::new(Kind::Internal, "cannot gather features").caused_by(cause))?;
-    let columns = vec![
+    let columns = [
         ("image_id", rows::strings(made.iter().map(|(id, _, _)| *id))),
         ("caption_index", rows::int32s(made.iter().map(|(_, w, _)| w.caption_index))),
         ("text", rows::strings(made.iter().map(|(_, w, _)| &w.text))),
@@ -164,5 +164,5 @@ fn join(
         ("input_digest", rows::strings(made.iter().map(|(_, _, d)| d.to_string()))),
         ("fingerprint", rows::strings(made.iter().map(|_| fingerprint))),
     ];
-    rows::batch(schema, columns).map(Some)
+    rows::batch(schema, &columns).map(Some)
 }

@@ -239,7 +239,7 @@ fn batch(
     let captions = || of.iter().map(|row| &row.caption);
     rows::batch(
         schema,
-        vec![
+        &[
             ("image_id", rows::strings(captions().map(|c| &c.image_id))),
             ("caption_index", rows::int32s(captions().map(|c| c.caption_index))),
             ("text", rows::strings(captions().map(|c| &c.text))),

@@ -64,7 +64,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
     }
 
     /// Takes outcomes until there are none, then empties the batches.
-    pub(super) fn run(mut self, outcomes: Receiver<Vec<Outcome>>) -> Result<()> {
+    pub(super) fn run(mut self, outcomes: &Receiver<Vec<Outcome>>) -> Result<()> {
         while let Ok(chunk) = self.clocks.time(Part::Encode, Spend::Starved, || outcomes.recv()) {
             let members = chunk.len() as u64;
             self.chunk(chunk)?;
@@ -220,7 +220,7 @@ fn image_rows(
     let of = |get: fn(&ImageRow) -> &str| rows::strings(images.iter().map(get));
     rows::batch(
         schema,
-        vec![
+        &[
             ("image_id", of(|r| &r.member.image_id)),
             ("source", of(|r| &r.member.origin.source)),
             ("member", of(|r| &r.member.origin.member)),
@@ -244,7 +244,7 @@ fn feature_rows(
 ) -> Result<arrow::array::RecordBatch> {
     rows::batch(
         schema,
-        vec![
+        &[
             ("image_id", rows::strings(members.iter().map(|m| &m.image_id))),
             ("embedding", rows::embeddings(schema, "embedding", vectors)?),
             ("input_digest", rows::strings(members.iter().map(digest_of))),

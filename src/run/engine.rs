@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::base::{Error, Kind, Result};
-use crate::definition::pipeline::Pipeline;
 use crate::plan::stage::EmbedImages;
-use crate::plan::{Plan, Stage, Work, state_folder};
+use crate::plan::{Plan, Stage, Work};
 use crate::table::schema::arrow_schema;
 use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
 
@@ -26,11 +25,11 @@ pub const REJECTS: &str = "rejects";
 ///
 /// # Errors
 /// When an input or the store fails; what was durable by then is taken over by the next run.
-pub fn run(pipeline: &Pipeline, plan: &Plan, options: &Options) -> Result<RunReport> {
+pub fn run(plan: &Plan, options: &Options) -> Result<RunReport> {
     let begun = Instant::now();
     let store = Store::create(&plan.store, std::sync::Arc::clone(&options.clock))?;
     let _lock = store.lock(options.wait, &options.cancel)?;
-    remember(pipeline, plan)?;
+    super::remember::write(plan)?;
     let mut ctx = Context {
         plan,
         options,
@@ -56,11 +55,6 @@ pub fn run(pipeline: &Pipeline, plan: &Plan, options: &Options) -> Result<RunRep
     ctx.report.book(&clocks);
     ctx.report.elapsed = begun.elapsed();
     Ok(ctx.report)
-}
-
-/// Keeps the definition in the store, so that queries over a folder find its models.
-fn remember(pipeline: &Pipeline, plan: &Plan) -> Result<()> {
-    super::remember::write(&state_folder(&plan.store), pipeline, &plan.definition)
 }
 
 fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {

@@ -244,7 +244,7 @@ pub(super) fn batch(schema: &SchemaRef, entries: &[(&str, &Entry)]) -> Result<Re
         entries.iter().map(|(_, e)| e.reject.digest.map(|d| d.to_string())).collect();
     rows::batch(
         schema,
-        vec![
+        &[
             ("source", rows::strings(entries.iter().map(|(_, e)| origin(e).source))),
             ("member", rows::strings(entries.iter().map(|(_, e)| origin(e).member))),
             (
@@ -311,6 +311,7 @@ mod tests {
             size_bytes: 1,
             stamp: digest,
             digest: Some(digest),
+            layout: crate::sources::Layout::Whole,
         };
         second.carry("images", "f", &member);
         second.refuse("images", "f", reject("b", None));

@@ -139,10 +139,18 @@ impl<'r> Threads<'r> {
         let recipe = Recipe::of(self.pass);
         std::thread::scope(|scope| {
             let reader = scope.spawn(move || self.read(work, task_tx));
-            let decoder = scope.spawn(|| self.decode(&recipe, task_rx, done_tx));
-            let writer = scope.spawn(|| self.write(sinks, write_rx));
+            let decoder = scope.spawn(|| {
+                // Moved in, so that both ends close when this part ends.
+                let (tasks, out) = (task_rx, done_tx);
+                self.decode(&recipe, &tasks, &out)
+            });
+            let writer = scope.spawn(|| {
+                let rows = write_rx;
+                self.write(sinks, &rows)
+            });
             let encoded =
-                Encoder::new(self.options, self.clocks, self.pass, book, write_tx).run(done_rx);
+                Encoder::new(self.options, self.clocks, self.pass, book, write_tx).run(&done_rx);
+            drop(done_rx);
             let (read, decoded, written) = (joined(reader), joined(decoder), joined(writer));
             // The writer's failure explains the others': a full disk closes its queue.
             written?;
@@ -215,8 +223,8 @@ impl<'r> Threads<'r> {
     fn decode(
         &self,
         recipe: &Recipe<'_>,
-        tasks: Receiver<Vec<Task<'r>>>,
-        out: Sender<Vec<Outcome>>,
+        tasks: &Receiver<Vec<Task<'r>>>,
+        out: &Sender<Vec<Outcome>>,
     ) -> Result<()> {
         while let Ok(chunk) = self.clocks.time(Part::Decode, Spend::Starved, || tasks.recv()) {
             let done: Vec<_> = self.clocks.time(Part::Decode, Spend::Busy, || {
@@ -229,7 +237,7 @@ impl<'r> Threads<'r> {
         Ok(())
     }
 
-    fn write(&self, sinks: &mut [Sink], rows: Receiver<Write>) -> Result<()> {
+    fn write(&self, sinks: &mut [Sink], rows: &Receiver<Write>) -> Result<()> {
         while let Ok((table, batch)) = self.clocks.time(Part::Write, Spend::Starved, || rows.recv())
         {
             if let Some(sink) = sinks.get_mut(table) {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{Array, BooleanArray, RecordBatch, StringArray};
+use arrow::array::{BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
 
 use crate::base::{Error, Kind, Result};
@@ -251,7 +251,7 @@ fn copy_moved(
                     columns.push((name, column.clone()));
                 }
             }
-            copies.push(&rows::batch(&schema, columns)?)?;
+            copies.push(&rows::batch(&schema, &columns)?)?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Error, Kind, Result, files};
-use crate::definition::pipeline::Pipeline;
+use crate::plan::{Plan, state_folder};
 
 const FORMAT: u32 = 1;
 const CAP_BYTES: u64 = 16 << 20;
@@ -26,23 +26,17 @@ fn path(state: &Path) -> PathBuf {
     state.join("definition.json")
 }
 
-pub(super) fn write(state: &Path, pipeline: &Pipeline, definition: &Path) -> Result<()> {
-    let definition = std::path::absolute(definition)
-        .map_err(|cause| Error::io("cannot name", definition.display(), cause))?;
-    let sets = pipeline.sets.iter().filter_map(|set| {
-        let (key, value) = set.text.split_once('=')?;
-        Some((key.to_owned(), value.to_owned()))
-    });
-    let now = Remembered {
-        format: FORMAT,
-        definition,
-        text: pipeline.source.text.clone(),
-        sets: sets.collect(),
-    };
-    if read(state)?.as_ref() == Some(&now) {
+/// Keeps the definition in the store, so that queries over a folder find its models.
+pub(super) fn write(plan: &Plan) -> Result<()> {
+    let state = state_folder(&plan.store);
+    let definition = std::path::absolute(&plan.definition)
+        .map_err(|cause| Error::io("cannot name", plan.definition.display(), cause))?;
+    let now =
+        Remembered { format: FORMAT, definition, text: plan.text.clone(), sets: plan.sets.clone() };
+    if read(&state)?.as_ref() == Some(&now) {
         return Ok(());
     }
-    files::write_atomic(&path(state), |w| {
+    files::write_atomic(&path(&state), |w| {
         serde_json::to_writer_pretty(w, &now).map_err(|cause| {
             Error::new(Kind::Io, "cannot write the kept definition").caused_by(cause)
         })

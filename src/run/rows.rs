@@ -63,7 +63,7 @@ pub(super) fn retyped(schema: &SchemaRef, column: &str, lists: &ArrayRef) -> Res
 ///
 /// # Errors
 /// [`Kind::Definition`] when the contract demands a column that the operator does not make.
-pub(super) fn batch(schema: &SchemaRef, columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {
+pub(super) fn batch(schema: &SchemaRef, columns: &[(&str, ArrayRef)]) -> Result<RecordBatch> {
     let rows = columns.first().map_or(0, |(_, array)| array.len());
     let arrays = schema
         .fields()
@@ -105,6 +105,7 @@ pub(super) fn column<'a, T: 'static>(batch: &'a RecordBatch, name: &str) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::Array as _;
     use arrow::datatypes::Schema;
 
     #[test]
@@ -114,11 +115,11 @@ mod tests {
             Field::new("extra", DataType::Utf8, true),
             Field::new("a", DataType::Utf8, false),
         ]));
-        let made = batch(&schema, vec![("a", strings(["x"])), ("b", int32s([1]))]).unwrap();
+        let made = batch(&schema, &[("a", strings(["x"])), ("b", int32s([1]))]).unwrap();
         assert_eq!(column::<Int32Array>(&made, "b").unwrap().value(0), 1);
         assert_eq!(made.column(1).null_count(), 1);
         assert!(column::<Int32Array>(&made, "a").is_err());
-        assert!(batch(&schema, vec![("a", strings(["x"]))]).is_err());
+        assert!(batch(&schema, &[("a", strings(["x"]))]).is_err());
     }
 
     #[test]

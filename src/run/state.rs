@@ -254,11 +254,6 @@ impl State {
         taken
     }
 
-    /// The digest that the stored row was made from.
-    pub(super) fn digest_of(&self, key: &Key) -> Option<Digest> {
-        self.rows.get(key).map(|row| row.digest)
-    }
-
     /// Where the stored row's content stood.
     pub(super) fn place_of(&self, key: &Key) -> Option<u64> {
         self.rows.get(key).map(|row| row.place)
@@ -324,11 +319,6 @@ impl State {
     /// Whether the row `key` stays.
     pub(super) fn stays(&self, key: &Key, keep_unseen: bool) -> bool {
         self.rows.get(key).is_some_and(|row| row.stays(keep_unseen))
-    }
-
-    /// Every key of the version, sorted.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.rows.keys()
     }
 }
 

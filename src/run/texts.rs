@@ -202,7 +202,7 @@ fn batch(
 ) -> Result<RecordBatch> {
     rows::batch(
         schema,
-        vec![
+        &[
             ("image_id", rows::strings(of.iter().map(|w| &w.key.image_id))),
             ("caption_index", rows::int32s(of.iter().map(|w| w.key.caption_index.unwrap_or(0)))),
             ("embedding", rows::embeddings(schema, "embedding", vectors)?),

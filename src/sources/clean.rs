@@ -87,9 +87,11 @@ mod tests {
 
     use super::*;
 
+    const ALL: &[Cleaning] = &[Cleaning::Whitespace, Cleaning::ZeroWidth, Cleaning::JoinChinese];
+
     #[test]
     fn each_kind_cleans_what_it_names() {
-        let all = Cleaning::ALL;
+        let all = ALL;
         assert_eq!(clean("a  b\u{a0}\u{3000}\nc ", &[Cleaning::Whitespace]), "a b c");
         assert_eq!(clean("a\u{200b} b\u{feff}", &[Cleaning::ZeroWidth]), "a b");
         assert_eq!(clean("一个 女孩 。", &[Cleaning::JoinChinese]), "一个女孩。");
@@ -101,8 +103,8 @@ mod tests {
     #[test]
     fn joiners_stay_where_they_join() {
         let family = "👨\u{200d}👩\u{200d}👧";
-        assert_eq!(clean(family, Cleaning::ALL), family);
-        assert_eq!(clean("a\u{200d}b \u{200c}c", Cleaning::ALL), "ab c");
+        assert_eq!(clean(family, ALL), family);
+        assert_eq!(clean("a\u{200d}b \u{200c}c", ALL), "ab c");
     }
 
     #[test]
@@ -116,7 +118,7 @@ mod tests {
             text in "[ a一女。👨\u{200b}\u{200d}\u{200c}\u{a0}\u{3000}\u{feff}\nप]{0,24}",
             which in 0_usize..8,
         ) {
-            let chosen: Vec<Cleaning> = Cleaning::ALL.iter().copied().enumerate()
+            let chosen: Vec<Cleaning> = ALL.iter().copied().enumerate()
                 .filter(|(bit, _)| which & (1 << bit) != 0).map(|(_, c)| c).collect();
             let once = clean(&text, &chosen);
             prop_assert_eq!(clean(&once, &chosen), once.clone());

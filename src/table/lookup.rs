@@ -16,22 +16,25 @@ use super::schema;
 use super::snapshot::Snapshot;
 use crate::base::{Error, Kind, Result};
 
-pub(super) fn lookup(
-    snapshot: &Snapshot,
-    value: &str,
-    columns: &[&str],
-) -> Result<Vec<RecordBatch>> {
-    let wanted = snapshot.project(columns)?;
-    let Some(key) = snapshot.key().first() else {
-        return Err(Error::new(Kind::Query, "the table has no key").at(snapshot.table()));
-    };
-    let mut found = Vec::new();
-    for part in snapshot.parts().iter().filter(|part| may_hold(part, value)) {
-        let path = snapshot.folder().path().join(&part.path);
-        let look = Look { path: &path, key, value, table: snapshot.table() };
-        found.extend(look.rows(&wanted)?);
+impl Snapshot {
+    /// The rows whose first key column is `value`, found without reading the others: parts and
+    /// row groups are passed over by their extremes and Bloom filters, pages by their place.
+    ///
+    /// # Errors
+    /// [`Kind::Query`] for a column that is not there, [`Kind::Store`] for a damaged part.
+    pub fn lookup(&self, value: &str, columns: &[&str]) -> Result<Vec<RecordBatch>> {
+        let wanted = self.project(columns)?;
+        let Some(key) = self.key().first() else {
+            return Err(Error::new(Kind::Query, "the table has no key").at(self.table()));
+        };
+        let mut found = Vec::new();
+        for part in self.parts().iter().filter(|part| may_hold(part, value)) {
+            let path = self.folder().path().join(&part.path);
+            let look = Look { path: &path, key, value, table: self.table() };
+            found.extend(look.rows(&wanted)?);
+        }
+        Ok(found)
     }
-    Ok(found)
 }
 
 /// By the part's smallest and largest key, where they are known.

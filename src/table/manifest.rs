@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
-use super::part::{StagedPart, glance};
+use super::part::{FORMAT, StagedPart, glance};
 use super::storage::{Naming, write_durable};
-use super::writer::FORMAT;
+
 use crate::base::{Error, Kind, Result};
 
 const CAP_BYTES: u64 = 16 << 20;

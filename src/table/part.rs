@@ -11,6 +11,9 @@ use super::key::Key;
 use crate::base::digest::Digester;
 use crate::base::{Cancel, Digest, Error, Result};
 
+/// The version of what parts and manifests look like.
+pub const FORMAT: u32 = 1;
+
 /// What a part was made for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PartLabel {

@@ -220,15 +220,6 @@ impl Snapshot {
         &self.folder
     }
 
-    /// The rows whose first key column is `value`, found without reading the others: parts and
-    /// row groups are passed over by their extremes and Bloom filters, pages by their place.
-    ///
-    /// # Errors
-    /// [`Kind::Query`] for a column that is not there, [`Kind::Store`] for a damaged part.
-    pub fn lookup(&self, value: &str, columns: &[&str]) -> Result<Vec<RecordBatch>> {
-        super::lookup::lookup(self, value, columns)
-    }
-
     pub(super) fn delta(&self) -> Arc<DeltaTable> {
         Arc::clone(&self.delta)
     }

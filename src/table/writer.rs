@@ -24,9 +24,6 @@ use crate::base::digest::Digester;
 use crate::base::{Digest, Error, Kind, Result};
 use crate::plan::contract::Contract;
 
-/// The version of what parts and manifests look like.
-pub const FORMAT: u32 = 1;
-
 /// Rows of a row group: small, so that a point look-up reads little, and still megabytes of
 /// features, so that a scan reads in long strokes.
 const ROW_GROUP_ROWS: usize = 8192;
@@ -192,7 +189,7 @@ fn properties(contract: &Contract, label: &PartLabel) -> WriterProperties {
         .set_bloom_filter_position(BloomFilterPosition::End)
         .set_sorting_columns(Some(sorting.collect()))
         .set_key_value_metadata(Some(vec![
-            known("format", &FORMAT.to_string()),
+            known("format", &super::part::FORMAT.to_string()),
             known("contract", &contract.name),
             known("fingerprint", &label.fingerprint),
             known("unit", &label.unit),

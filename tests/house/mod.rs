@@ -139,7 +139,7 @@ impl House {
         let environment = Environment::default();
         let pipeline = clipmill::definition::parse("pipeline.toml", &text, &environment, &[])?;
         let plan = clipmill::plan::resolve(&pipeline, &file)?;
-        clipmill::run::run(&pipeline, &plan, &options)
+        clipmill::run::run(&plan, &options)
     }
 
     /// Every row of a table as text, sorted, without where and when.

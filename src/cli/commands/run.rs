@@ -52,7 +52,7 @@ pub(crate) fn carry_out(
         only: Vec::new(),
         wait,
     };
-    let report = crate::run::run(&pipeline, &plan, &options)?;
+    let report = crate::run::run(&plan, &options)?;
     for note in &report.notes {
         session.say(note);
     }

@@ -109,6 +109,7 @@ mod tests {
             span,
             label: "expected `store`".into(),
             help: Some("did you mean `store`?".into()),
+            text: None,
         };
         Report {
             source: Arc::new(SourceText { name: "p.toml".into(), text: text.into() }),

@@ -4,10 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::check::CheckKind;
 use super::table::Contract;
 use crate::base::error::{Error, Kind, Result};
-use crate::definition::stage::{Operator, Stage};
 
 /// What kind of table an operator makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -91,37 +89,4 @@ pub fn builtin(kind: TableKind) -> Result<Contract> {
         Error::new(Kind::Internal, format!("the built-in contract of {kind} is broken"))
             .caused_by(cause)
     })
-}
-
-/// The contract of a stage's table, named as the table: `custom` (file name and text) where the
-/// stage names one, else the built-in one of its operator, without the checks that its settings
-/// make untrue (the L2 norm of features that are not normalised).
-///
-/// # Errors
-/// [`Kind::Definition`] with a report when `custom` is no contract, or lacks what the operator
-/// needs (see [`super::custom`]).
-pub fn for_stage(stage: &Stage, custom: Option<(&str, &str)>) -> Result<Contract> {
-    let kind = stage.operator.makes();
-    let mut contract = match custom {
-        Some((name, text)) => super::custom(kind, name, text)?,
-        None => {
-            let mut contract = builtin(kind)?;
-            if !normalised(&stage.operator) {
-                contract.checks.retain(|check| !matches!(check.kind, CheckKind::L2Norm { .. }));
-            }
-            contract
-        }
-    };
-    contract.name.clone_from(&stage.table.value);
-    Ok(contract)
-}
-
-fn normalised(operator: &Operator) -> bool {
-    match operator {
-        Operator::EmbedImages(settings) => settings.normalize,
-        Operator::EmbedCaptions(settings) => settings.normalize,
-        // An example's vector is whatever its features are.
-        Operator::Align(_) => false,
-        Operator::IndexImages(_) | Operator::ReadCaptions(_) => true,
-    }
 }

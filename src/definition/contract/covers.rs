@@ -33,12 +33,12 @@ fn compare(
     places: &Places,
     findings: &mut Findings,
 ) {
-    let by = kind.operator().unwrap_or("every run");
+    let by = kind.operator().map_or_else(|| "every run".to_owned(), |name| format!("`{name}`"));
     for column in &needed.columns {
         if given.column(&column.name).is_none() {
             findings
                 .add_absence(places.key, format!("no column `{}`", column.name))
-                .label(format!("`{by}` makes it"))
+                .label(format!("{by} makes it"))
                 .help(format!("add `[columns.{}]` of type `{}`", column.name, column.kind));
         }
     }
@@ -47,17 +47,17 @@ fn compare(
             Some(other) if other.kind != column.kind => {
                 findings
                     .add(*span, format!("`{}` is {}", column.name, column.kind))
-                    .label(format!("`{by}` makes it {}", other.kind));
+                    .label(format!("{by} makes it {}", other.kind));
             }
             Some(other) if other.nullable && !column.nullable => {
                 findings
                     .add(*span, format!("`{}` may be null", column.name))
-                    .label(format!("expected `nullable = true`, as `{by}` makes it"))
+                    .label(format!("expected `nullable = true`, as {by} makes it"))
                     .help("a check of kind `not_null` refuses nulls");
             }
             None if !column.nullable => {
                 findings
-                    .add(*span, format!("`{by}` does not make `{}`", column.name))
+                    .add(*span, format!("{by} does not make `{}`", column.name))
                     .label("expected `nullable = true`: it stays null");
             }
             _ => {}
@@ -65,7 +65,7 @@ fn compare(
     }
     if given.key != needed.key {
         findings
-            .add(places.key, format!("another key than that of `{by}`"))
+            .add(places.key, format!("another key than that of {by}"))
             .label(format!("expected {:?}", needed.key));
     }
 }
