@@ -64,25 +64,25 @@ fn as_it_is(_: &mut [u8]) {}
 
 #[test]
 fn tar_archives() {
-    smoke(tar::run, &seeds::tars(), 3000, mend::tar_checksums);
+    smoke(tar::run, &seeds::tars(), 9000, mend::tar_checksums);
 }
 
 #[test]
 fn caption_files() {
-    smoke(captions::run, &seeds::captions(), 300, mend::tar_checksums);
+    smoke(captions::run, &seeds::captions(), 900, mend::tar_checksums);
 }
 
 #[test]
 fn images() {
-    smoke(image::run, &seeds::images(), 1500, mend::png_checksums);
+    smoke(image::run, &seeds::images(), 4000, mend::png_checksums);
 }
 
 #[test]
 fn weight_files() {
-    smoke(weights::run, &seeds::weights(), 3000, mend::zip_checksums);
+    smoke(weights::run, &seeds::weights(), 9000, mend::zip_checksums);
 }
 
 #[test]
 fn definitions() {
-    smoke(definition::run, &seeds::definitions(), 400, as_it_is);
+    smoke(definition::run, &seeds::definitions(), 1200, as_it_is);
 }

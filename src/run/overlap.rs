@@ -148,8 +148,8 @@ impl<'r> Threads<'r> {
                 let rows = write_rx;
                 self.write(sinks, &rows)
             });
-            let encoded = Encoder::new(self.options, self.clocks, self.pass, book, write_tx)
-                .run(&done_rx);
+            let encoded =
+                Encoder::new(self.options, self.clocks, self.pass, book, write_tx).run(&done_rx);
             drop(done_rx);
             let (read, decoded, written) = (joined(reader), joined(decoder), joined(writer));
             // The writer's failure explains the others': a full disk closes its queue.

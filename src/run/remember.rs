@@ -31,12 +31,8 @@ pub(super) fn write(plan: &Plan) -> Result<()> {
     let state = state_folder(&plan.store);
     let definition = std::path::absolute(&plan.definition)
         .map_err(|cause| Error::io("cannot name", plan.definition.display(), cause))?;
-    let now = Remembered {
-        format: FORMAT,
-        definition,
-        text: plan.text.clone(),
-        sets: plan.sets.clone(),
-    };
+    let now =
+        Remembered { format: FORMAT, definition, text: plan.text.clone(), sets: plan.sets.clone() };
     if read(&state)?.as_ref() == Some(&now) {
         return Ok(());
     }

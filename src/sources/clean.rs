@@ -87,8 +87,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: &[Cleaning] =
-        &[Cleaning::Whitespace, Cleaning::ZeroWidth, Cleaning::JoinChinese];
+    const ALL: &[Cleaning] = &[Cleaning::Whitespace, Cleaning::ZeroWidth, Cleaning::JoinChinese];
 
     #[test]
     fn each_kind_cleans_what_it_names() {

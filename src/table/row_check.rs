@@ -11,13 +11,13 @@ pub(super) fn expectation(kind: &CheckKind) -> Option<String> {
         CheckKind::NotNull { column } => format!("`{column}` is not null"),
         CheckKind::Finite { column } => format!("`{column}` is finite"),
         CheckKind::L2Norm { column, min, max } => {
-            format!("the L2 norm of `{column}` is within {min} … {max}")
+            format!("the L2 norm of `{column}` is from {min} to {max}")
         }
         CheckKind::Length { column, min, max } => {
-            format!("the length of `{column}` is within {}", bounds(min.as_ref(), max.as_ref()))
+            format!("the length of `{column}` is {}", bounds(min.as_ref(), max.as_ref()))
         }
         CheckKind::Range { column, min, max } => {
-            format!("`{column}` is within {}", bounds(min.as_ref(), max.as_ref()))
+            format!("`{column}` is {}", bounds(min.as_ref(), max.as_ref()))
         }
         CheckKind::Accepted { column, values } => {
             format!("`{column}` is one of {}", values.join(", "))
@@ -28,10 +28,14 @@ pub(super) fn expectation(kind: &CheckKind) -> Option<String> {
     })
 }
 
-/// `1 … 5`, `1 …`, `… 5`.
+/// `from 1 to 5`, `at least 1`, `at most 5`.
 pub(super) fn bounds<T: std::fmt::Display>(min: Option<&T>, max: Option<&T>) -> String {
-    let (min, max) = (min.map(T::to_string), max.map(T::to_string));
-    format!("{} … {}", min.unwrap_or_default(), max.unwrap_or_default()).trim().to_owned()
+    match (min, max) {
+        (Some(min), Some(max)) => format!("from {min} to {max}"),
+        (Some(min), None) => format!("at least {min}"),
+        (None, Some(max)) => format!("at most {max}"),
+        (None, None) => "anything".to_owned(),
+    }
 }
 
 /// What is wrong with the value of `row`; nulls pass everything but `not_null`.

@@ -24,7 +24,6 @@ use crate::base::digest::Digester;
 use crate::base::{Digest, Error, Kind, Result};
 use crate::plan::contract::Contract;
 
-
 /// Rows of a row group: small, so that a point look-up reads little, and still megabytes of
 /// features, so that a scan reads in long strokes.
 const ROW_GROUP_ROWS: usize = 8192;

@@ -131,7 +131,7 @@ fn tables_and_columns_are_told() {
     let columns: Vec<Value> = serde_json::from_slice(&columns).unwrap();
     assert_eq!(columns[1]["column"], "embedding");
     assert_eq!(columns[1]["type"], "list<float32>");
-    assert_eq!(columns[1]["nullable"], false);
+    assert_eq!(columns[1]["nullable"], "no");
     assert!(columns.iter().all(|column| !column["meaning"].as_str().unwrap().is_empty()));
 }
 
@@ -180,7 +180,7 @@ fn statements_come_from_standard_input_and_a_plan_is_shown() {
         .stdin(std::fs::File::open(&file).unwrap())
         .output()
         .unwrap();
-    assert_eq!((code(&out), stdout(&out).trim()), (0, "one\n1"), "{}", stderr(&out));
+    assert_eq!((code(&out), stdout(&out).trim()), (0, "one\r\n1"), "{}", stderr(&out));
     let out = clipmill()
         .arg("query")
         .arg(shop.store())
