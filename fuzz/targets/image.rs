@@ -1,6 +1,6 @@
 //! Any bytes: `probe` and `decode` answer, and agree about the size.
 
-use clipmill::decode::{Limits, Orientation, decode, probe, preprocess_u8};
+use clipmill::decode::{Limits, Orientation, decode, preprocess_u8, probe};
 use clipmill::flow::Preprocessing;
 
 /// One input of the fuzzer.

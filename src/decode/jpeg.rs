@@ -377,7 +377,8 @@ impl Image {
             });
         }
         let transformed = self.is_transformed();
-        let data = Arch::new().dispatch(|| interleave(&planes, width, height, transformed, inverted));
+        let data =
+            Arch::new().dispatch(|| interleave(&planes, width, height, transformed, inverted));
         if data.len() != width * height * 3 {
             return Err(Fault::unsupported("an odd number of components"));
         }

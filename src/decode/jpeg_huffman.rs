@@ -331,9 +331,13 @@ mod tests {
         // one code of each length 1 to 16: 0, 10, 110, …
         let table = Huffman::new(&[1; 16], &(0..16).map(|i| i << 4).collect::<Vec<_>>()).unwrap();
         for length in 1..=16_u32 {
-            let word = (u64::MAX << (64 - (length - 1)).min(63)) & if length == 1 { 0 } else { u64::MAX };
-            let bytes: Vec<u8> =
-                word.to_be_bytes().iter().flat_map(|b| if *b == 0xff { vec![0xff, 0] } else { vec![*b] }).collect();
+            let word =
+                (u64::MAX << (64 - (length - 1)).min(63)) & if length == 1 { 0 } else { u64::MAX };
+            let bytes: Vec<u8> = word
+                .to_be_bytes()
+                .iter()
+                .flat_map(|b| if *b == 0xff { vec![0xff, 0] } else { vec![*b] })
+                .collect();
             let mut bits = Bits::new(&bytes);
             assert_eq!(bits.symbol(&table), (length - 1) << 4, "{length}");
         }

@@ -31,10 +31,8 @@ fn pass<const SHIFT: u32>(from: &Lanes, to: &mut Lanes) {
         let t1 = i32::from(from[0][lane].wrapping_sub(from[4][lane])) << 13;
         let even = [t0 + t3, t1 + t2, t1 - t2, t0 - t3];
         let (z3, z4) = (sum(3, 7), sum(1, 5));
-        let (z3, z4) = (
-            z3 * (F_1_175 - F_1_961) + z4 * F_1_175,
-            z3 * F_1_175 + z4 * (F_1_175 - F_0_390),
-        );
+        let (z3, z4) =
+            (z3 * (F_1_175 - F_1_961) + z4 * F_1_175, z3 * F_1_175 + z4 * (F_1_175 - F_0_390));
         let (a, b, c, d) = (wide(7), wide(5), wide(3), wide(1));
         let odd = [
             d * (F_1_501 - F_0_899) - a * F_0_899 + z4,

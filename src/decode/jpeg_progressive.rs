@@ -60,7 +60,13 @@ pub(super) fn block(
     Ok(())
 }
 
-fn refine(scan: &Scan<'_>, bits: &mut Bits<'_>, state: &mut State, ac: &Huffman, out: &mut [i16; 64]) {
+fn refine(
+    scan: &Scan<'_>,
+    bits: &mut Bits<'_>,
+    state: &mut State,
+    ac: &Huffman,
+    out: &mut [i16; 64],
+) {
     let step = 1_i16 << scan.low;
     let correct = |bits: &mut Bits<'_>, value: &mut i16| {
         if bits.take(1) == 1 && (*value & step) == 0 {

@@ -44,7 +44,12 @@ pub fn resize_window(pixels: &Pixels, filter: Resample, x: Side, y: Side) -> Vec
             let (first, last) = across.range();
             let image = Raster { data: &pixels.data, width: pixels.width_px as usize };
             let middle = vertical(&image, &down, first..last, 0);
-            horizontal(&Raster { data: &middle, width: last - first }, &across, 0..down.bounds.len(), first)
+            horizontal(
+                &Raster { data: &middle, width: last - first },
+                &across,
+                0..down.bounds.len(),
+                first,
+            )
         } else {
             let (first, last) = down.range();
             let image = Raster { data: &pixels.data, width: pixels.width_px as usize };
@@ -77,7 +82,12 @@ impl Raster<'_> {
 
 /// `rows` with their kept columns; the raster begins at the input's column `from`.
 #[inline(always)]
-fn horizontal(image: &Raster<'_>, taps: &Taps, rows: std::ops::Range<usize>, from: usize) -> Vec<u8> {
+fn horizontal(
+    image: &Raster<'_>,
+    taps: &Taps,
+    rows: std::ops::Range<usize>,
+    from: usize,
+) -> Vec<u8> {
     let kept = taps.bounds.len() * 3;
     let mut out = vec![0; rows.len() * kept];
     let (first, last) = taps.range();
@@ -97,7 +107,8 @@ fn horizontal(image: &Raster<'_>, taps: &Taps, rows: std::ops::Range<usize>, fro
                 for (pixel, bound) in out.chunks_exact_mut(3).zip(&taps.bounds) {
                     let weights = &weights[bound.weights.clone()];
                     let at = (bound.first - first) * 3;
-                    pixel.copy_from_slice(&weighted(&line[at..at + weights.len() * 3 + 1], weights));
+                    pixel
+                        .copy_from_slice(&weighted(&line[at..at + weights.len() * 3 + 1], weights));
                 }
             }
         }
@@ -119,7 +130,12 @@ fn weighted(line: &[u8], weights: &[i32]) -> [u8; 3] {
 
 /// The kept rows of `columns`; the raster begins at the input's row `from`.
 #[inline(always)]
-fn vertical(image: &Raster<'_>, taps: &Taps, columns: std::ops::Range<usize>, from: usize) -> Vec<u8> {
+fn vertical(
+    image: &Raster<'_>,
+    taps: &Taps,
+    columns: std::ops::Range<usize>,
+    from: usize,
+) -> Vec<u8> {
     let kept = columns.len() * 3;
     let mut out = vec![0; taps.bounds.len() * kept];
     for (out, bound) in out.chunks_exact_mut(kept.max(1)).zip(&taps.bounds) {
@@ -129,7 +145,8 @@ fn vertical(image: &Raster<'_>, taps: &Taps, columns: std::ops::Range<usize>, fr
             continue;
         };
         let weights = &weights[bound.weights.clone()];
-        let lines = || weights.iter().enumerate().map(|(i, w)| (image.row(top + i, columns.clone()), w));
+        let lines =
+            || weights.iter().enumerate().map(|(i, w)| (image.row(top + i, columns.clone()), w));
         let mut chunks = out.chunks_exact_mut(LANES);
         let mut at = 0;
         for chunk in &mut chunks {
