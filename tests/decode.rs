@@ -8,7 +8,12 @@
     reason = "tests"
 )]
 
+#[path = "../fuzz/targets/image.rs"]
+mod fuzz_image;
+
 use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
 
 use clipmill::base::environment::Environment;
 use clipmill::base::files::read_capped;
@@ -52,30 +57,12 @@ fn gradient(width_px: u32, height_px: u32) -> Pixels {
     Pixels { width_px, height_px, data }
 }
 
-#[derive(Default)]
-struct Levels {
-    values: usize,
-    equal: usize,
-    within_one: usize,
-    worst: u8,
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl Levels {
-    fn add(&mut self, ours: u8, theirs: u8) {
-        let off = ours.abs_diff(theirs);
-        self.values += 1;
-        self.equal += usize::from(off == 0);
-        self.within_one += usize::from(off <= 1);
-        self.worst = self.worst.max(off);
-    }
-
-    fn check(&self, what: &str) {
-        eprintln!(
-            "{what}: {} values, {} equal, {} within 1, worst {}",
-            self.values, self.equal, self.within_one, self.worst
-        );
-        assert!(self.within_one * 1000 >= self.values * 999 && self.worst <= 2, "{what}");
-    }
+fn golden(name: &str) -> String {
+    String::from_utf8(read(PathBuf::from("tests/golden/pillow").join(name))).unwrap()
 }
 
 #[test]
@@ -111,34 +98,20 @@ fn photos_are_preprocessed_as_by_pillow() {
     let tar = read(folder.join("flickr30k/flickr30k-images.tar"));
     let photos = members(&tar);
     assert_eq!(photos.len(), 240);
-    let golden = read("tests/golden/pillow/photos.bin");
-    let whole = Environment::of_process()
-        .get("CLIPMILL_PILLOW_FULL")
-        .map(|full| read(PathBuf::from(full).join("photos.full")));
-    let (mut sampled, mut full) = (Levels::default(), Levels::default());
+    let golden = golden("photos.tsv");
     let p = Preprocessing::clip(224);
-    for (i, (photo, expected)) in photos.iter().zip(golden.chunks_exact(768)).enumerate() {
+    let mut differ = Vec::new();
+    for (photo, line) in photos.iter().zip(golden.lines()) {
+        let [name, rgb, square] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
         let pixels = decode(photo, &Limits::default(), Orientation::Ignore).unwrap();
-        let square = preprocess_u8(&pixels, &p).data;
-        for (cell, rgb) in expected.chunks_exact(3).enumerate() {
-            let at = ((7 + cell / 16 * 14) * 224 + 7 + cell % 16 * 14) * 3;
-            for (ours, theirs) in square[at..at + 3].iter().zip(rgb) {
-                sampled.add(*ours, *theirs);
-            }
-        }
-        if let Some(whole) = &whole {
-            let expected = &whole[i * square.len()..(i + 1) * square.len()];
-            let off = square.iter().zip(expected).map(|(a, b)| a.abs_diff(*b)).max();
-            if off > Some(0) {
-                eprintln!("photo {i}: off by {off:?}");
-            }
-            square.iter().zip(expected).for_each(|(ours, theirs)| full.add(*ours, *theirs));
+        if digest(&pixels.data) != rgb {
+            differ.push(format!("{name}: decoded"));
+        } else if digest(&preprocess_u8(&pixels, &p).data) != square {
+            differ.push(format!("{name}: preprocessed"));
         }
     }
-    sampled.check("240 photos, sampled");
-    if whole.is_some() {
-        full.check("240 photos, whole");
-    }
+    eprintln!("{} of 240 photos equal to Pillow's, to the bit", 240 - differ.len());
+    assert!(differ.is_empty(), "{differ:#?}");
 }
 
 #[test]
@@ -207,52 +180,108 @@ fn reset_peak() -> bool {
         .is_ok_and(|mut file| file.write_all(b"5").is_ok())
 }
 
+/// Files that both decode, differently: all five are damaged progressive files, which
+/// libjpeg-turbo fills in (its block smoothing, which is not done here, is the likely cause; it
+/// was not traced). Beginning of the hash in the name, and the measured largest difference of a
+/// mean of the 8 × 8 grid.
+const DIFFERENT: [(&str, u8); 5] = [
+    ("8e5e74dbf9b68a32", 0),
+    ("10cb2d32138629ce", 3),
+    ("25aadffedb221898", 57),
+    ("7e6883ae5f802237", 5),
+    ("cde10ca77d168efc", 44),
+];
+
+/// Files that Pillow makes RGB of and that are refused here, each with its reason.
+const REFUSED: [(&str, &str); 10] = [
+    ("libjpeg-turbo__testimgari.jpg", "arithmetic coding is not implemented"),
+    ("sharp__testimgl.jpg", "lossless JPEG (process 3) is not implemented"),
+    ("pillow__avif__hopper.avif", "AVIF is not among the six formats"),
+    ("pillow__avif__transparency.avif", "AVIF is not among the six formats"),
+    ("pillow__no_palette.gif", "no palette at all; Pillow makes one up"),
+    ("pillow__10ct_32bit_128.tiff", "its photometric tag is unknown to the crate tiff"),
+    ("pillow__lab.tif", "CIELAB, which Pillow converts through LittleCMS's sRGB profile"),
+    ("pillow__multipage-lastframe.tif", "a palette of 1 bit, which the crate tiff does not read"),
+    ("pillow__rdf.tif", "a palette with an extra sample, which the crate tiff does not read"),
+    ("pillow__separate_planar_extra_samples.tiff", "an extra sample in a plane of its own"),
+];
+
 #[test]
 fn odd_images_decode_or_are_rejected() {
     let Some(folder) = testdata() else { return };
-    let golden = String::from_utf8(read("tests/golden/pillow/odd.tsv")).unwrap();
-    let (mut both, mut refused, mut differ, mut files) = (0, Vec::new(), Vec::new(), 0);
+    let golden = golden("odd.tsv");
+    let (mut equal, mut turned, mut more, mut broken) = (0, 0, Vec::new(), Vec::new());
+    let (mut refused, mut differ) = (Vec::new(), Vec::new());
     let mut worst_kib = 0;
     for line in golden.lines() {
         let fields: Vec<&str> = line.split('\t').collect();
-        let bytes = read(folder.join("odd_images").join(fields[0]));
-        files += 1;
+        let name = fields[0];
+        let bytes = read(folder.join("odd_images").join(name));
         let before = if reset_peak() { peak_kib() } else { None };
         let result = decode(&bytes, &Limits::default(), Orientation::Ignore);
         if let (Some(before), Some(after)) = (before, peak_kib()) {
             worst_kib = worst_kib.max(after.saturating_sub(before));
         }
-        match (fields[1], result) {
-            ("OK", Ok(pixels)) => {
-                both += 1;
-                let size = format!("{}x{}", pixels.width_px, pixels.height_px);
-                if size != format!("{}x{}", fields[4], fields[5]) {
-                    differ.push(format!("{}: size {size}", fields[0]));
-                    continue;
-                }
-                let ours = grid(&pixels);
-                let off = ours
-                    .iter()
-                    .enumerate()
-                    .map(|(i, v)| {
-                        v.abs_diff(u8::from_str_radix(&fields[6][2 * i..2 * i + 2], 16).unwrap())
-                    })
-                    .max()
-                    .unwrap();
-                if off > 2 {
-                    differ.push(format!("{}: {} {} off by {off}", fields[0], fields[2], fields[3]));
-                }
-            }
+        let pixels = match (fields[1], result) {
+            ("OK", Ok(pixels)) => pixels,
             ("OK", Err(fault)) => {
-                refused.push(format!("{}: {} {}: {fault}", fields[0], fields[2], fields[3]))
+                match REFUSED.iter().find(|(file, _)| *file == name) {
+                    Some((_, reason)) => refused.push(format!("{name}: {fault} ({reason})")),
+                    None => broken.push(format!("{name}: refused: {fault}")),
+                }
+                continue;
             }
-            _ => {}
+            (_, Ok(_)) => {
+                more.push(format!("{name}: {}", fields[2]));
+                continue;
+            }
+            _ => continue,
+        };
+        let size = (pixels.width_px.to_string(), pixels.height_px.to_string());
+        assert_eq!((size.0.as_str(), size.1.as_str()), (fields[4], fields[5]), "{name}");
+        if digest(&pixels.data) == fields[6] {
+            equal += 1;
+        } else if let Some((_, bound)) = DIFFERENT.iter().find(|(hash, _)| name.contains(hash)) {
+            let cells = fields[8].as_bytes().chunks_exact(2);
+            let theirs =
+                cells.map(|hex| u8::from_str_radix(std::str::from_utf8(hex).unwrap(), 16).unwrap());
+            let off = grid(&pixels).iter().zip(theirs).map(|(a, b)| a.abs_diff(b)).max().unwrap();
+            differ.push(format!("{name}: grid off by {off}, at most {bound}"));
+            assert!(off <= *bound, "{name}: off by {off}");
+        } else {
+            broken.push(format!("{name}: other pixels"));
+        }
+        if fields[7] != "-" {
+            turned += 1;
+            let upright = decode(&bytes, &Limits::default(), Orientation::Apply).unwrap();
+            if digest(&upright.data) != fields[7] {
+                broken.push(format!("{name}: turned otherwise"));
+            }
         }
     }
-    eprintln!("{files} files, {both} decoded by both, largest rise of peak memory {worst_kib} KiB");
-    eprintln!("Pillow decodes, refused here ({}):\n  {}", refused.len(), refused.join("\n  "));
-    eprintln!("grids differ by more than 2 ({}):\n  {}", differ.len(), differ.join("\n  "));
-    assert_eq!(files, 325);
+    eprintln!("{} files, {equal} equal to Pillow's to the bit", golden.lines().count());
+    eprintln!("{turned} turned by EXIF; largest rise of peak memory {worst_kib} KiB");
+    for (what, list) in [
+        ("Pillow decodes, refused here", &refused),
+        ("decoded otherwise", &differ),
+        ("Pillow refuses, decoded here", &more),
+    ] {
+        eprintln!("{what} ({}):\n  {}", list.len(), list.join("\n  "));
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert_eq!((golden.lines().count(), refused.len()), (325, REFUSED.len()));
+    assert!(turned >= 20 && more.len() <= 22, "{turned} turned, {} more", more.len());
     assert!(worst_kib < 512 * 1024, "{worst_kib} KiB");
-    assert!(refused.len() <= 30 && differ.len() <= 12);
+}
+
+#[test]
+fn the_fuzz_target_passes_over_damaged_images() {
+    let whole = encode_jpeg(&gradient(40, 24), 80).unwrap();
+    fuzz_image::run(&whole);
+    for at in 0..whole.len() {
+        fuzz_image::run(&whole[..at]);
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fuzz_image::run(&bytes);
+    }
 }
