@@ -1,9 +1,16 @@
 //! The binary, as a user and a script meet it: what it prints, what it exits with, what it leaves.
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
-    clippy::panic,
     clippy::expect_used,
-    reason = "a test that fails should say where"
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking"
 )]
 
 #[path = "cli/check.rs"]

@@ -1,10 +1,16 @@
 //! CLIP: parity with PyTorch, with candle-transformers, and of a row with itself in other company.
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a test that fails should say where, and what was measured is printed"
+    clippy::disallowed_methods,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking"
 )]
 
 #[path = "clip/alone.rs"]

@@ -1,11 +1,16 @@
 //! Decoding and preprocessing against Pillow, on generated and on real images.
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::print_stderr,
+    clippy::disallowed_methods,
     clippy::string_slice,
-    reason = "tests"
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking"
 )]
 
 #[path = "../fuzz/targets/image.rs"]

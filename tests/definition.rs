@@ -2,6 +2,20 @@
 //!
 //! `CLIPMILL_UPDATE_SCHEMAS=1 cargo test --test definition` writes `schemas/*.schema.json` anew.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking"
+)]
+
 use std::path::{Path, PathBuf};
 
 use clipmill::base::environment::Environment;
@@ -188,7 +202,11 @@ fn the_schemas_are_not_stale() {
         let path = root().join("schemas").join(name);
         if update {
             use std::io::Write as _;
-            write_atomic(&path, |out| Ok(out.write_all(schema.as_bytes()).unwrap())).unwrap();
+            write_atomic(&path, |out| {
+                out.write_all(schema.as_bytes()).unwrap();
+                Ok(())
+            })
+            .unwrap();
         }
         let kept = read_text_capped(&path, 4 << 20).unwrap_or_default();
         assert!(

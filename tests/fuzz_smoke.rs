@@ -3,10 +3,17 @@
 //! A failure names the seed and the round, and keeps the input in a file for
 //! `cargo +nightly fuzz run TARGET FILE`.
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
-    clippy::panic,
     clippy::expect_used,
-    reason = "a test that fails should say where"
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking"
 )]
 
 #[path = "../fuzz/targets/captions.rs"]

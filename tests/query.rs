@@ -5,6 +5,20 @@
 //! `CLIPMILL_UPDATE=1 cargo test --test query` writes what comes out into the files: read the
 //! difference before you commit it.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking"
+)]
+
 #[path = "query/fixture.rs"]
 mod fixture;
 

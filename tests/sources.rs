@@ -1,11 +1,16 @@
 //! Sources on real data, on odd data, and on what our own writer writes.
-#![expect(
+#![allow(
+    unreachable_pub,
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
-    unreachable_pub,
-    reason = "tests may fail, and make files that need not last"
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking"
 )]
 
 #[path = "sources/captions.rs"]

@@ -51,9 +51,8 @@ pub fn write_atomic(
     // As any file a program makes: the umask decides who else may read it.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder
-        .tempfile_in(folder)
-        .map_err(io("cannot make a temporary file beside"))?;
+    let temporary =
+        builder.tempfile_in(folder).map_err(io("cannot make a temporary file beside"))?;
     let mut writer = BufWriter::new(temporary.as_file());
     write(&mut writer)?;
     writer.flush().map_err(io("cannot write"))?;

@@ -274,7 +274,13 @@ impl Resolver<'_> {
         for pattern in patterns {
             let found = super::paths::expand(&pattern.value, self.base)?;
             for path in &found.missing {
-                self.findings.push(inputs::missing(self.pipeline, pattern, path, "an archive, a file or a folder", obtain));
+                self.findings.push(inputs::missing(
+                    self.pipeline,
+                    pattern,
+                    path,
+                    "an archive, a file or a folder",
+                    obtain,
+                ));
             }
             all.extend(found.paths);
         }

@@ -153,9 +153,8 @@ fn join(
     if made.is_empty() {
         return Ok(None);
     }
-    let vectors = take(embeddings, &UInt32Array::from(from), None).map_err(|cause| {
-        Error::new(Kind::Internal, "cannot gather features").caused_by(cause)
-    })?;
+    let vectors = take(embeddings, &UInt32Array::from(from), None)
+        .map_err(|cause| Error::new(Kind::Internal, "cannot gather features").caused_by(cause))?;
     let columns = [
         ("image_id", rows::strings(made.iter().map(|(id, _, _)| *id))),
         ("caption_index", rows::int32s(made.iter().map(|(_, w, _)| w.caption_index))),

@@ -102,7 +102,7 @@ fn check_images(
     let image = ["image_id".to_owned()];
     let outside = |times: u64| times < min || max.is_some_and(|max| times > max);
     let odd = repeated(&hashes(candidate, &image)?, outside);
-    let message = format!("rows per image are within {}", bounds(Some(&min), max.as_ref()));
+    let message = format!("rows per image are {}", bounds(Some(&min), max.as_ref()));
     let mut breach = Breach::new(&check.name, Some("image_id"), message);
     let mut seen = std::collections::HashSet::new();
     show_rows(candidate, &image, &odd, |row, place| {

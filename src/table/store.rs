@@ -112,8 +112,8 @@ impl Store {
             .help("use the clipmill that wrote it, or a newer one"));
         }
         // `..` and links are resolved: object stores take no such path
-        let root = root.canonicalize()
-            .map_err(|cause| Error::io("cannot find", root.display(), cause))?;
+        let root =
+            root.canonicalize().map_err(|cause| Error::io("cannot find", root.display(), cause))?;
         Ok(Self { root: root.into(), clock, storage })
     }
 

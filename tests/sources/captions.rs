@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clipmill::base::{Cancel, Kind};
 use clipmill::flow::{Caption, RejectClass, Split};
+use clipmill::plan::source::Cleaning;
 use clipmill::plan::source::{Caps, CaptionFormat, CaptionSource, IdRule, SplitSource};
 use clipmill::sources::captions::{CaptionsRead, read};
-use clipmill::plan::source::Cleaning;
 use clipmill::sources::clean::clean;
 use clipmill::sources::splits;
 use clipmill::sources::write::{TarWriter, gzip, zstd};
@@ -183,7 +183,11 @@ fn flickr8k_in_english_and_chinese() {
     let left: usize = chinese
         .captions
         .iter()
-        .map(|c| clean(&c.text, &[Cleaning::Whitespace, Cleaning::ZeroWidth, Cleaning::JoinChinese]).matches('\u{200b}').count())
+        .map(|c| {
+            clean(&c.text, &[Cleaning::Whitespace, Cleaning::ZeroWidth, Cleaning::JoinChinese])
+                .matches('\u{200b}')
+                .count()
+        })
         .sum();
     assert_eq!(left, 0);
 }
