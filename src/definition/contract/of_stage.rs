@@ -12,7 +12,7 @@ use crate::definition::stage::{Operator, Stage};
 /// make untrue (the L2 norm of features that are not normalised).
 ///
 /// # Errors
-/// [`Kind::Definition`] with a report when `custom` is no contract, or lacks what the operator
+/// [`crate::base::Kind::Definition`] with a report when `custom` is no contract, or lacks what the operator
 /// needs (see [`super::custom`]).
 pub fn for_stage(stage: &Stage, custom: Option<(&str, &str)>) -> Result<Contract> {
     let kind = stage.operator.makes();
