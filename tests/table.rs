@@ -347,7 +347,7 @@ fn a_disk_that_fails_at_any_operation_leaves_the_old_version_or_the_new_one() {
     }
 }
 
-const COMMITS: i32 = 20;
+const COMMITS: i32 = 40;
 
 /// Run by the test below in three processes; does nothing where no store is named.
 #[test]
@@ -385,8 +385,8 @@ fn three_processes_lose_nothing() {
     }
     let now = latest(&store);
     assert_eq!(now.version(), i64::from(3 * COMMITS - 1));
-    assert_eq!((now.rows(), read(&now).len()), (60, 60));
-    assert_eq!(now.history(None).unwrap().len(), 60);
+    assert_eq!((now.rows(), read(&now).len()), (120, 120));
+    assert_eq!(now.history(None).unwrap().len(), 120);
     let log = std::fs::read_dir(dir.path().join("features/_delta_log")).unwrap();
     let names = log.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(names.into_iter().any(|name| name.contains("checkpoint.parquet")), "no checkpoint");

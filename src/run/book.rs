@@ -6,8 +6,8 @@ use crate::flow::{Origin, Reject, RejectClass};
 use crate::plan::{Counts, Reason};
 use crate::sources::Member;
 
-use super::images::{Needs, Pass};
 use super::ledger::Ledger;
+use super::pass::{Needs, Pass};
 use super::state::Key;
 
 /// The decisions of a pass so far.

@@ -14,10 +14,10 @@ use crate::table::schema::arrow_schema;
 use super::book::Book;
 use super::clocks::{Clocks, Part, Spend};
 use super::context::Options;
-use super::images::Pass;
-use super::overlap::Write;
+use super::pass::Pass;
 use super::recipe::{Looked, Outcome};
 use super::rows;
+use super::sink::Write;
 
 /// A target's rows that wait for a full batch.
 struct Batch {

@@ -14,6 +14,7 @@ mod encode;
 mod images;
 mod ledger;
 mod overlap;
+mod pass;
 mod publish;
 mod recipe;
 mod rows;

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use arrow::array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rayon::prelude::*;
 
@@ -20,9 +19,9 @@ use super::book::Book;
 use super::clocks::{Clocks, Part, Spend};
 use super::context::{Context, Options};
 use super::encode::Encoder;
-use super::images::{Listed, Pass};
+use super::pass::{Listed, Pass};
 use super::recipe::{Outcome, Recipe, Task};
-use super::sink::Sink;
+use super::sink::{Sink, Write};
 
 /// Members that travel together.
 const CHUNK: usize = 32;
@@ -37,9 +36,6 @@ pub(super) struct Done {
     /// Whether every member was seen.
     pub complete: bool,
 }
-
-/// Rows on their way to the table of this number.
-pub(super) type Write = (usize, RecordBatch);
 
 /// Takes every member of a source through the pass.
 ///

@@ -5,7 +5,7 @@ use crate::decode::{self, Fault, Limits, Orientation};
 use crate::flow::{ImageHeader, Pixels, Preprocessing, Reject};
 use crate::sources::{Archive, Member};
 
-use super::images::{Needs, Pass};
+use super::pass::{Needs, Pass};
 
 /// One member on its way to be decoded.
 #[derive(Debug)]

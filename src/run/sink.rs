@@ -12,6 +12,9 @@ use crate::table::{PartLabel, PartWriter, StagedPart, Store};
 pub(super) const PART_ROWS: u64 = 4096;
 const PART_AGE: Duration = Duration::from_secs(30);
 
+/// Rows on their way to the table of this number.
+pub(super) type Write = (usize, RecordBatch);
+
 /// Writes one table's rows into parts that no version names yet.
 #[derive(Debug)]
 pub(super) struct Sink {

@@ -4,6 +4,7 @@
 
 mod element;
 mod map;
+mod open;
 mod pickle;
 mod safetensors;
 mod store;
@@ -11,4 +12,5 @@ mod torch;
 mod zip;
 
 pub use element::Element;
-pub use store::{Stored, Weights};
+pub use open::Weights;
+pub use store::Stored;

@@ -4,6 +4,7 @@
 //! Format: CPython's `Lib/pickletools.py`. Values live in an arena, so that neither deep nesting
 //! nor cycles can exhaust the stack; their number is capped.
 
+mod calls;
 mod globals;
 mod input;
 mod machine;

@@ -1,0 +1,124 @@
+//! What a pass over a source of images knows when it begins.
+
+use crate::base::{Digest, Result};
+use crate::flow::{Preprocessing, Reject};
+use crate::plan::stage::{EmbedImages, IndexImages};
+use crate::plan::{Reason, Stage};
+use crate::sources::{Archive, Member};
+
+use super::context::Context;
+use super::ledger::{Before, Ledger};
+use super::state::{Columns, Key, State, place};
+
+/// Columns of the table of images.
+pub(super) const IMAGES: Columns = Columns {
+    has_caption_index: false,
+    digest: "digest",
+    place: &["source", "member", "offset", "size_bytes"],
+};
+/// Columns of tables of image features.
+pub(super) const FEATURES: Columns =
+    Columns { has_caption_index: false, digest: "input_digest", place: &[] };
+
+/// A table of features that a pass makes.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    pub stage: &'a Stage,
+    pub work: &'a EmbedImages,
+    pub fingerprint: String,
+    pub preprocessing: Preprocessing,
+    pub state: State,
+}
+
+/// A pass: what was known when it began. Threads share it; what it decides is in [`super::book::Book`].
+#[derive(Debug)]
+pub(super) struct Pass<'a> {
+    pub stage: &'a Stage,
+    pub work: &'a IndexImages,
+    pub fingerprint: String,
+    pub state: State,
+    pub targets: Vec<Target<'a>>,
+    pub before: std::sync::Arc<Before>,
+}
+
+/// What an image's bytes are needed for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Needs {
+    pub index: Reason,
+    pub targets: Vec<Reason>,
+}
+
+impl Needs {
+    /// Whether the bytes have to be looked at.
+    pub(super) fn bytes(&self) -> bool {
+        self.index.computes() || self.targets.iter().any(|reason| reason.computes())
+    }
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(
+        ctx: &Context<'_>,
+        ledger: &Ledger,
+        stage: &'a Stage,
+        work: &'a IndexImages,
+        dependents: Vec<(&'a Stage, &'a EmbedImages)>,
+    ) -> Result<Self> {
+        let state = State::load(&ctx.store, stage, IMAGES)?;
+        let mut targets = Vec::new();
+        for (stage, work) in dependents {
+            targets.push(Target {
+                stage,
+                work,
+                fingerprint: stage.fingerprint.digest().to_string(),
+                preprocessing: crate::embed::describe(&work.model)?.preprocessing,
+                state: State::load(&ctx.store, stage, FEATURES)?,
+            });
+        }
+        let fingerprint = stage.fingerprint.digest().to_string();
+        Ok(Self { stage, work, fingerprint, state, targets, before: ledger.before() })
+    }
+
+    /// What has to be done for a member of this content.
+    pub(super) fn needs(&self, member: &Member, digest: &Digest) -> Needs {
+        let key = Key::image(&member.image_id);
+        if self.before.refused(&self.stage.table, digest, &self.fingerprint).is_some() {
+            let targets = vec![Reason::RejectedEarlier; self.targets.len()];
+            return Needs { index: Reason::RejectedEarlier, targets };
+        }
+        let here = place(
+            &member.origin.source,
+            &member.origin.member,
+            member.origin.offset,
+            member.size_bytes,
+        );
+        let index = match self.state.judge(&key, digest) {
+            Reason::UpToDate if self.state.place_of(&key) != Some(here) => Reason::Moved,
+            other => other,
+        };
+        let targets = self.targets.iter().map(|target| {
+            match self.before.refused(&target.stage.table, digest, &target.fingerprint) {
+                Some(_) => Reason::RejectedEarlier,
+                None => target.state.judge(&key, digest),
+            }
+        });
+        Needs { index, targets: targets.collect() }
+    }
+
+    /// The tables of the pass, in the order of its sinks: the images, then each target.
+    pub(super) fn tables(&self) -> impl Iterator<Item = (&'a Stage, &str, &State)> {
+        std::iter::once((self.stage, self.fingerprint.as_str(), &self.state))
+            .chain(self.targets.iter().map(|t| (t.stage, t.fingerprint.as_str(), &t.state)))
+    }
+}
+
+/// What the archives of a source hold, as far as it is known before they are read.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub archives: Vec<Archive>,
+    /// Members of archives whose listing is known, by archive; none for streams.
+    pub members: Vec<Option<Vec<Member>>>,
+    /// By archive, as its index keeps them.
+    pub rejects: Vec<Vec<Reject>>,
+    /// Ids that two members of known listings have.
+    pub doubles: Vec<Reject>,
+}
