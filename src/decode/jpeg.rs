@@ -2,9 +2,10 @@
 
 use pulp::Arch;
 
+use super::jpeg_frame::{self, Component, Part, Scan};
 use super::jpeg_huffman::Huffman;
 use super::jpeg_samples::{Plane, interleave};
-use super::jpeg_scan::{self, Component, Part, Scan};
+use super::jpeg_scan;
 use super::limits::{Fault, Limits};
 use crate::flow::{ImageHeader, Pixels};
 
@@ -233,7 +234,7 @@ impl Image {
             let mut table = [0_i16; 64];
             for (k, value) in raw.chunks_exact(wide).enumerate() {
                 let value = value.iter().fold(0, |sum: u16, b| (sum << 8) | u16::from(*b));
-                table[jpeg_scan::natural(k)] = value.cast_signed();
+                table[jpeg_frame::natural(k)] = value.cast_signed();
             }
             *slot = Some(table);
             body = &values[64 * wide..];

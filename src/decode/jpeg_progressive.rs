@@ -1,7 +1,7 @@
 //! Blocks of progressive JPEG scans (ITU-T T.81, annex G), as libjpeg's `jdphuff.c` reads them.
 
+use super::jpeg_frame::{Part, Scan, State, missing, natural};
 use super::jpeg_huffman::{Bits, Code, Huffman};
-use super::jpeg_scan::{Part, Scan, State, missing, natural};
 use super::limits::Fault;
 
 /// Adds one scan's share to a block.

@@ -17,6 +17,7 @@ pub mod encode;
 mod exif;
 mod gif;
 mod jpeg;
+mod jpeg_frame;
 mod jpeg_huffman;
 mod jpeg_idct;
 mod jpeg_progressive;
