@@ -108,6 +108,9 @@ pub enum NumericType {
     Bf16,
     /// IEEE half.
     F16,
+    /// Eight bits: weights with a scale for each output, activations with one for each row; on
+    /// the processor.
+    Int8,
 }
 
 /// A device, as it was asked for.
@@ -196,10 +199,15 @@ impl ModelSettings {
 }
 
 impl Setting for NumericType {
-    const EXPECTED: &'static str = "`\"f32\"`, `\"bf16\"` or `\"f16\"`";
+    const EXPECTED: &'static str = "`\"f32\"`, `\"bf16\"`, `\"f16\"` or `\"int8\"`";
 
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let names = [("f32", Self::F32), ("bf16", Self::Bf16), ("f16", Self::F16)];
+        let names = [
+            ("f32", Self::F32),
+            ("bf16", Self::Bf16),
+            ("f16", Self::F16),
+            ("int8", Self::Int8),
+        ];
         read_name(node, "numeric type", &names, findings)
     }
 }

@@ -1,19 +1,16 @@
 //! Images to features.
 
-use candle_core::Tensor;
-
 use super::load;
 use crate::base::{Error, Kind, Result};
 use crate::flow::{Preprocessing, Vectors};
-use crate::nn::clip::VisionModel;
+use crate::nn::clip::VisionTowers;
 use crate::nn::device::{self, Opened};
-use crate::nn::fault::candle;
 use crate::plan::model::ModelSpec;
 
 /// The image tower of a model, on its device.
 #[derive(Debug)]
 pub struct ImageEncoder {
-    tower: VisionModel,
+    tower: VisionTowers,
     device: Opened,
     preprocessing: Preprocessing,
     width: usize,
@@ -27,13 +24,12 @@ impl ImageEncoder {
     /// type is not there.
     pub fn load(model: &ModelSpec) -> Result<Self> {
         let device = device::open(model.device)?;
-        let dtype = device::dtype(model.dtype, &device.device)?;
         let opened = load::open(model)?;
-        let tower = VisionModel::read(
+        let tower = VisionTowers::read(
             &opened.weights,
             &opened.names,
             &opened.architecture,
-            dtype,
+            model.dtype,
             &device.device,
         )?;
         Ok(Self {
@@ -85,10 +81,7 @@ impl ImageEncoder {
         if rows == 0 {
             return Ok(Vectors { width: self.width, data: Vec::new() });
         }
-        let data = Tensor::from_slice(batch, (rows, 3, side, side), &self.device.device)
-            .and_then(|images| self.tower.forward(&images))
-            .and_then(|features| features.flatten_all()?.to_vec1())
-            .map_err(candle("cannot embed images"))?;
+        let data = self.tower.forward(batch, rows, side)?;
         Ok(Vectors { width: self.width, data })
     }
 }

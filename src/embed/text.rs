@@ -3,16 +3,15 @@
 use super::load;
 use crate::base::{Error, Kind, Result};
 use crate::flow::Vectors;
-use crate::nn::clip::{Pooling, TextModel};
+use crate::nn::clip::{Pooling, TextTowers};
 use crate::nn::device::{self, Opened};
-use crate::nn::fault::candle;
 use crate::nn::tokens::Tokenizer;
 use crate::plan::model::ModelSpec;
 
 /// The text tower of a model, with its tokenizer, on its device.
 #[derive(Debug)]
 pub struct TextEncoder {
-    tower: TextModel,
+    tower: TextTowers,
     tokenizer: Tokenizer,
     device: Opened,
     context: usize,
@@ -27,7 +26,6 @@ impl TextEncoder {
     /// type is not there.
     pub fn load(model: &ModelSpec) -> Result<Self> {
         let device = device::open(model.device)?;
-        let dtype = device::dtype(model.dtype, &device.device)?;
         let opened = load::open(model)?;
         let text = opened.architecture.text;
         let tokenizer = load::tokenizer(model)?;
@@ -51,11 +49,11 @@ impl TextEncoder {
                 tokenizer.end()
             ));
         }
-        let tower = TextModel::read(
+        let tower = TextTowers::read(
             &opened.weights,
             &opened.names,
             &opened.architecture,
-            dtype,
+            model.dtype,
             &device.device,
         )?;
         Ok(Self {
@@ -113,11 +111,7 @@ impl TextEncoder {
             .iter()
             .map(|text| self.tokenizer.ids(text, self.context))
             .collect::<Result<Vec<_>>>()?;
-        let data = self
-            .tower
-            .forward(&ids)
-            .and_then(|features| features.flatten_all()?.to_vec1())
-            .map_err(candle("cannot embed texts"))?;
+        let data = self.tower.forward(&ids)?;
         Ok(Vectors { width: self.width, data })
     }
 }

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device};
 
+use super::kernels::{Level, Number};
 use crate::base::{Error, Kind, Result};
 use crate::plan::model::{DeviceChoice, Dtype};
 
@@ -48,19 +49,37 @@ fn cuda(_index: usize) -> Result<Device> {
     ))
 }
 
-/// Candle's type for `dtype`, if `device` computes in it.
+/// How a device computes in a numeric type.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::nn) enum Computation {
+    /// By the kernels of this room, on the processor.
+    Packed(Number),
+    /// By candle, in its type.
+    Candle(DType),
+}
+
+/// How `device` computes in `dtype`.
 ///
 /// # Errors
-/// [`Kind::Device`] for bfloat16 on the processor: candle multiplies no bfloat16 matrices there.
-pub fn dtype(dtype: Dtype, device: &Device) -> Result<DType> {
-    match dtype {
-        Dtype::F32 => Ok(DType::F32),
-        Dtype::F16 => Ok(DType::F16),
-        Dtype::Bf16 if device.is_cpu() => {
-            Err(Error::new(Kind::Device, "the processor does not compute in bf16")
-                .help("take `dtype = \"f32\"` or `\"f16\"`, or a CUDA device"))
-        }
-        Dtype::Bf16 => Ok(DType::BF16),
+/// [`Kind::Device`] where it does not: bfloat16 on a processor without instructions for it, int8
+/// on a GPU.
+pub(in crate::nn) fn computation(dtype: Dtype, device: &Device) -> Result<Computation> {
+    let error = |what: &str, help: &str| Err(Error::new(Kind::Device, what).help(help));
+    match (dtype, device.is_cpu()) {
+        (Dtype::F32, true) => Ok(Computation::Packed(Number::F32)),
+        (Dtype::F32, false) => Ok(Computation::Candle(DType::F32)),
+        (Dtype::F16, _) => Ok(Computation::Candle(DType::F16)),
+        (Dtype::Bf16, false) => Ok(Computation::Candle(DType::BF16)),
+        (Dtype::Bf16, true) if Level::has_bf16() => Ok(Computation::Packed(Number::Bf16)),
+        (Dtype::Bf16, true) => error(
+            "this processor does not compute in bf16: it lacks AVX-512 BF16",
+            "take `dtype = \"f32\"` or `\"int8\"`, or a CUDA device",
+        ),
+        (Dtype::Int8, true) => Ok(Computation::Packed(Number::Int8)),
+        (Dtype::Int8, false) => error(
+            "int8 is computed on the processor only",
+            "take `device = \"cpu\"`, or `dtype = \"bf16\"` or `\"f16\"` on the GPU",
+        ),
     }
 }
 
@@ -71,14 +90,23 @@ mod tests {
     #[test]
     fn the_processor_is_always_there() {
         assert_eq!(open(DeviceChoice::Cpu).unwrap().name, "cpu");
-        assert_eq!(dtype(Dtype::F16, &Device::Cpu).unwrap(), DType::F16);
+        let f16 = computation(Dtype::F16, &Device::Cpu).unwrap();
+        assert_eq!(f16, Computation::Candle(DType::F16));
     }
 
     #[test]
-    fn bf16_on_the_processor_is_an_error_that_says_what_to_do() {
-        let error = dtype(Dtype::Bf16, &Device::Cpu).unwrap_err();
-        assert_eq!(error.kind(), Kind::Device);
-        assert!(error.help_text().unwrap().contains("f16"));
+    fn bf16_without_its_instructions_is_an_error_that_says_what_to_take() {
+        match computation(Dtype::Bf16, &Device::Cpu) {
+            Ok(found) => {
+                assert!(Level::has_bf16());
+                assert_eq!(found, Computation::Packed(Number::Bf16));
+            }
+            Err(error) => {
+                assert!(!Level::has_bf16());
+                assert_eq!(error.kind(), Kind::Device);
+                assert!(error.help_text().unwrap().contains("int8"));
+            }
+        }
     }
 
     #[cfg(not(feature = "cuda"))]

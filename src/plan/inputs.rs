@@ -86,6 +86,7 @@ pub(super) fn model(
         NumericType::F32 => Dtype::F32,
         NumericType::Bf16 => Dtype::Bf16,
         NumericType::F16 => Dtype::F16,
+        NumericType::Int8 => Dtype::Int8,
     };
     let device = match model.common.device.value {
         Device::Cpu => DeviceChoice::Cpu,

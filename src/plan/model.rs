@@ -52,16 +52,19 @@ pub enum Dtype {
     Bf16,
     /// IEEE half.
     F16,
+    /// Weights and activations of eight bits.
+    Int8,
 }
 
 impl Dtype {
-    /// `f32`, `bf16` or `f16`.
+    /// `f32`, `bf16`, `f16` or `int8`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
             Self::F16 => "f16",
+            Self::Int8 => "int8",
         }
     }
 }

@@ -85,6 +85,18 @@ pub struct TextTower {
     pub pooling: Pooling,
 }
 
+impl TextTower {
+    /// Which token of a text is its feature.
+    #[must_use]
+    pub fn pooled(&self, ids: &[u32]) -> usize {
+        let wanted = match self.pooling {
+            Pooling::First(id) => Some(id),
+            Pooling::HighestId => ids.iter().max().copied(),
+        };
+        ids.iter().position(|id| Some(*id) == wanted).unwrap_or(0)
+    }
+}
+
 /// A whole CLIP.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Architecture {

@@ -10,8 +10,10 @@ mod hugging_face;
 pub mod names;
 pub mod open_ai;
 pub mod open_clip;
+mod packed;
 mod random;
 mod text;
+mod towers;
 mod vision;
 
 pub use architecture::{Activation, Architecture, Pooling, TextTower, Transformer, VisionTower};
@@ -19,5 +21,7 @@ pub use hugging_face::{
     config as hugging_face_config, preprocessing as hugging_face_preprocessing,
 };
 pub use random::{ClipConfig, write_random};
+pub use packed::{PackedText, PackedVision};
 pub use text::TextModel;
+pub use towers::{TextTowers, VisionTowers};
 pub use vision::VisionModel;

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::architecture::{Architecture, Pooling, TextTower};
+use super::architecture::{Architecture, TextTower};
 use super::block::{Blocks, norm, project};
 use super::names::{Affine, Names, Reader};
 use crate::nn::weights::Weights;
@@ -46,16 +46,6 @@ impl TextModel {
         })
     }
 
-    /// Which token of a text is its feature.
-    #[must_use]
-    pub fn pooled(&self, ids: &[u32]) -> usize {
-        let wanted = match self.of.pooling {
-            Pooling::First(id) => Some(id),
-            Pooling::HighestId => ids.iter().max().copied(),
-        };
-        ids.iter().position(|id| Some(*id) == wanted).unwrap_or(0)
-    }
-
     /// Features, not normalised.
     ///
     /// A token sees only those before it, so every text is cut after its pooled token and the
@@ -68,7 +58,7 @@ impl TextModel {
     /// # Errors
     /// When an id is not in the vocabulary, a text is too long, or the device fails.
     pub fn forward(&self, texts: &[Vec<u32>]) -> Result<Tensor> {
-        let pooled: Vec<usize> = texts.iter().map(|ids| self.pooled(ids)).collect();
+        let pooled: Vec<usize> = texts.iter().map(|ids| self.of.pooled(ids)).collect();
         let longest = pooled.iter().max().map_or(0, |last| last + 1);
         let longest = longest.max(FEWEST_TOKENS.min(self.of.context));
         if longest > self.of.context {

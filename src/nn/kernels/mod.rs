@@ -5,9 +5,13 @@
 
 mod activation;
 mod layer_norm;
+mod packed;
 mod rows;
 mod softmax;
 
 pub(super) use activation::activate;
 pub(super) use layer_norm::layer_norm;
+pub(super) use packed::{
+    Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share,
+};
 pub(super) use softmax::softmax;

@@ -1,0 +1,76 @@
+//! Features a second of a model: `cargo bench --bench encode -- FOLDER DTYPE BATCHES SECONDS`,
+//! where the folder is Hugging Face's, batches are a list such as `1,8,32`, and with `texts=FILE`
+//! in place of batches the lines of a file are embedded once.
+//!
+//! Prints `batch images/s` of the median call after one call to warm up.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::string_slice,
+    reason = "a bench fails by panicking"
+)]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use clipmill::embed::{ImageEncoder, TextEncoder};
+use clipmill::plan::model::{DeviceChoice, Dtype, ModelFiles, ModelSpec};
+
+/// Pseudo-random pixels, scaled as a model wants them.
+fn pixels(count: usize) -> Vec<f32> {
+    let mut state = 12_345_u32;
+    (0..count)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f32::from((state >> 16) as u16) / 16_384.0 - 2.0
+        })
+        .collect()
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let [folder, dtype, batches, seconds] = args.as_slice() else {
+        println!("skipped: expected FOLDER DTYPE BATCHES SECONDS");
+        return;
+    };
+    let dtype = [Dtype::F32, Dtype::Bf16, Dtype::F16, Dtype::Int8]
+        .into_iter()
+        .find(|of| of.name() == dtype)
+        .unwrap();
+    let files = ModelFiles::HuggingFace { folder: folder.into() };
+    let model = ModelSpec { name: "bench".into(), files, dtype, device: DeviceChoice::Cpu };
+    let seconds: f64 = seconds.parse().unwrap();
+    if let Some(file) = batches.strip_prefix("texts=") {
+        return texts(&model, file);
+    }
+    let encoder = ImageEncoder::load(&model).unwrap();
+    let side = encoder.preprocessing().size_px as usize;
+    for rows in batches.split(',').map(|rows| rows.parse::<usize>().unwrap()) {
+        let batch = pixels(rows * 3 * side * side);
+        encoder.encode(&batch, rows).unwrap();
+        let start = Instant::now();
+        let mut calls = Vec::new();
+        while calls.len() < 3 || start.elapsed().as_secs_f64() < seconds {
+            let call = Instant::now();
+            black_box(encoder.encode(&batch, rows).unwrap());
+            calls.push(call.elapsed().as_secs_f64());
+        }
+        calls.sort_by(f64::total_cmp);
+        println!("{rows} {:.2}", rows as f64 / calls[calls.len() / 2]);
+    }
+}
+
+fn texts(model: &ModelSpec, file: &str) {
+    let encoder = TextEncoder::load(model).unwrap();
+    let bytes = clipmill::base::files::read_text_capped(file.as_ref(), 1 << 30).unwrap();
+    let lines: Vec<&str> = bytes.lines().collect();
+    encoder.encode(&lines[..8.min(lines.len())]).unwrap();
+    let start = Instant::now();
+    for batch in lines.chunks(256) {
+        black_box(encoder.encode(batch).unwrap());
+    }
+    println!("texts {:.2}", lines.len() as f64 / start.elapsed().as_secs_f64());
+}

@@ -1,0 +1,249 @@
+//! Residual blocks over packed weights.
+
+use candle_core::Tensor;
+
+use super::super::architecture::Transformer;
+use super::super::names::{Affine, BlockWeights, Reader, TowerNames};
+use crate::base::{Error, Kind, Result};
+use crate::nn::fault::candle;
+use crate::nn::kernels::{
+    Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share,
+};
+
+/// A stack of blocks, of which the last computes the pooled rows only, and the norm and the
+/// projection after it.
+#[derive(Debug)]
+pub(super) struct PackedBlocks {
+    level: Level,
+    of: Transformer,
+    who: Queries,
+    blocks: Vec<Block>,
+    last: LastBlock,
+    post: Norm,
+    projection: Linear,
+}
+
+#[derive(Debug)]
+struct Block {
+    qkv: Linear,
+    rest: Rest,
+}
+
+/// Of the last block only keys and values are needed of every row.
+#[derive(Debug)]
+struct LastBlock {
+    keys: Linear,
+    queries: Linear,
+    rest: Rest,
+}
+
+#[derive(Debug)]
+struct Rest {
+    norms: [Norm; 2],
+    out: Linear,
+    mlp: [Linear; 2],
+}
+
+/// Buffers of one thread's rows, kept from batch to batch.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    /// The residual stream: who calls [`PackedBlocks::forward`] fills it.
+    pub(super) x: Grid,
+    /// Normed rows, and mixed values.
+    pub(super) narrow: Grid,
+    /// Queries, keys and values; the middle of an MLP.
+    pub(super) wide: Grid,
+    pooled: Grid,
+    pooled_narrow: Grid,
+    pooled_wide: Grid,
+    /// The features.
+    pub(super) features: Grid,
+    pub(super) scratch: Scratch,
+}
+
+/// What packs a tower's weights.
+pub(super) struct Packer<'a> {
+    pub(super) reader: Reader<'a>,
+    pub(super) names: &'a TowerNames,
+    pub(super) number: Number,
+}
+
+fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor
+        .contiguous()
+        .and_then(|t| t.flatten_all()?.to_vec1())
+        .map_err(candle("cannot read a weight"))
+}
+
+impl Packer<'_> {
+    pub(super) fn floats(&self, name: &str) -> Result<Vec<f32>> {
+        floats(&self.reader.tensor(name)?)
+    }
+
+    pub(super) fn norm(&self, name: &str, epsilon: f64) -> Result<Norm> {
+        affine_norm(&self.reader.norm(name)?, epsilon)
+    }
+
+    fn projection(&self) -> Result<Linear> {
+        let weight = self.reader.projection(self.names)?;
+        linear(self.number, &weight, None)
+    }
+}
+
+fn affine_norm((scale, shift): &Affine, epsilon: f64) -> Result<Norm> {
+    Ok(Norm::new(floats(scale)?, floats(shift)?, epsilon))
+}
+
+/// `weight`: (inputs, outputs).
+pub(super) fn linear(number: Number, weight: &Tensor, bias: Option<&Tensor>) -> Result<Linear> {
+    let (inputs, outputs) = weight.dims2().map_err(candle("cannot read a weight"))?;
+    let bias = bias.map(floats).transpose()?.unwrap_or_default();
+    Ok(Linear::pack(number, &floats(weight)?, inputs, outputs, &bias))
+}
+
+impl Rest {
+    fn pack(number: Number, weights: &BlockWeights, epsilon: f64) -> Result<Self> {
+        let [norm_1, norm_2] = &weights.norms;
+        let [up, down] = &weights.mlp;
+        let pack = |(weight, bias): &Affine| linear(number, weight, Some(bias));
+        Ok(Self {
+            norms: [affine_norm(norm_1, epsilon)?, affine_norm(norm_2, epsilon)?],
+            out: pack(&weights.out)?,
+            mlp: [pack(up)?, pack(down)?],
+        })
+    }
+}
+
+impl LastBlock {
+    fn pack(number: Number, weights: &BlockWeights, of: Transformer) -> Result<Self> {
+        let (weight, bias) = &weights.qkv;
+        let part = |start, count| {
+            let place = candle("cannot split a weight");
+            let weight = weight.narrow(1, start, count).map_err(&place)?;
+            let bias = bias.narrow(0, start, count).map_err(&place)?;
+            linear(number, &weight, Some(&bias))
+        };
+        Ok(Self {
+            queries: part(0, of.width)?,
+            keys: part(of.width, 2 * of.width)?,
+            rest: Rest::pack(number, weights, of.epsilon)?,
+        })
+    }
+}
+
+impl PackedBlocks {
+    /// A block is packed before the next is read, so that no more than one stands in memory
+    /// twice.
+    pub(super) fn pack(packer: &Packer<'_>, of: Transformer, causal: bool) -> Result<Self> {
+        let read = |layer| packer.reader.block(packer.names, layer);
+        let number = packer.number;
+        let blocks = (0..of.layers.saturating_sub(1))
+            .map(|layer| {
+                let weights = read(layer)?;
+                let (weight, bias) = &weights.qkv;
+                let qkv = linear(number, weight, Some(bias))?;
+                Ok(Block { qkv, rest: Rest::pack(number, &weights, of.epsilon)? })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let Some(last) = of.layers.checked_sub(1) else {
+            return Err(Error::new(Kind::BadInput, "a tower has no blocks"));
+        };
+        Ok(Self {
+            level: Level::best(),
+            of,
+            who: if causal { Queries::Causal } else { Queries::All },
+            blocks,
+            last: LastBlock::pack(number, &read(last)?, of)?,
+            post: packer.norm(&packer.names.post_norm, of.epsilon)?,
+            projection: packer.projection()?,
+        })
+    }
+
+    /// The instructions it computes with.
+    pub(super) fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Floats of a feature.
+    pub(super) fn outputs(&self) -> usize {
+        self.projection.outputs()
+    }
+
+    /// Computes `at.features`, a row a segment, from the rows of `at.x`. `pooled` are the rows
+    /// whose state is the feature: of a causal tower the last of each segment.
+    pub(super) fn forward(
+        &self,
+        at: &mut Workspace,
+        segments: &[Segment],
+        pooled: &[usize],
+        share: Share,
+    ) {
+        let (level, width) = (self.level, self.of.width);
+        let heads = self.of.heads;
+        let each = width / heads.max(1);
+        for block in &self.blocks {
+            block.rest.norms[0].apply(level, &at.x, &mut at.narrow, share);
+            let (narrow, wide) = (&mut at.narrow, &mut at.wide);
+            block.qkv.apply(level, narrow, &mut at.scratch, wide, Finish::Store, share);
+            let attention = Attention {
+                queries: wide,
+                keys: wide,
+                keys_at: width,
+                values_at: 2 * width,
+                heads,
+                each,
+                who: self.who,
+            };
+            attention.apply(level, segments, narrow, share);
+            block.rest.finish(level, self.of, &mut at.x, [narrow, wide], &mut at.scratch, share);
+        }
+        let last = &self.last;
+        last.rest.norms[0].apply(level, &at.x, &mut at.narrow, share);
+        last.keys.apply(level, &at.narrow, &mut at.scratch, &mut at.wide, Finish::Store, share);
+        gather(&at.narrow, pooled, width, &mut at.pooled_narrow);
+        gather(&at.x, pooled, width, &mut at.pooled);
+        let [narrow, wide] = [&mut at.pooled_narrow, &mut at.pooled_wide];
+        last.queries.apply(level, narrow, &mut at.scratch, wide, Finish::Store, share);
+        let attention = Attention {
+            queries: wide,
+            keys: &at.wide,
+            keys_at: 0,
+            values_at: width,
+            heads,
+            each,
+            who: Queries::One,
+        };
+        attention.apply(level, segments, narrow, share);
+        last.rest.finish(level, self.of, &mut at.pooled, [narrow, wide], &mut at.scratch, share);
+        self.post.apply(level, &at.pooled, narrow, share);
+        let features = &mut at.features;
+        self.projection.apply(level, narrow, &mut at.scratch, features, Finish::Store, share);
+    }
+}
+
+impl Rest {
+    /// From mixed values in `narrow` to the end of the block.
+    fn finish(
+        &self,
+        level: Level,
+        of: Transformer,
+        x: &mut Grid,
+        [narrow, wide]: [&mut Grid; 2],
+        scratch: &mut Scratch,
+        share: Share,
+    ) {
+        let [up, down] = &self.mlp;
+        self.out.apply(level, narrow, scratch, x, Finish::Add, share);
+        self.norms[1].apply(level, x, narrow, share);
+        up.apply(level, narrow, scratch, wide, Finish::Activate(of.activation), share);
+        down.apply(level, wide, scratch, x, Finish::Add, share);
+    }
+}
+
+fn gather(from: &Grid, rows: &[usize], width: usize, to: &mut Grid) {
+    to.shape(rows.len(), width);
+    for (i, row) in rows.iter().enumerate() {
+        let pairs = to.row_mut(i).iter_mut().zip(from.row(*row)).take(width);
+        pairs.for_each(|(to, x)| *to = *x);
+    }
+}

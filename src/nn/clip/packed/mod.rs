@@ -1,0 +1,10 @@
+//! The towers on the processor: the same description and the same weights as the towers on
+//! candle's tensors, over weights packed once, without a copy or an allocation between layers.
+
+mod blocks;
+mod crew;
+mod text;
+mod vision;
+
+pub use text::PackedText;
+pub use vision::PackedVision;

@@ -1,0 +1,113 @@
+//! A tower where it runs: on packed weights on the processor, on candle's tensors elsewhere.
+
+use candle_core::{Device, Tensor};
+
+use super::architecture::Architecture;
+use super::names::Names;
+use super::packed::{PackedText, PackedVision};
+use super::text::TextModel;
+use super::vision::VisionModel;
+use crate::base::Result;
+use crate::nn::device::{Computation, computation};
+use crate::nn::fault::candle;
+use crate::nn::weights::Weights;
+use crate::plan::model::Dtype;
+
+/// An image tower that was loaded.
+#[derive(Debug)]
+pub enum VisionTowers {
+    /// On the processor.
+    Packed(Box<PackedVision>),
+    /// On candle's tensors.
+    Candle(Box<VisionModel>, Device),
+}
+
+impl VisionTowers {
+    /// Reads the tower out of weights that [`check`](super::names::check) passed.
+    ///
+    /// # Errors
+    /// When the device does not compute in `dtype`, or a tensor cannot be read or placed on it.
+    pub fn read(
+        weights: &Weights,
+        names: &Names,
+        of: &Architecture,
+        dtype: Dtype,
+        device: &Device,
+    ) -> Result<Self> {
+        Ok(match computation(dtype, device)? {
+            Computation::Packed(number) => {
+                Self::Packed(Box::new(PackedVision::pack(weights, names, of, number)?))
+            }
+            Computation::Candle(dtype) => {
+                let model = VisionModel::read(weights, names, of, dtype, device)?;
+                Self::Candle(Box::new(model), device.clone())
+            }
+        })
+    }
+
+    /// Features, not normalised.
+    ///
+    /// # Shapes
+    /// `images`: `rows` images of 3 × `side` × `side` numbers; the result: a feature for each.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn forward(&self, images: &[f32], rows: usize, side: usize) -> Result<Vec<f32>> {
+        match self {
+            Self::Packed(tower) => Ok(tower.forward(images)),
+            Self::Candle(tower, device) => Tensor::from_slice(images, (rows, 3, side, side), device)
+                .and_then(|images| tower.forward(&images)?.flatten_all()?.to_vec1())
+                .map_err(candle("cannot embed images")),
+        }
+    }
+}
+
+/// A text tower that was loaded.
+#[derive(Debug)]
+pub enum TextTowers {
+    /// On the processor.
+    Packed(Box<PackedText>),
+    /// On candle's tensors.
+    Candle(Box<TextModel>),
+}
+
+impl TextTowers {
+    /// Reads the tower out of weights that [`check`](super::names::check) passed.
+    ///
+    /// # Errors
+    /// When the device does not compute in `dtype`, or a tensor cannot be read or placed on it.
+    pub fn read(
+        weights: &Weights,
+        names: &Names,
+        of: &Architecture,
+        dtype: Dtype,
+        device: &Device,
+    ) -> Result<Self> {
+        Ok(match computation(dtype, device)? {
+            Computation::Packed(number) => {
+                Self::Packed(Box::new(PackedText::pack(weights, names, of, number)?))
+            }
+            Computation::Candle(dtype) => {
+                Self::Candle(Box::new(TextModel::read(weights, names, of, dtype, device)?))
+            }
+        })
+    }
+
+    /// Features, not normalised.
+    ///
+    /// # Shapes
+    /// `texts`: token ids, each text at most as long as the context and not empty; the result:
+    /// a feature for each.
+    ///
+    /// # Errors
+    /// When an id is not in the vocabulary, a text is too long, or the device fails.
+    pub fn forward(&self, texts: &[Vec<u32>]) -> Result<Vec<f32>> {
+        match self {
+            Self::Packed(tower) => tower.forward(texts),
+            Self::Candle(tower) => tower
+                .forward(texts)
+                .and_then(|features| features.flatten_all()?.to_vec1())
+                .map_err(candle("cannot embed texts")),
+        }
+    }
+}

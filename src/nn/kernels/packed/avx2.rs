@@ -1,0 +1,62 @@
+//! Tiles in AVX2: six rows of sixteen columns at a time.
+#![cfg(target_arch = "x86_64")]
+
+use std::arch::x86_64::{
+    __m256, _mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_epi32,
+    _mm256_setzero_ps, _mm256_storeu_ps,
+};
+
+use super::tile::{COLUMNS, Factors, Tile};
+
+/// Floats.
+///
+/// # Safety
+/// The processor has AVX2 and FMA, `rows` is 1 to 6, and that many rows and 32 columns of
+/// `groups` groups lie within the factors.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn f32(factors: &Factors<'_>, rows: usize, tile: &mut Tile) {
+    for column in [0, COLUMNS / 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match rows {
+                1 => half::<1>(factors, column, tile),
+                2 => half::<2>(factors, column, tile),
+                3 => half::<3>(factors, column, tile),
+                4 => half::<4>(factors, column, tile),
+                5 => half::<5>(factors, column, tile),
+                _ => half::<6>(factors, column, tile),
+            }
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn half<const ROWS: usize>(factors: &Factors<'_>, column: usize, tile: &mut Tile) {
+    let stride = factors.left_stride;
+    let left = factors.left.as_ptr();
+    let mut at: [*const u32; 2] = [left, left.wrapping_add(3 * stride)];
+    let mut right: *const f32 = factors.right.as_ptr().wrapping_add(column).cast();
+    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
+    for _ in 0..factors.groups {
+        // SAFETY: the caller's promise.
+        let b: [__m256; 2] = unsafe { [_mm256_loadu_ps(right), _mm256_loadu_ps(right.add(8))] };
+        for (r, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            let number = unsafe { *at[r / 3].add(r % 3 * stride) };
+            let a = _mm256_castsi256_ps(_mm256_set1_epi32(number.cast_signed()));
+            sums[0] = _mm256_fmadd_ps(a, b[0], sums[0]);
+            sums[1] = _mm256_fmadd_ps(a, b[1], sums[1]);
+        }
+        at = at.map(|at| at.wrapping_add(1));
+        right = right.wrapping_add(factors.right_stride);
+    }
+    for (row, sums) in tile.0.iter_mut().zip(&sums) {
+        let row: *mut f32 = row.as_mut_ptr().wrapping_add(column).cast();
+        // SAFETY: half a row of a tile is two registers long.
+        unsafe {
+            _mm256_storeu_ps(row, sums[0]);
+            _mm256_storeu_ps(row.add(8), sums[1]);
+        }
+    }
+}

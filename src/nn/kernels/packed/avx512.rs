@@ -1,0 +1,109 @@
+//! Tiles in AVX-512: two registers a row, so fourteen rows leave four registers of thirty-two.
+#![cfg(target_arch = "x86_64")]
+
+use std::arch::x86_64::{
+    __m512i, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_dpbusd_epi32,
+    _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512,
+    _mm512_storeu_si512,
+};
+
+use super::tile::{Factors, Tile};
+
+macro_rules! tiles {
+    ($(#[$doc:meta])* $name:ident, $features:literal, |$sum:ident, $a:ident, $b:ident| $step:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// The processor has the instructions, `rows` is 1 to 14, and that many rows and 32
+        /// columns of `groups` groups lie within the factors.
+        #[target_feature(enable = $features)]
+        pub(super) unsafe fn $name(factors: &Factors<'_>, rows: usize, tile: &mut Tile) {
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn of<const ROWS: usize>(factors: &Factors<'_>, tile: &mut Tile) {
+                let stride = factors.left_stride;
+                let left = factors.left.as_ptr();
+                // A pointer for three rows each: more would not fit the general registers.
+                let mut at: [*const u32; 5] =
+                    std::array::from_fn(|i| left.wrapping_add(3 * i * stride));
+                let mut right = factors.right.as_ptr();
+                let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
+                for _ in 0..factors.groups {
+                    // SAFETY: the caller's promise.
+                    let b: [__m512i; 2] = unsafe {
+                        [
+                            _mm512_loadu_si512(right.cast()),
+                            _mm512_loadu_si512(right.add(16).cast()),
+                        ]
+                    };
+                    for r in 0..ROWS {
+                        // SAFETY: the caller's promise.
+                        let number = unsafe { *at[r / 3].add(r % 3 * stride) };
+                        let $a = _mm512_set1_epi32(number.cast_signed());
+                        for half in 0..2 {
+                            let ($sum, $b) = (sums[r][half], b[half]);
+                            sums[r][half] = $step;
+                        }
+                    }
+                    at = at.map(|at| at.wrapping_add(1));
+                    right = right.wrapping_add(factors.right_stride);
+                }
+                for (row, sums) in tile.0.iter_mut().zip(&sums) {
+                    // SAFETY: a row of a tile is two registers long.
+                    unsafe {
+                        _mm512_storeu_si512(row.as_mut_ptr().cast(), sums[0]);
+                        _mm512_storeu_si512(row.as_mut_ptr().add(16).cast(), sums[1]);
+                    }
+                }
+            }
+            // SAFETY: the caller's promise.
+            unsafe {
+                match rows {
+                    1 => of::<1>(factors, tile),
+                    2 => of::<2>(factors, tile),
+                    3 => of::<3>(factors, tile),
+                    4 => of::<4>(factors, tile),
+                    5 => of::<5>(factors, tile),
+                    6 => of::<6>(factors, tile),
+                    7 => of::<7>(factors, tile),
+                    8 => of::<8>(factors, tile),
+                    9 => of::<9>(factors, tile),
+                    10 => of::<10>(factors, tile),
+                    11 => of::<11>(factors, tile),
+                    12 => of::<12>(factors, tile),
+                    13 => of::<13>(factors, tile),
+                    _ => of::<14>(factors, tile),
+                }
+            }
+        }
+    };
+}
+
+tiles!(
+    /// Floats.
+    f32,
+    "avx512f",
+    |sum, a, b| _mm512_castps_si512(_mm512_fmadd_ps(
+        _mm512_castsi512_ps(a),
+        _mm512_castsi512_ps(b),
+        _mm512_castsi512_ps(sum)
+    ))
+);
+
+tiles!(
+    /// Pairs of bfloat16, summed in f32.
+    bf16,
+    "avx512f,avx512bf16",
+    |sum, a, b| {
+        // SAFETY: registers of the same width, and every pattern of bits is a value.
+        let (a, b) = unsafe { (std::mem::transmute(a), std::mem::transmute(b)) };
+        _mm512_castps_si512(_mm512_dpbf16_ps(_mm512_castsi512_ps(sum), a, b))
+    }
+);
+
+tiles!(
+    /// Groups of four bytes, the left without sign, summed in i32.
+    int8,
+    "avx512f,avx512vnni",
+    |sum, a, b| _mm512_dpbusd_epi32(sum, a, b)
+);

@@ -1,0 +1,101 @@
+//! Rows of numbers with room between them.
+
+/// A cache line.
+#[repr(C, align(64))]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line([u32; LINE]);
+
+/// Numbers of four bytes in a cache line.
+pub(super) const LINE: usize = 16;
+
+/// What a tile may read past the last row, in lines.
+const SLACK: usize = 2;
+
+/// A reusable buffer of rows. Rows begin at cache lines and are an odd number of lines apart, so
+/// that neighbouring rows do not fall into the same set of a cache.
+#[derive(Debug, Default)]
+pub(in crate::nn) struct Grid {
+    lines: Vec<Line>,
+    rows: usize,
+    stride: usize,
+}
+
+impl Grid {
+    /// Makes it `rows` × `width`; what stands in it is of no meaning afterwards. Allocates only
+    /// where it never was as large.
+    pub(in crate::nn) fn shape(&mut self, rows: usize, width: usize) {
+        let lines = width.div_ceil(LINE) | 1;
+        self.rows = rows;
+        self.stride = lines * LINE;
+        let wanted = rows * lines + SLACK;
+        if self.lines.len() < wanted {
+            self.lines.resize(wanted, Line([0; LINE]));
+        }
+    }
+
+    /// Rows.
+    pub(in crate::nn) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Numbers from a row to the next.
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// All numbers, the room between rows and the slack after the last included.
+    pub(super) fn words(&self) -> &[u32] {
+        words(&self.lines)
+    }
+
+    /// As [`Self::words`].
+    pub(super) fn words_mut(&mut self) -> &mut [u32] {
+        words_mut(&mut self.lines)
+    }
+
+    /// As [`Self::words`], as floats.
+    pub(super) fn floats(&self) -> &[f32] {
+        floats(self.words())
+    }
+
+    /// As [`Self::floats`].
+    pub(super) fn floats_mut(&mut self) -> &mut [f32] {
+        let words = self.words_mut();
+        // SAFETY: f32 has the size and alignment of u32, and every pattern of bits is one.
+        unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
+    }
+
+    /// A row with the room behind it.
+    pub(in crate::nn) fn row(&self, row: usize) -> &[f32] {
+        self.floats().get(row * self.stride..(row + 1) * self.stride).unwrap_or_default()
+    }
+
+    /// As [`Self::row`].
+    pub(in crate::nn) fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        let stride = self.stride;
+        self.floats_mut().get_mut(row * stride..(row + 1) * stride).unwrap_or_default()
+    }
+}
+
+/// Zeros in whole cache lines.
+pub(super) fn lines(words: usize) -> Vec<Line> {
+    vec![Line([0; LINE]); words.div_ceil(LINE)]
+}
+
+/// The numbers of `lines`.
+pub(super) fn words(lines: &[Line]) -> &[u32] {
+    // SAFETY: a line is sixteen u32 without padding.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LINE) }
+}
+
+/// As [`words`].
+pub(super) fn words_mut(lines: &mut [Line]) -> &mut [u32] {
+    // SAFETY: a line is sixteen u32 without padding.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LINE) }
+}
+
+/// The same bits as floats.
+pub(super) fn floats(words: &[u32]) -> &[f32] {
+    // SAFETY: f32 has the size and alignment of u32, and every pattern of bits is one.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
+}

@@ -1,0 +1,92 @@
+//! Which vector instructions there are, asked at run time.
+
+/// A set of instructions the kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::nn) enum Level {
+    /// What every processor of the target has.
+    Portable,
+    /// AVX2 and fused multiply-add.
+    Avx2,
+    /// AVX-512 F, BW, VL and DQ; VNNI and BF16 are asked for where they are used.
+    Avx512,
+}
+
+impl Level {
+    /// The best of this processor.
+    pub(in crate::nn) fn best() -> Self {
+        Self::available().last().copied().unwrap_or(Self::Portable)
+    }
+
+    /// All of this processor, from the plainest to the best.
+    pub(in crate::nn) fn available() -> Vec<Self> {
+        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "nothing to add"))]
+        let mut levels = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            levels.push(Self::Avx2);
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+            {
+                levels.push(Self::Avx512);
+            }
+        }
+        levels
+    }
+
+    /// Whether this processor multiplies pairs of bfloat16.
+    pub(in crate::nn) fn has_bf16() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            Self::best() == Self::Avx512 && is_x86_feature_detected!("avx512bf16")
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    /// Whether this processor multiplies groups of four bytes.
+    pub(in crate::nn) fn has_vnni() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            Self::best() == Self::Avx512 && is_x86_feature_detected!("avx512vnni")
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+}
+
+/// Code without instructions of its own, compiled once for each level.
+pub(super) trait Work {
+    /// Runs it; `FUSED` says that [`f32::mul_add`] is one instruction. Must be
+    /// `#[inline(always)]`, or it is compiled for the plainest processor only.
+    fn run<const FUSED: bool>(self, level: Level);
+}
+
+/// Runs `work` compiled for `level`, which must be one of [`Level::available`].
+pub(super) fn run<W: Work>(level: Level, work: W) {
+    match level {
+        Level::Portable => work.run::<false>(level),
+        // SAFETY: a `Level` above `Portable` comes from `Level::available`, which asked the
+        // processor for these instructions.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { with_avx2(work, level) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { with_avx512(work, level) },
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => work.run::<false>(level),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn with_avx2<W: Work>(work: W, level: Level) {
+    work.run::<true>(level);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]
+fn with_avx512<W: Work>(work: W, level: Level) {
+    work.run::<true>(level);
+}

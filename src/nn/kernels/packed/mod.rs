@@ -1,0 +1,34 @@
+//! Products over weights packed once, and what stands between them in a transformer, for the
+//! processor.
+//!
+//! Everything here works on rows of a [`Grid`]. An element of a product is one sum in the order
+//! of its inputs, whatever the number of rows, the number of threads or the width of the
+//! registers; so a row's numbers do not depend on its company, and AVX-512 and AVX2 give the
+//! same bits. The portable level rounds products before it adds them, and its last bits differ.
+
+mod attention;
+mod avx2;
+mod avx512;
+mod grid;
+mod level;
+mod linear;
+mod math;
+mod norm;
+mod panels;
+mod plain;
+mod product;
+mod reduce;
+mod share;
+mod softmax;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+pub(in crate::nn) use attention::{Attention, Queries, Segment};
+pub(in crate::nn) use grid::Grid;
+pub(in crate::nn) use level::Level;
+pub(in crate::nn) use linear::{Linear, Scratch};
+pub(in crate::nn) use norm::Norm;
+pub(in crate::nn) use panels::Number;
+pub(in crate::nn) use product::Finish;
+pub(in crate::nn) use share::Share;

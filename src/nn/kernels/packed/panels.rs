@@ -1,0 +1,118 @@
+//! Weights in the order in which tiles read them.
+
+use super::grid::{Line, lines, words, words_mut};
+use super::tile::COLUMNS;
+
+/// What a product computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::nn) enum Number {
+    /// f32.
+    F32,
+    /// Both factors rounded to bfloat16, summed in f32.
+    Bf16,
+    /// Weights of eight bits with a scale for each output, activations of eight bits with a
+    /// scale and a zero for each row, summed exactly.
+    Int8,
+}
+
+impl Number {
+    /// Inputs in four bytes.
+    pub(super) fn in_a_group(self) -> usize {
+        match self {
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+            Self::Int8 => 4,
+        }
+    }
+}
+
+/// A weight matrix as panels of 32 outputs; a panel is groups of inputs by outputs. What is
+/// missing in the last panel and the last group is zero.
+#[derive(Debug)]
+pub(super) struct Panels {
+    pub(super) number: Number,
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    lines: Vec<Line>,
+    /// For each output, the value of a weight's unit; of [`Number::Int8`] only.
+    pub(super) scales: Vec<f32>,
+    /// For each output, the sum of its weights; of [`Number::Int8`] only.
+    pub(super) sums: Vec<i32>,
+}
+
+impl Panels {
+    /// # Shapes
+    /// `weight`: (inputs, outputs), row-major.
+    pub(super) fn pack(number: Number, weight: &[f32], inputs: usize, outputs: usize) -> Self {
+        let panels = outputs.div_ceil(COLUMNS);
+        let each = number.in_a_group();
+        let groups = inputs.div_ceil(each);
+        let mut packed = lines(panels * groups * COLUMNS);
+        let mut scales = Vec::new();
+        let mut sums = Vec::new();
+        if number == Number::Int8 {
+            let mut most = vec![0.0_f32; panels * COLUMNS];
+            for row in weight.chunks(outputs.max(1)) {
+                for (most, weight) in most.iter_mut().zip(row) {
+                    *most = most.max(weight.abs());
+                }
+            }
+            scales = most.iter().map(|most| most / 127.0).collect();
+            sums = vec![0; panels * COLUMNS];
+        }
+        let to = words_mut(&mut packed);
+        for (panel, to) in to.chunks_mut((groups * COLUMNS).max(1)).enumerate() {
+            for (input, row) in weight.chunks(outputs.max(1)).enumerate() {
+                let row = row.get(panel * COLUMNS..).unwrap_or_default();
+                let place = input % each;
+                let group = to.chunks_mut(COLUMNS).nth(input / each).unwrap_or_default();
+                for (column, (to, weight)) in group.iter_mut().zip(row).enumerate() {
+                    match number {
+                        Number::F32 => *to = weight.to_bits(),
+                        Number::Bf16 => *to |= u32::from(bf16(*weight)) << (16 * place),
+                        Number::Int8 => {
+                            let output = panel * COLUMNS + column;
+                            let scale = scales.get(output).copied().unwrap_or(0.0);
+                            let unit = if scale > 0.0 { weight / scale } else { 0.0 };
+                            #[expect(
+                                clippy::cast_possible_truncation,
+                                reason = "at most 127 by the choice of the scale"
+                            )]
+                            let unit = unit.round_ties_even().clamp(-127.0, 127.0) as i8;
+                            *to |= u32::from(unit.cast_unsigned()) << (8 * place);
+                            if let Some(sum) = sums.get_mut(output) {
+                                *sum += i32::from(unit);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Self { number, inputs, outputs, lines: packed, scales, sums }
+    }
+
+    /// Groups of inputs.
+    pub(super) fn groups(&self) -> usize {
+        self.inputs.div_ceil(self.number.in_a_group())
+    }
+
+    /// Panels.
+    pub(super) fn count(&self) -> usize {
+        self.outputs.div_ceil(COLUMNS)
+    }
+
+    /// One panel: groups × 32.
+    pub(super) fn panel(&self, panel: usize) -> &[u32] {
+        let each = self.groups() * COLUMNS;
+        words(&self.lines).get(panel * each..(panel + 1) * each).unwrap_or_default()
+    }
+}
+
+/// The nearest bfloat16, ties to even.
+#[inline(always)]
+pub(super) fn bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half is wanted")]
+    let rounded = (bits.wrapping_add(0x7FFF + ((bits >> 16) & 1)) >> 16) as u16;
+    rounded
+}

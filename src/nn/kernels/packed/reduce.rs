@@ -1,0 +1,104 @@
+//! Activations rounded to fewer bits.
+
+use super::grid::Grid;
+use super::level::{Level, Work, run};
+use super::panels::{Number, bf16};
+use super::share::{Out, Share};
+
+/// Writes the first `width` numbers of each row of `x` as groups of `number`; for
+/// [`Number::Int8`] followed by the value of a unit (f32) and the unit that is zero (i32).
+pub(super) fn reduce(
+    level: Level,
+    number: Number,
+    x: &Grid,
+    width: usize,
+    out: &mut Grid,
+    share: Share,
+) {
+    out.shape(x.rows(), width.div_ceil(number.in_a_group()) + 2);
+    let stride = out.stride();
+    let to = Out::new(out.floats_mut());
+    share.out(x.rows(), 8, |rows| {
+        run(level, Rows { number, x, width, to, stride, rows });
+    });
+}
+
+struct Rows<'a> {
+    number: Number,
+    x: &'a Grid,
+    width: usize,
+    to: Out,
+    stride: usize,
+    rows: std::ops::Range<usize>,
+}
+
+impl Work for Rows<'_> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self, _: Level) {
+        for row in self.rows {
+            let x = self.x.row(row).get(..self.width).unwrap_or_default();
+            // SAFETY: `to` is borrowed by the caller, and rows do not overlap.
+            let to = unsafe { self.to.part(row * self.stride, self.stride) };
+            match self.number {
+                Number::F32 => to.iter_mut().zip(x).for_each(|(to, x)| *to = *x),
+                Number::Bf16 => pairs(x, to),
+                Number::Int8 => bytes(x, to),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn pairs(x: &[f32], to: &mut [f32]) {
+    let (whole, rest) = x.as_chunks::<2>();
+    let rest = rest.first().map(|x| [*x, 0.0]);
+    for (to, [a, b]) in to.iter_mut().zip(whole.iter().copied().chain(rest)) {
+        *to = f32::from_bits(u32::from(bf16(a)) | u32::from(bf16(b)) << 16);
+    }
+}
+
+/// Adding this rounds to an integer and leaves it in the low bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+#[inline(always)]
+fn bytes(x: &[f32], to: &mut [f32]) {
+    let mut least = [0.0_f32; 16];
+    let mut most = [0.0_f32; 16];
+    let (lines, rest) = x.as_chunks::<16>();
+    let mut extend = |line: &[f32]| {
+        for ((least, most), x) in least.iter_mut().zip(&mut most).zip(line) {
+            *least = if *x < *least { *x } else { *least };
+            *most = if *x > *most { *x } else { *most };
+        }
+    };
+    lines.iter().for_each(|line| extend(line));
+    extend(rest);
+    let least = least.iter().fold(0.0_f32, |a, b| a.min(*b));
+    let most = most.iter().fold(0.0_f32, |a, b| a.max(*b));
+    let scale = ((most - least) / 255.0).max(f32::MIN_POSITIVE);
+    let factor = 1.0 / scale;
+    let zero = (-least * factor).round_ties_even().clamp(0.0, 255.0);
+    let unit = |x: f32| {
+        let unit = x * factor + zero;
+        let unit = if unit < 0.0 { 0.0 } else { unit };
+        let unit = if unit > 255.0 { 255.0 } else { unit };
+        (unit + ROUNDER).to_bits() & 0xFF
+    };
+    let (whole, rest) = x.as_chunks::<4>();
+    let groups = whole.len() + usize::from(!rest.is_empty());
+    for (to, [a, b, c, d]) in to.iter_mut().zip(whole) {
+        let word = unit(*a) | unit(*b) << 8 | unit(*c) << 16 | unit(*d) << 24;
+        *to = f32::from_bits(word);
+    }
+    if let Some(to) = to.get_mut(whole.len()).filter(|_| !rest.is_empty()) {
+        let word = rest.iter().enumerate().fold(0, |word, (i, x)| word | unit(*x) << (8 * i));
+        *to = f32::from_bits(word);
+    }
+    if let Some([to_scale, to_zero]) = to.get_mut(groups..).and_then(|to| to.first_chunk_mut()) {
+        *to_scale = scale;
+        #[expect(clippy::cast_possible_truncation, reason = "0 to 255")]
+        #[expect(clippy::cast_sign_loss, reason = "0 to 255")]
+        let zero = zero as u32;
+        *to_zero = f32::from_bits(zero);
+    }
+}

@@ -1,0 +1,278 @@
+//! Every operator, at every level of this processor, against sums in f64 on odd shapes.
+
+use super::{Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share};
+use crate::nn::clip::Activation;
+
+/// Numbers of about ±1 that no two places share.
+fn numbers(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+    (0..count)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f32::from((state >> 16) as u16) / 32_768.0 - 1.0
+        })
+        .collect()
+}
+
+fn grid(data: &[f32], rows: usize, width: usize) -> Grid {
+    let mut grid = Grid::default();
+    grid.shape(rows, width);
+    // What lies between the rows must not matter.
+    grid.floats_mut().fill(f32::NAN);
+    for (row, from) in data.chunks(width).enumerate().take(rows) {
+        grid.row_mut(row)[..width].copy_from_slice(from);
+    }
+    grid
+}
+
+fn near(got: f32, want: f64, bound: f64, what: &str) {
+    assert!((f64::from(got) - want).abs() <= bound, "{what}: {got}, expected {want}");
+}
+
+/// (rows, inputs, outputs) on both sides of every size of a tile, a panel, a group.
+const SHAPES: [(usize, usize, usize); 9] = [
+    (1, 1, 1),
+    (1, 70, 33),
+    (3, 5, 7),
+    (6, 31, 32),
+    (7, 64, 31),
+    (14, 17, 64),
+    (15, 48, 65),
+    (29, 130, 96),
+    (50, 33, 40),
+];
+
+fn apply(level: Level, number: Number, shape: (usize, usize, usize), share: Share) -> Vec<f32> {
+    let (rows, inputs, outputs) = shape;
+    let (x, w, bias) = (numbers(rows * inputs, 1), numbers(inputs * outputs, 2), numbers(outputs, 3));
+    let linear = Linear::pack(number, &w, inputs, outputs, &bias);
+    let mut out = Grid::default();
+    let x = grid(&x, rows, inputs);
+    linear.apply(level, &x, &mut Scratch::default(), &mut out, Finish::Store, share);
+    (0..rows).flat_map(|row| out.row(row)[..outputs].to_vec()).collect()
+}
+
+fn reference((rows, inputs, outputs): (usize, usize, usize)) -> Vec<f64> {
+    let (x, w, bias) = (numbers(rows * inputs, 1), numbers(inputs * outputs, 2), numbers(outputs, 3));
+    let mut all = Vec::new();
+    for row in x.chunks(inputs) {
+        for output in 0..outputs {
+            let products =
+                row.iter().enumerate().map(|(i, x)| f64::from(*x) * f64::from(w[i * outputs + output]));
+            all.push(products.sum::<f64>() + f64::from(bias[output]));
+        }
+    }
+    all
+}
+
+#[test]
+fn a_linear_layer_is_its_sums() {
+    for level in Level::available() {
+        for shape in SHAPES {
+            for share in [Share::Alone, Share::All] {
+                let got = apply(level, Number::F32, shape, share);
+                for (got, want) in got.iter().zip(reference(shape)) {
+                    near(*got, want, 2e-5, &format!("{level:?} {shape:?}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn vector_levels_agree_to_the_bit() {
+    let fused: Vec<Level> =
+        Level::available().into_iter().filter(|level| *level != Level::Portable).collect();
+    for shape in SHAPES {
+        let all: Vec<_> =
+            fused.iter().map(|l| apply(*l, Number::F32, shape, Share::Alone)).collect();
+        assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{shape:?}");
+        let all: Vec<_> = Level::available()
+            .iter()
+            .map(|l| apply(*l, Number::Int8, shape, Share::Alone))
+            .collect();
+        assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "int8 {shape:?}");
+    }
+}
+
+#[test]
+fn fewer_bits_are_near() {
+    for level in Level::available() {
+        for shape in SHAPES {
+            #[expect(clippy::cast_precision_loss, reason = "small")]
+            let root = (shape.1 as f64).sqrt();
+            for (number, bound) in [(Number::Bf16, 0.01 * root), (Number::Int8, 0.025 * root)] {
+                let got = apply(level, number, shape, Share::Alone);
+                for (got, want) in got.iter().zip(reference(shape)) {
+                    near(*got, want, bound, &format!("{level:?} {number:?} {shape:?}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_is_the_same_in_any_company() {
+    let (inputs, outputs) = (45, 70);
+    let (x, w) = (numbers(40 * inputs, 1), numbers(inputs * outputs, 2));
+    for level in Level::available() {
+        for number in [Number::F32, Number::Bf16, Number::Int8] {
+            let linear = Linear::pack(number, &w, inputs, outputs, &[]);
+            let mut run = |rows: usize| {
+                let mut out = Grid::default();
+                let x = grid(&x, rows, inputs);
+                let scratch = &mut Scratch::default();
+                linear.apply(level, &x, scratch, &mut out, Finish::Store, Share::All);
+                out
+            };
+            let all = run(40);
+            for rows in 1..40 {
+                let some = run(rows);
+                for row in 0..rows {
+                    assert_eq!(some.row(row)[..outputs], all.row(row)[..outputs], "{rows} {row}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn finishes_add_and_activate() {
+    let (rows, inputs, outputs) = (16, 9, 35);
+    let x = grid(&numbers(rows * inputs, 1), rows, inputs);
+    let w = numbers(inputs * outputs, 2);
+    let plain = reference_without_bias(&x, &w, (rows, inputs, outputs));
+    for level in Level::available() {
+        let linear = Linear::pack(Number::F32, &w, inputs, outputs, &[]);
+        let mut out = grid(&numbers(rows * outputs, 5), rows, outputs);
+        linear.apply(level, &x, &mut Scratch::default(), &mut out, Finish::Add, Share::Alone);
+        let before = numbers(rows * outputs, 5);
+        for (i, (sum, before)) in plain.iter().zip(&before).enumerate() {
+            near(out.row(i / outputs)[i % outputs], sum + f64::from(*before), 1e-5, "add");
+        }
+        let finish = Finish::Activate(Activation::QuickGelu);
+        linear.apply(level, &x, &mut Scratch::default(), &mut out, finish, Share::Alone);
+        for (i, sum) in plain.iter().enumerate() {
+            let want = sum / (1.0 + (-1.702 * sum).exp());
+            near(out.row(i / outputs)[i % outputs], want, 1e-5, "quick-GELU");
+        }
+    }
+}
+
+fn reference_without_bias(
+    x: &Grid,
+    w: &[f32],
+    (rows, inputs, outputs): (usize, usize, usize),
+) -> Vec<f64> {
+    (0..rows * outputs)
+        .map(|i| {
+            let row = &x.row(i / outputs)[..inputs];
+            let column = w.iter().skip(i % outputs).step_by(outputs);
+            row.iter().zip(column).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        })
+        .collect()
+}
+
+#[test]
+fn a_norm_is_its_definition() {
+    for level in Level::available() {
+        for width in [1, 5, 16, 33, 96] {
+            let (x, scale, shift) = (numbers(9 * width, 1), numbers(width, 2), numbers(width, 3));
+            let norm = Norm::new(scale.clone(), shift.clone(), 1e-5);
+            let mut out = Grid::default();
+            norm.apply(level, &grid(&x, 9, width), &mut out, Share::All);
+            for (row, x) in x.chunks(width).enumerate() {
+                #[expect(clippy::cast_precision_loss, reason = "small")]
+                let count = width as f64;
+                let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / count;
+                let variance =
+                    x.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / count;
+                for (i, x) in x.iter().enumerate() {
+                    let normed = (f64::from(*x) - mean) / (variance + 1e-5).sqrt();
+                    let want = normed * f64::from(scale[i]) + f64::from(shift[i]);
+                    near(out.row(row)[i], want, 1e-5, &format!("{level:?} {width}"));
+                }
+            }
+        }
+    }
+}
+
+/// Attention of one head by its definition, in f64.
+fn attend(q: &[f32], k: &[&[f32]], v: &[&[f32]]) -> Vec<f64> {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    #[expect(clippy::cast_precision_loss, reason = "small")]
+    let root = (q.len() as f64).sqrt();
+    let weights: Vec<f64> = k.iter().map(|k| (dot(q, k) / root).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    (0..q.len())
+        .map(|i| weights.iter().zip(v).map(|(w, v)| w / sum * f64::from(v[i])).sum())
+        .collect()
+}
+
+#[test]
+fn attention_is_its_definition() {
+    for (lens, heads, each) in
+        [(vec![1, 2, 40], 2, 8), (vec![50, 3], 1, 64), (vec![33, 15, 14], 3, 33), (vec![70], 1, 1)]
+    {
+        let rows: usize = lens.iter().sum();
+        let width = heads * each;
+        let data = numbers(rows * 3 * width, 4);
+        let qkv = grid(&data, rows, 3 * width);
+        let mut segments = Vec::new();
+        for len in &lens {
+            let start = segments.last().map_or(0, |s: &Segment| s.start + s.len);
+            segments.push(Segment { start, len: *len });
+        }
+        let lasts: Vec<f32> = segments
+            .iter()
+            .flat_map(|s| qkv.row(s.start + s.len - 1)[..width].to_vec())
+            .collect();
+        let lasts = grid(&lasts, segments.len(), width);
+        for level in Level::available() {
+            for (who, share) in [
+                (Queries::All, Share::Alone),
+                (Queries::Causal, Share::All),
+                (Queries::One, Share::Alone),
+            ] {
+                let queries = if who == Queries::One { &lasts } else { &qkv };
+                let attention = Attention {
+                    queries,
+                    keys: &qkv,
+                    keys_at: width,
+                    values_at: 2 * width,
+                    heads,
+                    each,
+                    who,
+                };
+                let mut out = Grid::default();
+                attention.apply(level, &segments, &mut out, share);
+                for (index, segment) in segments.iter().enumerate() {
+                    for head in 0..heads {
+                        let part = |row: usize, at: usize| {
+                            &qkv.row(row)[at + head * each..at + (head + 1) * each]
+                        };
+                        for query in 0..segment.len {
+                            let row = segment.start + query;
+                            let (seen, at) = match who {
+                                Queries::Causal => (query + 1, row),
+                                Queries::All => (segment.len, row),
+                                Queries::One if query + 1 == segment.len => (segment.len, index),
+                                Queries::One => continue,
+                            };
+                            let all = segment.start..segment.start + seen;
+                            let k: Vec<&[f32]> = all.clone().map(|r| part(r, width)).collect();
+                            let v: Vec<&[f32]> = all.map(|r| part(r, 2 * width)).collect();
+                            let want = attend(part(row, 0), &k, &v);
+                            for (i, want) in want.iter().enumerate() {
+                                let got = out.row(at)[head * each + i];
+                                near(got, *want, 1e-5, &format!("{level:?} {who:?} {lens:?}"));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
