@@ -8,6 +8,19 @@ use std::arch::x86_64::{
 
 use super::tile::{COLUMNS, Factors, Tile};
 
+/// As in AVX-512's tiles.
+macro_rules! each_row {
+    ($rows:ident, $row:ident, $body:block) => {
+        each_row!(@ $rows, $row, $body, 0 1 2 3 4 5)
+    };
+    (@ $rows:ident, $row:ident, $body:block, $($number:literal)*) => {
+        $(if $number < $rows {
+            const $row: usize = $number;
+            $body
+        })*
+    };
+}
+
 /// Floats.
 ///
 /// # Safety
@@ -37,26 +50,26 @@ unsafe fn half<const ROWS: usize>(factors: &Factors<'_>, column: usize, tile: &m
     let left = factors.left.as_ptr();
     let mut at: [*const u32; 2] = [left, left.wrapping_add(3 * stride)];
     let mut right: *const f32 = factors.right.as_ptr().wrapping_add(column).cast();
-    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
+    let mut sums = [[_mm256_setzero_ps(); 2]; 6];
     for _ in 0..factors.groups {
         // SAFETY: the caller's promise.
         let b: [__m256; 2] = unsafe { [_mm256_loadu_ps(right), _mm256_loadu_ps(right.add(8))] };
-        for (r, sums) in sums.iter_mut().enumerate() {
+        each_row!(ROWS, ROW, {
             // SAFETY: the caller's promise.
-            let number = unsafe { *at[r / 3].add(r % 3 * stride) };
+            let number = unsafe { *at[ROW / 3].add(ROW % 3 * stride) };
             let a = _mm256_castsi256_ps(_mm256_set1_epi32(number.cast_signed()));
-            sums[0] = _mm256_fmadd_ps(a, b[0], sums[0]);
-            sums[1] = _mm256_fmadd_ps(a, b[1], sums[1]);
-        }
-        at = at.map(|at| at.wrapping_add(1));
+            sums[ROW][0] = _mm256_fmadd_ps(a, b[0], sums[ROW][0]);
+            sums[ROW][1] = _mm256_fmadd_ps(a, b[1], sums[ROW][1]);
+        });
+        at = [at[0].wrapping_add(1), at[1].wrapping_add(1)];
         right = right.wrapping_add(factors.right_stride);
     }
-    for (row, sums) in tile.0.iter_mut().zip(&sums) {
-        let row: *mut f32 = row.as_mut_ptr().wrapping_add(column).cast();
+    each_row!(ROWS, ROW, {
+        let row: *mut f32 = tile.0[ROW].as_mut_ptr().wrapping_add(column).cast();
         // SAFETY: half a row of a tile is two registers long.
         unsafe {
-            _mm256_storeu_ps(row, sums[0]);
-            _mm256_storeu_ps(row.add(8), sums[1]);
+            _mm256_storeu_ps(row, sums[ROW][0]);
+            _mm256_storeu_ps(row.add(8), sums[ROW][1]);
         }
-    }
+    });
 }

@@ -7,7 +7,21 @@ use std::arch::x86_64::{
     _mm512_storeu_si512,
 };
 
-use super::tile::{Factors, Tile};
+use super::tile::{self, Factors, Tile};
+
+/// Repeats `body` for rows 0 to `rows`, each with its number as a constant: a loop over sums
+/// would keep them in memory where the compiler does not unroll it.
+macro_rules! each_row {
+    ($rows:ident, $row:ident, $body:block) => {
+        each_row!(@ $rows, $row, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
+    (@ $rows:ident, $row:ident, $body:block, $($number:literal)*) => {
+        $(if $number < $rows {
+            const $row: usize = $number;
+            $body
+        })*
+    };
+}
 
 macro_rules! tiles {
     ($(#[$doc:meta])* $name:ident, $features:literal, |$sum:ident, $a:ident, $b:ident| $step:expr) => {
@@ -27,7 +41,7 @@ macro_rules! tiles {
                 let mut at: [*const u32; 5] =
                     std::array::from_fn(|i| left.wrapping_add(3 * i * stride));
                 let mut right = factors.right.as_ptr();
-                let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
+                let mut sums = [[_mm512_setzero_si512(); 2]; tile::ROWS];
                 for _ in 0..factors.groups {
                     // SAFETY: the caller's promise.
                     let b: [__m512i; 2] = unsafe {
@@ -36,25 +50,33 @@ macro_rules! tiles {
                             _mm512_loadu_si512(right.add(16).cast()),
                         ]
                     };
-                    for r in 0..ROWS {
+                    each_row!(ROWS, ROW, {
                         // SAFETY: the caller's promise.
-                        let number = unsafe { *at[r / 3].add(r % 3 * stride) };
+                        let number = unsafe { *at[ROW / 3].add(ROW % 3 * stride) };
                         let $a = _mm512_set1_epi32(number.cast_signed());
-                        for half in 0..2 {
-                            let ($sum, $b) = (sums[r][half], b[half]);
-                            sums[r][half] = $step;
-                        }
-                    }
-                    at = at.map(|at| at.wrapping_add(1));
+                        let ($sum, $b) = (sums[ROW][0], b[0]);
+                        sums[ROW][0] = $step;
+                        let ($sum, $b) = (sums[ROW][1], b[1]);
+                        sums[ROW][1] = $step;
+                    });
+                    let [a, b, c, d, e] = at;
+                    at = [
+                        a.wrapping_add(1),
+                        b.wrapping_add(1),
+                        c.wrapping_add(1),
+                        d.wrapping_add(1),
+                        e.wrapping_add(1),
+                    ];
                     right = right.wrapping_add(factors.right_stride);
                 }
-                for (row, sums) in tile.0.iter_mut().zip(&sums) {
+                each_row!(ROWS, ROW, {
+                    let row = tile.0[ROW].as_mut_ptr();
                     // SAFETY: a row of a tile is two registers long.
                     unsafe {
-                        _mm512_storeu_si512(row.as_mut_ptr().cast(), sums[0]);
-                        _mm512_storeu_si512(row.as_mut_ptr().add(16).cast(), sums[1]);
+                        _mm512_storeu_si512(row.cast(), sums[ROW][0]);
+                        _mm512_storeu_si512(row.add(16).cast(), sums[ROW][1]);
                     }
-                }
+                });
             }
             // SAFETY: the caller's promise.
             unsafe {
