@@ -5,6 +5,7 @@
 
 mod activation;
 mod layer_norm;
+#[expect(unsafe_code, reason = "vector instructions, and rows shared out among threads")]
 mod packed;
 mod rows;
 mod softmax;

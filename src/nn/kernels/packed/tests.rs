@@ -118,7 +118,7 @@ fn a_row_is_the_same_in_any_company() {
     for level in Level::available() {
         for number in [Number::F32, Number::Bf16, Number::Int8] {
             let linear = Linear::pack(number, &w, inputs, outputs, &[]);
-            let mut run = |rows: usize| {
+            let run = |rows: usize| {
                 let mut out = Grid::default();
                 let x = grid(&x, rows, inputs);
                 let scratch = &mut Scratch::default();
