@@ -55,9 +55,11 @@ impl VisionTowers {
     pub fn forward(&self, images: &[f32], rows: usize, side: usize) -> Result<Vec<f32>> {
         match self {
             Self::Packed(tower) => Ok(tower.forward(images)),
-            Self::Candle(tower, device) => Tensor::from_slice(images, (rows, 3, side, side), device)
-                .and_then(|images| tower.forward(&images)?.flatten_all()?.to_vec1())
-                .map_err(candle("cannot embed images")),
+            Self::Candle(tower, device) => {
+                Tensor::from_slice(images, (rows, 3, side, side), device)
+                    .and_then(|images| tower.forward(&images)?.flatten_all()?.to_vec1())
+                    .map_err(candle("cannot embed images"))
+            }
         }
     }
 }

@@ -26,11 +26,8 @@ impl PackedText {
         number: Number,
     ) -> Result<Self> {
         let names = &names.text;
-        let reader = Reader {
-            weights,
-            device: &candle_core::Device::Cpu,
-            dtype: candle_core::DType::F32,
-        };
+        let reader =
+            Reader { weights, device: &candle_core::Device::Cpu, dtype: candle_core::DType::F32 };
         let packer = Packer { reader, names, number };
         Ok(Self {
             of: of.text,
@@ -52,19 +49,13 @@ impl PackedText {
     /// # Errors
     /// When an id is not in the vocabulary, or a text is longer than the context.
     pub fn forward(&self, texts: &[Vec<u32>]) -> Result<Vec<f32>> {
-        let texts: Vec<&[u32]> = texts
-            .iter()
-            .map(|ids| ids.get(..=self.of.pooled(ids)).unwrap_or_default())
-            .collect();
+        let texts: Vec<&[u32]> =
+            texts.iter().map(|ids| ids.get(..=self.of.pooled(ids)).unwrap_or_default()).collect();
         for ids in &texts {
             if ids.is_empty() || ids.len() > self.of.context {
                 return Err(Error::new(
                     Kind::Internal,
-                    format!(
-                        "a text has {} tokens, expected 1 to {}",
-                        ids.len(),
-                        self.of.context
-                    ),
+                    format!("a text has {} tokens, expected 1 to {}", ids.len(), self.of.context),
                 ));
             }
             if let Some(id) = ids.iter().find(|id| self.embedding(**id).is_none()) {

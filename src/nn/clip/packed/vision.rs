@@ -33,11 +33,8 @@ impl PackedVision {
         let (Some(class), Some(pre)) = (&names.class, &names.pre_norm) else {
             return Err(Error::new(Kind::Internal, "an image tower without class token"));
         };
-        let reader = Reader {
-            weights,
-            device: &candle_core::Device::Cpu,
-            dtype: candle_core::DType::F32,
-        };
+        let reader =
+            Reader { weights, device: &candle_core::Device::Cpu, dtype: candle_core::DType::F32 };
         let packer = Packer { reader, names, number };
         let transformer = of.vision.transformer;
         let patch = packer
@@ -93,9 +90,7 @@ impl PackedVision {
         let pooled: Vec<usize> = segments.iter().map(|segment| segment.start).collect();
         self.blocks.forward(at, &segments, &pooled, share);
         let outputs = self.blocks.outputs();
-        (0..count)
-            .flat_map(|row| at.features.row(row).iter().take(outputs).copied())
-            .collect()
+        (0..count).flat_map(|row| at.features.row(row).iter().take(outputs).copied()).collect()
     }
 
     /// Patches in the order of their tokens; the class token is a patch of zeros, so that tokens

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 
 use super::grid::Grid;
 use super::level::{Level, Work, run};
+use super::multiply;
 use super::panels::Number;
 use super::share::{Out, Share};
 use super::softmax::softmax;
-use super::tile::{self, COLUMNS, Factors, Tile};
+use super::tile::{COLUMNS, Factors, Tile};
 
 /// Rows of one image or text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +72,7 @@ impl Attention<'_> {
                     let index = piece / self.heads;
                     let Some(segment) = segments.get(index).copied() else { continue };
                     let head = piece % self.heads;
-                    run(
-                        level,
-                        Head { of: self, index, segment, head, keys, scores, to, stride },
-                    );
+                    run(level, Head { of: self, index, segment, head, keys, scores, to, stride });
                 }
             });
         });
@@ -101,7 +99,7 @@ impl Work for Head<'_, '_> {
             Queries::One => (self.index, 1),
             Queries::All | Queries::Causal => (self.segment.start, self.segment.len),
         };
-        let blocks = queries.div_ceil(tile::rows(level, Number::F32)).max(1);
+        let blocks = queries.div_ceil(multiply::rows(level, Number::F32)).max(1);
         let mut tile = Tile::zero();
         for block in 0..blocks {
             let (start, end) = (block * queries / blocks, (block + 1) * queries / blocks);
@@ -156,7 +154,7 @@ impl Head<'_, '_> {
                 right_stride: COLUMNS,
                 groups: each,
             };
-            tile::multiply(level, Number::F32, &factors, count, tile);
+            multiply::multiply(level, Number::F32, &factors, count, tile);
             for (row, sums) in tile.0.iter().enumerate().take(count) {
                 let to = self.scores.row_mut(row).get_mut(panel * COLUMNS..).unwrap_or_default();
                 to.iter_mut().zip(sums).for_each(|(to, sum)| *to = f32::from_bits(*sum));
@@ -179,7 +177,7 @@ impl Head<'_, '_> {
                 right_stride: of.keys.stride(),
                 groups: seen,
             };
-            tile::multiply(level, Number::F32, &factors, count, tile);
+            multiply::multiply(level, Number::F32, &factors, count, tile);
             let width = COLUMNS.min(each - column);
             for (row, sums) in tile.0.iter().enumerate().take(count) {
                 let at = (first + rows.start + row) * self.stride + self.head * each + column;

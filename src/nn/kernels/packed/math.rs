@@ -110,9 +110,7 @@ mod tests {
         let steps = 2000;
         let h = x / f64::from(steps);
         let f = |i: i32| (-(f64::from(i) * h).powi(2)).exp();
-        let sum: f64 = (0..steps / 2)
-            .map(|i| f(2 * i) + 4.0 * f(2 * i + 1) + f(2 * i + 2))
-            .sum();
+        let sum: f64 = (0..steps / 2).map(|i| f(2 * i) + 4.0 * f(2 * i + 1) + f(2 * i + 2)).sum();
         sum * h / 3.0 * 2.0 / std::f64::consts::PI.sqrt()
     }
 

@@ -13,6 +13,7 @@ mod grid;
 mod level;
 mod linear;
 mod math;
+mod multiply;
 mod norm;
 mod panels;
 mod plain;

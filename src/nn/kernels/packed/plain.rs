@@ -3,7 +3,7 @@
 use super::panels::Number;
 use super::tile::{COLUMNS, Factors, Tile};
 
-/// Multiplies as [`super::tile::multiply`] says; the factors are long enough.
+/// Multiplies as [`super::multiply::multiply`] says; the factors are long enough.
 pub(super) fn multiply(
     number: Number,
     factors: &Factors<'_>,
@@ -29,9 +29,8 @@ pub(super) fn multiply(
             }
             Number::Bf16 => {
                 let mut sums = [0.0_f32; COLUMNS];
-                let parts = |pair: u32| {
-                    (f32::from_bits(pair << 16), f32::from_bits(pair & 0xFFFF_0000))
-                };
+                let parts =
+                    |pair: u32| (f32::from_bits(pair << 16), f32::from_bits(pair & 0xFFFF_0000));
                 for (a, b) in pairs {
                     let a = parts(*a);
                     for (sum, b) in sums.iter_mut().zip(b) {

@@ -3,9 +3,10 @@
 use super::grid::Grid;
 use super::level::{Level, Work, run};
 use super::math::{gelu, gelu_tanh, quick_gelu};
+use super::multiply;
 use super::panels::{Number, Panels};
 use super::share::{Out, Share};
-use super::tile::{self, COLUMNS, Factors, Tile};
+use super::tile::{COLUMNS, Factors, Tile};
 use crate::nn::clip::Activation;
 
 /// What is done with a sum before it is written.
@@ -54,7 +55,7 @@ impl Work for Columns<'_> {
     #[inline(always)]
     fn run<const FUSED: bool>(self, level: Level) {
         let rows = self.left.rows();
-        let blocks = rows.div_ceil(tile::rows(level, self.right.number)).max(1);
+        let blocks = rows.div_ceil(multiply::rows(level, self.right.number)).max(1);
         let mut tile = Tile::zero();
         for panel in self.panels.clone() {
             let right = self.right.panel(panel);
@@ -68,7 +69,7 @@ impl Work for Columns<'_> {
                     right_stride: COLUMNS,
                     groups: self.right.groups(),
                 };
-                tile::multiply(level, self.right.number, &factors, end - first, &mut tile);
+                multiply::multiply(level, self.right.number, &factors, end - first, &mut tile);
                 self.finish::<FUSED>(panel, first..end, &tile);
             }
         }

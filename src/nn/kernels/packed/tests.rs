@@ -1,6 +1,8 @@
 //! Every operator, at every level of this processor, against sums in f64 on odd shapes.
 
-use super::{Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share};
+use super::{
+    Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share,
+};
 use crate::nn::clip::Activation;
 
 /// Numbers of about ±1 that no two places share.
@@ -44,7 +46,8 @@ const SHAPES: [(usize, usize, usize); 9] = [
 
 fn apply(level: Level, number: Number, shape: (usize, usize, usize), share: Share) -> Vec<f32> {
     let (rows, inputs, outputs) = shape;
-    let (x, w, bias) = (numbers(rows * inputs, 1), numbers(inputs * outputs, 2), numbers(outputs, 3));
+    let (x, w, bias) =
+        (numbers(rows * inputs, 1), numbers(inputs * outputs, 2), numbers(outputs, 3));
     let linear = Linear::pack(number, &w, inputs, outputs, &bias);
     let mut out = Grid::default();
     let x = grid(&x, rows, inputs);
@@ -53,12 +56,15 @@ fn apply(level: Level, number: Number, shape: (usize, usize, usize), share: Shar
 }
 
 fn reference((rows, inputs, outputs): (usize, usize, usize)) -> Vec<f64> {
-    let (x, w, bias) = (numbers(rows * inputs, 1), numbers(inputs * outputs, 2), numbers(outputs, 3));
+    let (x, w, bias) =
+        (numbers(rows * inputs, 1), numbers(inputs * outputs, 2), numbers(outputs, 3));
     let mut all = Vec::new();
     for row in x.chunks(inputs) {
         for output in 0..outputs {
-            let products =
-                row.iter().enumerate().map(|(i, x)| f64::from(*x) * f64::from(w[i * outputs + output]));
+            let products = row
+                .iter()
+                .enumerate()
+                .map(|(i, x)| f64::from(*x) * f64::from(w[i * outputs + output]));
             all.push(products.sum::<f64>() + f64::from(bias[output]));
         }
     }
@@ -225,10 +231,8 @@ fn attention_is_its_definition() {
             let start = segments.last().map_or(0, |s: &Segment| s.start + s.len);
             segments.push(Segment { start, len: *len });
         }
-        let lasts: Vec<f32> = segments
-            .iter()
-            .flat_map(|s| qkv.row(s.start + s.len - 1)[..width].to_vec())
-            .collect();
+        let lasts: Vec<f32> =
+            segments.iter().flat_map(|s| qkv.row(s.start + s.len - 1)[..width].to_vec()).collect();
         let lasts = grid(&lasts, segments.len(), width);
         for level in Level::available() {
             for (who, share) in [
