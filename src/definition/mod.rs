@@ -10,9 +10,11 @@
 pub mod align;
 pub mod braces;
 pub mod caps;
+pub mod caption;
 pub mod contract;
 pub mod embed_captions;
 pub mod embed_images;
+pub mod evaluate;
 pub mod index_images;
 pub mod model;
 pub mod paths;
@@ -25,11 +27,13 @@ pub mod source_images;
 pub mod source_splits;
 pub mod span;
 pub mod stage;
+pub mod train;
 
 mod digest;
 mod findings;
 mod graph;
 mod names;
+mod numbers;
 mod overrides;
 mod parse;
 mod pattern;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::contract::TableKind;
 use super::findings::Findings;
 use super::graph;
 use super::model::{Model, ModelLayout, ModelSettings};
@@ -54,7 +55,7 @@ pub fn parse(
             .label("expected at least one `[stages.<table>.<operator>]`");
     }
     let known = graph::Known { sources: &source_names, models: &model_names, tables: &tables };
-    let order = graph::check(&mut stages, &sources, &known, &mut findings);
+    let order = graph::check(&mut stages, &sources, &models, &known, &mut findings);
     let pipeline = header
         .complete
         .map(|header| Pipeline::new(header, sources, models, stages, order, source, sets));
@@ -158,11 +159,13 @@ fn model_of(name: Spanned<String>, kind: &str, table: &mut TableReader<'_, '_>) 
 fn stage_of(table: Spanned<String>, kind: &str, reader: &mut TableReader<'_, '_>) -> Option<Stage> {
     let operator = Operator::read(kind, reader);
     let contract = reader.optional("contract");
-    if table.value == super::contract::TableKind::Rejects.name() {
-        reader
-            .findings
-            .add(table.span, "the table `rejects` is made by every run")
-            .label("expected another name");
+    for kind in [TableKind::Rejects, TableKind::Metrics] {
+        if table.value == kind.name() {
+            reader
+                .findings
+                .add(table.span, format!("the table `{kind}` is made by every run"))
+                .label("expected another name");
+        }
     }
     Some(Stage { table, operator: operator?, contract })
 }

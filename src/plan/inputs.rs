@@ -10,18 +10,19 @@ use crate::definition::model::{Device, ModelLayout, NumericType};
 use crate::definition::pipeline::Pipeline;
 use crate::definition::span::Spanned;
 
+use super::captioner::Gpt2Spec;
 use super::digests::FileDigests;
-use super::model::{DeviceChoice, Dtype, ModelFiles, ModelSpec, Role};
+use super::model::{DeviceChoice, Dtype, Inventory, ModelFiles, ModelSpec, Role, gpt2_inventory};
 use super::source::{CaptionFormat, IdRule};
 
 /// A model whose files are all there.
 #[derive(Debug, Clone)]
-pub(super) struct Model {
-    pub spec: ModelSpec,
+pub(super) struct Model<S> {
+    pub spec: S,
     digests: Vec<(Role, Digest)>,
 }
 
-impl Model {
+impl<S> Model<S> {
     /// The digest of all files of a role; none where the layout has none.
     pub(super) fn digest_of(&self, role: Role) -> Option<Digest> {
         let mut digester = Digester::new();
@@ -34,8 +35,14 @@ impl Model {
     }
 }
 
+/// A model of either kind.
+pub(super) enum AnyModel {
+    Clip(Model<ModelSpec>),
+    Gpt2(Model<Gpt2Spec>),
+}
+
 pub(super) struct FoundModel {
-    pub model: Option<Model>,
+    pub model: Option<AnyModel>,
     pub findings: Vec<Finding>,
 }
 
@@ -48,7 +55,17 @@ pub(super) fn model(
     digests: &mut FileDigests,
 ) -> Result<FoundModel> {
     let at = |path: &Spanned<String>| base.join(&path.value);
+    let (name, common) = (model.name.value.clone(), &model.common);
+    let (dtype, device) = (dtype(common.dtype.value), device(common.device.value));
     let (files, named) = match &model.layout {
+        ModelLayout::Gpt2(f) => {
+            let folder = at(&f.path);
+            let inventory = gpt2_inventory(&folder);
+            let (found, findings) = files(pipeline, model, &f.path, &inventory, digests)?;
+            let spec = Gpt2Spec { name, folder, dtype, device };
+            let model = found.map(|digests| AnyModel::Gpt2(Model { spec, digests }));
+            return Ok(FoundModel { model, findings });
+        }
         ModelLayout::OpenAi(f) => (
             ModelFiles::OpenAi { weights: at(&f.path), tokenizer: f.tokenizer.as_ref().map(at) },
             &f.path,
@@ -63,7 +80,22 @@ pub(super) fn model(
             &f.path,
         ),
     };
-    let inventory = files.inventory(texts);
+    let (found, findings) = self::files(pipeline, model, named, &files.inventory(texts), digests)?;
+    let spec = ModelSpec { name, files, dtype, device };
+    let model = found.map(|digests| AnyModel::Clip(Model { spec, digests }));
+    Ok(FoundModel { model, findings })
+}
+
+type Digests = Vec<(Role, Digest)>;
+
+/// The digests of a model's files; none where some are missing, which is found.
+fn files(
+    pipeline: &Pipeline,
+    model: &definition::model::Model,
+    named: &Spanned<String>,
+    inventory: &Inventory,
+    digests: &mut FileDigests,
+) -> Result<(Option<Digests>, Vec<Finding>)> {
     let obtain = model.common.obtain.as_deref();
     let mut findings: Vec<_> = inventory
         .absent
@@ -71,7 +103,7 @@ pub(super) fn model(
         .map(|absent| missing(pipeline, named, &absent.path, &absent.what, obtain))
         .collect();
     if !findings.is_empty() {
-        return Ok(FoundModel { model: None, findings });
+        return Ok((None, findings));
     }
     if let Some(expected) = &model.common.sha256
         && let Some((_, weights)) = inventory.files.iter().find(|(r, _)| *r == Role::Weights)
@@ -82,18 +114,23 @@ pub(super) fn model(
     for (role, path) in &inventory.files {
         found.push((*role, digests.blake3(path)?));
     }
-    let dtype = match model.common.dtype.value {
+    Ok((Some(found), findings))
+}
+
+fn dtype(written: NumericType) -> Dtype {
+    match written {
         NumericType::F32 => Dtype::F32,
         NumericType::Bf16 => Dtype::Bf16,
         NumericType::F16 => Dtype::F16,
-    };
-    let device = match model.common.device.value {
+    }
+}
+
+fn device(written: Device) -> DeviceChoice {
+    match written {
         Device::Cpu => DeviceChoice::Cpu,
         Device::Cuda(number) => DeviceChoice::Cuda(number),
         Device::Auto => DeviceChoice::Auto,
-    };
-    let spec = ModelSpec { name: model.name.value.clone(), files, dtype, device };
-    Ok(FoundModel { model: Some(Model { spec, digests: found }), findings })
+    }
 }
 
 /// The finding for an input that is not there: where it was looked for, where to get it.

@@ -1,5 +1,6 @@
 //! Definitions and stored state become a typed plan: resolved inputs, fingerprints, reasons.
 
+pub mod captioner;
 pub mod digests;
 pub mod fingerprint;
 pub mod inputs;

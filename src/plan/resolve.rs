@@ -14,6 +14,7 @@ use crate::definition::stage::Operator;
 use crate::definition::{self, read_captions};
 use crate::flow::Split;
 
+use super::captioner::{Caption, Course, Evaluate, Gpt2Spec, Network, Strategy, Train};
 use super::contract::Contract;
 use super::digests::FileDigests;
 use super::fingerprint::Fingerprint;
@@ -45,6 +46,8 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// Contract of the table `rejects`.
     pub rejects: Contract,
+    /// Contract of the table `metrics`.
+    pub metrics: Contract,
 }
 
 impl Plan {
@@ -109,6 +112,7 @@ pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
         store,
         stages,
         rejects: contract::builtin(TableKind::Rejects)?,
+        metrics: contract::builtin(TableKind::Metrics)?,
     })
 }
 
@@ -139,21 +143,28 @@ impl Resolver<'_> {
             }
         }
         let mut models = BTreeMap::new();
+        let mut writers = BTreeMap::new();
         for model in &self.pipeline.models {
             let texts = self.pipeline.stages.iter().any(|stage| {
                 matches!(&stage.operator, Operator::EmbedCaptions(s) if *s.model == *model.name)
             });
             let found = inputs::model(self.pipeline, model, self.base, texts, self.digests)?;
             self.findings.extend(found.findings);
-            if let Some(model) = found.model {
-                models.insert(model.spec.name.clone(), model);
+            match found.model {
+                Some(inputs::AnyModel::Clip(model)) => {
+                    models.insert(model.spec.name.clone(), model);
+                }
+                Some(inputs::AnyModel::Gpt2(model)) => {
+                    writers.insert(model.spec.name.clone(), model);
+                }
+                None => {}
             }
         }
-        let known = Known { images, captions, splits, models };
+        let known = Known { images, captions, splits, models, writers };
         let mut stages = Vec::new();
         for stage in self.pipeline.order() {
             let contract = self.contract(stage)?;
-            if let Some((work, fingerprint)) = known.work(&stage.operator) {
+            if let Some((work, fingerprint)) = known.work(&stage.operator, &stages) {
                 stages.push(Stage {
                     table: stage.table.value.clone(),
                     contract,
@@ -297,13 +308,14 @@ struct Known {
     images: BTreeMap<String, ImageSource>,
     captions: BTreeMap<String, CaptionSource>,
     splits: BTreeMap<String, SplitSource>,
-    models: BTreeMap<String, inputs::Model>,
+    models: BTreeMap<String, inputs::Model<ModelSpec>>,
+    writers: BTreeMap<String, inputs::Model<Gpt2Spec>>,
 }
 
 impl Known {
     /// The work of a stage, and the fingerprint of its rows; none where something that it names
-    /// is missing, which was reported.
-    fn work(&self, operator: &Operator) -> Option<(Work, Fingerprint)> {
+    /// is missing, which was reported. `before` are the stages that it may read.
+    fn work(&self, operator: &Operator, before: &[Stage]) -> Option<(Work, Fingerprint)> {
         match operator {
             Operator::IndexImages(settings) => {
                 // The limits are not in the fingerprint: a cap that was not reached changes
@@ -364,7 +376,66 @@ impl Known {
                     .with("settings.column", &settings.column.value);
                 Some((work, fingerprint))
             }
+            Operator::Train(settings) => {
+                let model = self.writers.get(&settings.model.value)?;
+                let work = Train {
+                    examples: settings.examples.value.clone(),
+                    model: model.spec.clone(),
+                    model_digest: model.digest_of(Role::Weights)?.to_string(),
+                    network: Network::of(settings),
+                    course: Course::of(settings),
+                    keep_last: settings.keep_last as usize,
+                    save_every: settings.save_every.into(),
+                    sample_captions: settings.sample_captions as usize,
+                };
+                let roles = [Role::Weights, Role::Config, Role::Tokenizer];
+                let fingerprint = with_digests(work.fingerprint(), model, &roles);
+                Some((Work::Train(work), fingerprint))
+            }
+            Operator::Caption(settings) => self.caption(settings, before),
+            Operator::Evaluate(settings) => {
+                let work = Evaluate {
+                    generated: settings.generated.value.clone(),
+                    captions: settings.captions.value.clone(),
+                    words: settings.tokenizer,
+                };
+                let fingerprint = work.fingerprint();
+                Some((Work::Evaluate(work), fingerprint))
+            }
         }
+    }
+
+    fn caption(
+        &self,
+        settings: &definition::caption::Caption,
+        before: &[Stage],
+    ) -> Option<(Work, Fingerprint)> {
+        let captioner = before.iter().find(|stage| stage.table == settings.captioner.value)?;
+        let Work::Train(train) = &captioner.work else { return None };
+        let model = self.writers.get(&train.model.name)?;
+        let split = settings.split.as_ref().zip(settings.captions.as_ref());
+        let split = split.map(|(split, captions)| {
+            let split = match split.value {
+                definition::caption::Split::Train => Split::Train,
+                definition::caption::Split::Val => Split::Val,
+                definition::caption::Split::Test => Split::Test,
+            };
+            (split, captions.value.clone())
+        });
+        let work = Caption {
+            captioner: settings.captioner.value.clone(),
+            image_features: settings.image_features.value.clone(),
+            split,
+            strategy: Strategy::of(settings),
+            max_tokens: settings.max_tokens as usize,
+            batch_rows: settings.batch_size as usize,
+            model: train.model.clone(),
+            network: train.network,
+        };
+        // The weights are those of the checkpoint, which the run adds.
+        let roles = [Role::Config, Role::Tokenizer];
+        let fingerprint = with_digests(work.fingerprint(), model, &roles);
+        Some((Work::Caption(work), fingerprint))
     }
 
     fn read_captions(
@@ -398,7 +469,7 @@ impl Known {
     }
 }
 
-fn image_model(fingerprint: Fingerprint, model: &inputs::Model) -> Fingerprint {
+fn image_model(fingerprint: Fingerprint, model: &inputs::Model<ModelSpec>) -> Fingerprint {
     with_roles(
         fingerprint.with("dtype", model.spec.dtype.name()),
         model,
@@ -406,13 +477,25 @@ fn image_model(fingerprint: Fingerprint, model: &inputs::Model) -> Fingerprint {
     )
 }
 
-fn with_roles(mut fingerprint: Fingerprint, model: &inputs::Model, roles: &[Role]) -> Fingerprint {
+fn with_roles(
+    fingerprint: Fingerprint,
+    model: &inputs::Model<ModelSpec>,
+    roles: &[Role],
+) -> Fingerprint {
+    with_digests(fingerprint, model, roles).with("layout", model.spec.files.layout())
+}
+
+fn with_digests<S>(
+    mut fingerprint: Fingerprint,
+    model: &inputs::Model<S>,
+    roles: &[Role],
+) -> Fingerprint {
     for role in roles {
         if let Some(digest) = model.digest_of(*role) {
             fingerprint = fingerprint.with(role.name(), digest);
         }
     }
-    fingerprint.with("layout", model.spec.files.layout())
+    fingerprint
 }
 
 /// Which model made a table's vectors, as its commits keep it.

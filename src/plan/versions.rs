@@ -11,3 +11,9 @@ pub const READ_CAPTIONS: u32 = 1;
 pub const EMBED_CAPTIONS: u32 = 1;
 /// `align`: which columns an example has.
 pub const ALIGN: u32 = 1;
+/// `train`: batches, loss, optimiser and schedule.
+pub const TRAIN: u32 = 1;
+/// `caption`: how tokens are chosen and put together.
+pub const CAPTION: u32 = 1;
+/// `evaluate`: words and scores.
+pub const EVALUATE: u32 = 1;

@@ -81,6 +81,7 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
             Work::ReadCaptions(work) => captions::run(ctx, ledger, stage, work)?,
             Work::EmbedCaptions(work) => texts::run(ctx, ledger, stage, work)?,
             Work::Align(work) => align::run(ctx, ledger, stage, work)?,
+            Work::Train(_) | Work::Caption(_) | Work::Evaluate(_) => {}
         }
     }
     Ok(())
