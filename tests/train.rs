@@ -21,7 +21,13 @@ mod house;
 mod adamw;
 #[path = "train/lesson.rs"]
 mod lesson;
+#[path = "train/killed.rs"]
+mod killed;
 #[path = "train/loop_stops.rs"]
 mod loop_stops;
+#[path = "train/pipeline.rs"]
+mod pipeline;
+#[path = "train/studio.rs"]
+mod studio;
 #[path = "train/tensorboard.rs"]
 mod tensorboard;

@@ -22,9 +22,10 @@ pub struct Train {
     /// Embeddings that the mapper gives GPT-2.
     #[schemars(default = "prefix_length", range(min = 1, max = 512))]
     pub prefix_length: u32,
-    /// Learned tokens beside the feature, of `transformer` and `bert`.
-    #[schemars(default = "constant_length", range(min = 1, max = 512))]
-    pub constant_length: u32,
+    /// Tokens that `transformer` and `bert` make of the feature, beside the `prefix_length`
+    /// learned ones; without it, as many as those.
+    #[schemars(range(min = 1, max = 512))]
+    pub constant_length: Option<u32>,
     /// Layers of `transformer` and `bert`.
     #[schemars(default = "layers", range(min = 1, max = 64))]
     pub layers: u32,
@@ -131,10 +132,6 @@ fn prefix_length() -> u32 {
     10
 }
 
-fn constant_length() -> u32 {
-    10
-}
-
 fn layers() -> u32 {
     8
 }
@@ -197,7 +194,7 @@ impl Train {
             model: Spanned::default(),
             mapper: table.or("mapper", MapperKind::default()),
             prefix_length: whole(table, "prefix_length", prefix_length(), 1, 512),
-            constant_length: whole(table, "constant_length", constant_length(), 1, 512),
+            constant_length: optional_whole(table, "constant_length", 1, 512),
             layers: whole(table, "layers", layers(), 1, 64),
             heads: whole(table, "heads", heads(), 1, 64),
             normalize_prefix: table.or("normalize_prefix", false),

@@ -33,7 +33,7 @@ pub struct Network {
     pub mapper: MapperKind,
     /// Embeddings that the mapper gives GPT-2.
     pub prefix_length: usize,
-    /// Learned tokens beside the feature.
+    /// Tokens that the mapper makes of the feature, beside the learned ones.
     pub constant_length: usize,
     /// Layers of the mapper.
     pub layers: usize,
@@ -161,7 +161,7 @@ impl Network {
         Self {
             mapper: settings.mapper,
             prefix_length: settings.prefix_length as usize,
-            constant_length: settings.constant_length as usize,
+            constant_length: settings.constant_length.unwrap_or(settings.prefix_length) as usize,
             layers: settings.layers as usize,
             heads: settings.heads as usize,
             normalize_prefix: settings.normalize_prefix,

@@ -13,7 +13,7 @@ use super::context::{Context, Options};
 use super::ledger::{self, Ledger};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
-use super::{align, captions, images, texts};
+use super::{align, captions, images, texts, train};
 
 /// The table of what could not become a row.
 pub const REJECTS: &str = "rejects";
@@ -81,7 +81,8 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
             Work::ReadCaptions(work) => captions::run(ctx, ledger, stage, work)?,
             Work::EmbedCaptions(work) => texts::run(ctx, ledger, stage, work)?,
             Work::Align(work) => align::run(ctx, ledger, stage, work)?,
-            Work::Train(_) | Work::Caption(_) | Work::Evaluate(_) => {}
+            Work::Train(work) => train::run(ctx, ledger, stage, work)?,
+            Work::Caption(_) | Work::Evaluate(_) => {}
         }
     }
     Ok(())

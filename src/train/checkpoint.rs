@@ -8,14 +8,16 @@
 //!
 //! A folder gets its name once all of it is durable, so that one that is there is whole.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::journal::Mark;
-use super::tensors;
-use crate::base::{Error, Kind, Result, files};
+use crate::base::digest::Digester;
+use crate::base::{Digest, Error, Kind, Result, files};
+use crate::nn::weights::write_safetensors;
 use crate::plan::captioner::Network;
 
 /// Version of `state.json`.
@@ -29,6 +31,8 @@ pub const STATE: &str = "state.json";
 
 const CAP_BYTES: u64 = 64 << 20;
 const PREFIX: &str = "step-";
+/// Ends the names of folders that are no whole checkpoint.
+const UNFINISHED: &str = ".unfinished";
 
 /// What a checkpoint says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +43,8 @@ pub struct State {
     pub stage: String,
     /// Digest of the weights' file, and of the GPT-2 where that is not in it.
     pub digest: String,
+    /// The token that ends a caption.
+    pub end: u32,
     /// Width of the features.
     pub clip_width: usize,
     /// The captioner's shape.
@@ -160,26 +166,27 @@ impl Checkpoint {
     pub fn write(
         run: &Path,
         mut state: State,
-        model: Vec<(String, Tensor)>,
-        optimizer: Vec<(String, Tensor)>,
-        digest: impl FnOnce(crate::base::Digest) -> crate::base::Digest,
+        model: &[(String, Tensor)],
+        optimizer: &[(String, Tensor)],
+        digest: impl FnOnce(Digest) -> Digest,
     ) -> Result<Self> {
         let name = format!("{PREFIX}{:010}", state.step);
         let path = run.join(&name);
-        let unfinished = run.join(format!(".{name}.unfinished"));
+        let unfinished = run.join(format!(".{name}{UNFINISHED}"));
         remove(&unfinished)?;
         std::fs::create_dir_all(&unfinished)
             .map_err(|cause| Error::io("cannot make", unfinished.display(), cause))?;
-        let made = digest(tensors::write(&unfinished.join(MODEL), model)?);
-        state.digest = made.to_string();
-        tensors::write(&unfinished.join(OPTIMIZER), optimizer)?;
+        let weights = unfinished.join(MODEL);
+        write_safetensors(&weights, model)?;
+        state.digest = digest(digest_of(&weights)?).to_string();
+        write_safetensors(&unfinished.join(OPTIMIZER), optimizer)?;
         files::write_atomic(&unfinished.join(STATE), |file| {
             serde_json::to_writer_pretty(file, &state).map_err(|cause| {
                 Error::new(Kind::Io, "cannot write a checkpoint's state").caused_by(cause)
             })
         })?;
         // One of the same step holds the same: it was written before a crash.
-        remove(&path)?;
+        discard(&path)?;
         std::fs::rename(&unfinished, &path)
             .map_err(|cause| Error::io("cannot rename to", path.display(), cause))?;
         files::sync_folder(run)?;
@@ -191,7 +198,7 @@ impl Checkpoint {
     /// # Errors
     /// When the folder cannot be removed.
     pub fn remove(&self) -> Result<()> {
-        remove(&self.path)
+        discard(&self.path)
     }
 }
 
@@ -208,7 +215,7 @@ pub fn list(run: &Path) -> Result<Vec<Checkpoint>> {
     for entry in std::fs::read_dir(run).map_err(io)? {
         let entry = entry.map_err(io)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') && name.ends_with(".unfinished") {
+        if name.starts_with('.') && name.ends_with(UNFINISHED) {
             remove(&entry.path())?;
         } else if name.starts_with(PREFIX) {
             found.push(Checkpoint::open(&entry.path())?);
@@ -244,6 +251,33 @@ pub fn prune(run: &Path, keep_last: usize) -> Result<Vec<Checkpoint>> {
         }
     }
     Ok(kept)
+}
+
+/// The digest of a file's bytes.
+fn digest_of(path: &Path) -> Result<Digest> {
+    let io = |cause| Error::io("cannot read", path.display(), cause);
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    let mut digester = Digester::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut buffer).map_err(io)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        digester.bytes(bytes);
+    }
+    Ok(digester.finish())
+}
+
+/// Removes a checkpoint: its name goes first, so that one that is there is whole, also when a
+/// crash ends this half-way.
+fn discard(checkpoint: &Path) -> Result<()> {
+    let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    let hidden = checkpoint.with_file_name(format!(".{name}.removed{UNFINISHED}"));
+    remove(&hidden)?;
+    match std::fs::rename(checkpoint, &hidden) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(Error::io("cannot remove", checkpoint.display(), cause)),
+        Ok(()) => remove(&hidden),
+    }
 }
 
 fn remove(folder: &Path) -> Result<()> {

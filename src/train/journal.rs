@@ -51,11 +51,11 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the files of a training: metrics in `kept`, event files in `shown`. `mark` is that of
-    /// the checkpoint it goes on from, whose next step is `step`; what was written after it goes.
+    /// the checkpoint it goes on from, after `done` steps; what was written since then goes.
     ///
     /// # Errors
     /// When a file cannot be opened or cut.
-    pub fn open(kept: &Path, shown: &Path, mark: &Mark, step: u64, time_us: i64) -> Result<Self> {
+    pub fn open(kept: &Path, shown: &Path, mark: &Mark, done: u64, time_us: i64) -> Result<Self> {
         for folder in [kept, shown] {
             std::fs::create_dir_all(folder)
                 .map_err(|cause| Error::io("cannot make", folder.display(), cause))?;
@@ -73,7 +73,7 @@ impl Journal {
             metrics: BufWriter::new(file),
             metrics_bytes: mark.metrics_bytes,
             earlier: mark.events.clone(),
-            events: EventFile::begin(shown, step, time_us)?,
+            events: EventFile::begin(shown, done, time_us)?,
         })
     }
 

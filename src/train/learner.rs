@@ -23,9 +23,14 @@ impl Batch {
     }
 }
 
-/// A seed for what a step draws, other than the order of the data.
+/// Where the random numbers of a batch come from, other than the order of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Draw(pub u64);
+pub struct Draw {
+    /// The training's seed.
+    pub seed: u64,
+    /// Another stream for each batch of each step.
+    pub stream: u64,
+}
 
 /// A model that the loop can train. Calls come from one thread, and block.
 pub trait Learner {

@@ -1,13 +1,14 @@
 //! Training a captioner: examples, batches, optimiser, schedule, checkpoints, and one loop.
 //!
 //! [`trainer::train`] reads downward. It trains whatever is a [`learner::Learner`]; a captioner is
-//! one. A training that stops, for whatever reason, goes on from its
+//! one ([`captioner::Learning`]). A training that stops, for whatever reason, goes on from its
 //! newest checkpoint with the very numbers it would have had.
 //!
 //! Deliberately absent: callbacks, several devices, mixed precision by scaled losses.
 
 pub mod adamw;
 pub mod batches;
+pub mod captioner;
 pub mod checkpoint;
 pub mod data;
 pub mod examples;
@@ -16,7 +17,6 @@ pub mod learner;
 pub mod schedule;
 pub mod step;
 pub mod tensorboard;
-pub mod tensors;
 pub mod trainer;
 
 mod fault;

@@ -60,7 +60,7 @@ fn gradients<L: Learner>(
         #[expect(clippy::cast_precision_loss, reason = "tokens of a step are few")]
         let share = batch.token_count() as f64 / tokens.max(1) as f64;
         // Every batch of a step draws on its own.
-        let draw = Draw(draw.0.wrapping_mul(4096).wrapping_add(number as u64));
+        let draw = Draw { stream: draw.stream.wrapping_add(number as u64), ..draw };
         let loss = learner.loss(batch, Some(draw))?;
         total += f64::from(scalar(&loss)?) * share;
         if !total.is_finite() {

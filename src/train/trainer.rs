@@ -41,6 +41,8 @@ pub struct Identity {
     pub network: Network,
     /// The definition's text.
     pub definition: String,
+    /// The token that ends a caption.
+    pub end: u32,
     /// Digest of a GPT-2 that is not in the checkpoints.
     pub beside: Option<String>,
 }
@@ -136,6 +138,7 @@ fn beginning(data: Data<'_>, course: &Course, identity: &Identity, total: u64) -
         format: FORMAT,
         stage: identity.stage.clone(),
         digest: String::new(),
+        end: identity.end,
         clip_width: data.examples.features.width,
         network: identity.network,
         step: 0,
@@ -250,7 +253,8 @@ impl<L: Learner> Run<'_, L> {
             .iter()
             .map(|numbers| self.data.train.batch(self.data.examples, numbers))
             .collect();
-        let draw = Draw(self.course.seed.wrapping_mul(1 << 32).wrapping_add(state.step));
+        let stream = state.step.wrapping_mul(self.course.accumulate.max(1) as u64);
+        let draw = Draw { seed: self.course.seed, stream };
         let rate = self.rate.at(state.step);
         let measured = step::make(learner, optimizer, &batches, self.course, rate, draw)?;
         if measured.loss.is_finite() && measured.norm.is_finite() {
@@ -360,8 +364,13 @@ impl<L: Learner> Run<'_, L> {
             said.validation_loss = None;
         }
         let digest = |weights| digest_of(weights, self.identity.beside.as_deref());
-        let written =
-            Checkpoint::write(&self.home.kept, said, learner.state()?, optimizer.state()?, digest)?;
+        let written = Checkpoint::write(
+            &self.home.kept,
+            said,
+            &learner.state()?,
+            &optimizer.state()?,
+            digest,
+        )?;
         state.digest = written.state.digest;
         checkpoint::prune(&self.home.kept, self.home.keep_last)?;
         Ok(())

@@ -217,6 +217,7 @@ pub fn train(
         network: network(),
         definition: "[pipeline]".into(),
         beside: None,
+        end: 0,
     };
     let home =
         Home { kept: folder.join("kept"), shown: folder.join("runs"), keep_last: 2, save_every: 3 };

@@ -18,11 +18,11 @@ pub struct EventFile {
 
 impl EventFile {
     /// Begins a file in `folder`, named so that TensorBoard reads it after all that are there.
-    /// `step` is the first that it may hold; above 0 it says that a training goes on.
+    /// `done` are the steps before it; above 0 it says that a training goes on.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn begin(folder: &Path, step: u64, time_us: i64) -> Result<Self> {
+    pub fn begin(folder: &Path, done: u64, time_us: i64) -> Result<Self> {
         std::fs::create_dir_all(folder)
             .map_err(|cause| Error::io("cannot make", folder.display(), cause))?;
         // TensorBoard takes files in the order of their names; two may begin in one second.
@@ -39,8 +39,8 @@ impl EventFile {
         };
         let mut events = Self { path, out: BufWriter::new(file), length_bytes: 0 };
         events.write(&Event::FileVersion, 0, time_us)?;
-        if step > 0 {
-            events.write(&Event::Restart, step, time_us)?;
+        if done > 0 {
+            events.write(&Event::Restart, done + 1, time_us)?;
         }
         Ok(events)
     }

@@ -1,0 +1,128 @@
+//! Whole pipelines with a captioner.
+
+use clipmill::base::Kind;
+use clipmill::plan::Reason;
+use clipmill::run::RunReport;
+
+use crate::studio::{STAGES, definition, gpt2, studio};
+
+fn computed(report: &RunReport) -> Vec<(&str, u64)> {
+    report
+        .tables
+        .iter()
+        .filter(|t| t.computed > 0)
+        .map(|t| (t.table.as_str(), t.computed))
+        .collect()
+}
+
+#[test]
+fn a_captioner_is_trained_once() {
+    let house = studio(12, STAGES);
+    let report = house.run().unwrap();
+    assert!(report.broken.is_empty(), "{:?}", report.broken);
+    let rows = house.rows("captioner", &["checkpoint", "step", "epoch", "path", "best"]);
+    assert!(rows.len() == 2 || rows.len() == 3, "{rows:?}");
+    assert_eq!(rows.iter().filter(|row| row.ends_with("true")).count(), 1, "{rows:?}");
+    for row in &rows {
+        let path = house.path("store").join(row.split('|').nth(3).unwrap());
+        for file in ["model.safetensors", "optimizer.safetensors", "state.json"] {
+            assert!(path.join(file).is_file(), "{row}");
+        }
+    }
+    let losses = house.rows("metrics", &["name", "step", "value"]);
+    let of = |name: &str| losses.iter().filter(|row| row.starts_with(&format!("{name}|"))).count();
+    assert!(of("loss") > 6 && of("loss") == of("learning_rate") && of("validation_loss") == 3);
+
+    let again = house.run().unwrap();
+    assert!(again.is_up_to_date(), "{:?}", computed(&again));
+
+    // What changes no number trains nothing.
+    house.define(&definition(&STAGES.replace("save_every = 2", "save_every = 3\nkeep_last = 1")));
+    assert!(computed(&house.run().unwrap()).is_empty());
+    // Another setting trains anew, and says why.
+    house.define(&definition(&STAGES.replace("epochs = 3", "epochs = 2")));
+    let report = house.run().unwrap();
+    let captioner = report.tables.iter().find(|t| t.table == "captioner").unwrap();
+    assert!(captioner.counts.get(Reason::SettingsChanged) > 0);
+    assert_eq!(computed(&report).iter().filter(|(t, _)| *t != "metrics").count(), 1);
+    // So do other weights of the GPT-2.
+    gpt2(&house, 6);
+    let report = house.run().unwrap();
+    let captioner = report.tables.iter().find(|t| t.table == "captioner").unwrap();
+    assert!(captioner.counts.get(Reason::WeightsChanged) > 0);
+    // The checkpoints of trainings before are gone, their metrics are not.
+    let below = house.path("store/_clipmill/checkpoints/captioner");
+    assert_eq!(std::fs::read_dir(below).unwrap().count(), 1);
+    let runs: std::collections::BTreeSet<String> =
+        house.rows("metrics", &["run"]).into_iter().collect();
+    assert_eq!(runs.len(), 3);
+}
+
+#[test]
+fn every_way_to_train_trains() {
+    for (mapper, more) in [
+        ("mlp", "freeze = true\naccumulate = 2"),
+        ("transformer", "layers = 1\nheads = 2\nconstant_length = 3\nschedule = \"cosine\""),
+        ("bert", "layers = 1\nheads = 2\nfreeze = true\nnormalize_prefix = true"),
+    ] {
+        let stages =
+            STAGES.replace("epochs = 3", &format!("epochs = 1\nmapper = \"{mapper}\"\n{more}"));
+        let house = studio(8, &stages);
+        let report = house.run().unwrap();
+        assert!(report.broken.is_empty(), "{:?}", report.broken);
+        let rows = house.rows("captioner", &["path"]);
+        let model = house.path("store").join(&rows[0]).join("model.safetensors");
+        let weights = clipmill::nn::weights::Weights::open(&model).unwrap();
+        let has_gpt2 = weights.names().any(|name| name.starts_with("gpt2."));
+        assert_eq!(
+            has_gpt2,
+            !more.contains("freeze"),
+            "{mapper}: a frozen GPT-2 is not kept twice"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_trained_is_said_with_what_to_do() {
+    let house = studio(8, STAGES);
+    for (from, to, kind, what, help) in [
+        (
+            "dropout = 0.1",
+            "max_tokens = 79",
+            Kind::BadInput,
+            "do not fit its 80 positions",
+            "`max_tokens` to 78",
+        ),
+        ("dropout = 0.1", "compute = \"bf16\"", Kind::Device, "bf16", "compute = \"f32\""),
+        (
+            "dropout = 0.1",
+            "mapper = \"bert\"\nheads = 5",
+            Kind::BadInput,
+            "5 heads do not divide",
+            "`heads`",
+        ),
+    ] {
+        house.define(&definition(&STAGES.replace(from, to)));
+        let error = house.run().unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+        assert!(error.help_text().unwrap().contains(help), "{error:?}");
+    }
+    std::fs::remove_file(house.path("gpt2/merges.txt")).unwrap();
+    std::fs::remove_file(house.path("gpt2/tokenizer.json")).unwrap();
+    std::fs::remove_file(house.path("gpt2/config.json")).unwrap();
+    std::fs::remove_file(house.path("images.tar")).unwrap();
+    let error = house.run().unwrap_err();
+    assert_eq!(error.kind(), Kind::MissingInput);
+    let report = error.report().unwrap().plain();
+    for missing in ["images.tar", "gpt2/config.json", "gpt2/vocab.json"] {
+        assert!(report.contains(missing), "{report}");
+    }
+    let house = studio(8, STAGES);
+    house.define(
+        &definition(STAGES)
+            .replace("train = 0.6, val = 0.2, test = 0.2", "train = 0.0, val = 0.5, test = 0.5"),
+    );
+    let error = house.run().unwrap_err();
+    assert!(error.to_string().contains("no example is in the split `train`"), "{error}");
+}
