@@ -61,7 +61,9 @@ impl Store {
         let io = |what| move |cause| Error::io(what, root.display(), cause);
         if !root.join(MARKER).exists() {
             let names = storage.list(root).map_err(io("cannot list"))?;
-            if let Some(other) = names.iter().find(|name| !name.starts_with(['.', '_'])) {
+            // Another run may make the same store at this very moment.
+            let strange = |name: &&String| !name.starts_with(['.', '_']) && *name != MARKER;
+            if let Some(other) = names.iter().find(strange) {
                 return Err(Error::new(
                     Kind::Store,
                     format!("is no store, and not empty: it holds `{other}`"),

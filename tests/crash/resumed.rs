@@ -21,6 +21,9 @@ const PLAN: Plan = Plan {
     part_rows: 4,
 };
 
+/// More images than the queues of a run hold.
+const MANY: Plan = Plan { after: 260, captions: false, part_rows: 8, ..PLAN };
+
 /// Stops a run once so much of a task is done.
 #[derive(Debug)]
 struct StopAt {
@@ -70,7 +73,7 @@ fn a_stopped_stream_goes_on_member_by_member() {
 
 #[test]
 fn new_weights_stopped_half_way_are_taken_up() {
-    let shape = Shape::new(PLAN);
+    let shape = Shape::new(MANY);
     shape.house.run().unwrap();
     let old = tables::read(&shape.store());
     shape.house.model(11);
@@ -80,7 +83,7 @@ fn new_weights_stopped_half_way_are_taken_up() {
     let report = shape.house.run().unwrap();
     let made = table(&report, "image_features");
     assert!(made.resumed >= 28, "{made:?}");
-    assert_eq!(made.resumed + made.computed, 40, "{made:?}");
+    assert_eq!(made.resumed + made.computed, 260, "{made:?}");
     assert_eq!(made.counts.get(Reason::Resumed), made.resumed);
     let again = shape.house.run().unwrap();
     assert!(again.is_up_to_date());
@@ -88,7 +91,7 @@ fn new_weights_stopped_half_way_are_taken_up() {
 
 #[test]
 fn rows_of_a_part_that_rotted_are_computed_again() {
-    let shape = Shape::new(PLAN);
+    let shape = Shape::new(MANY);
     shape.house.run().unwrap();
     shape.house.model(11);
     stopped(&shape, "images", 32);
@@ -105,7 +108,7 @@ fn rows_of_a_part_that_rotted_are_computed_again() {
     std::fs::write(&part, bytes).unwrap();
     let report = shape.house.run().unwrap();
     assert!(report.broken.is_empty());
-    assert_eq!(table(&report, "image_features").rows, 40);
+    assert_eq!(table(&report, "image_features").rows, 260);
     assert!(shape.house.run().unwrap().is_up_to_date());
 }
 
