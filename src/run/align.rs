@@ -17,7 +17,6 @@ use super::context::Context;
 use super::ledger::Ledger;
 use super::publish::{self, Made};
 use super::rows;
-use super::sink::Sink;
 use super::state::{Columns, Key, State};
 
 /// Columns of tables of examples.
@@ -42,9 +41,10 @@ pub(super) fn run(
     work: &Align,
 ) -> Result<()> {
     let state = State::load(&ctx.store, stage, EXAMPLES)?;
+    state.clean(&ctx.store, stage)?;
     let fingerprint = stage.fingerprint.digest().to_string();
     let schema = arrow_schema(&stage.contract);
-    let mut sink = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
+    let mut sink = ctx.sink(stage);
     let mut captions = captions(ctx, work)?;
     let total: usize = captions.values().map(Vec::len).sum();
     let mut counts = Counts::default();
@@ -137,7 +137,7 @@ fn join(
                 .field("features", made_by.value(at).as_bytes())
                 .finish();
             let key = Key::caption(id, one.caption_index);
-            let reason = state.judge(&key, &digest);
+            let reason = state.judge(&key, &digest, 0);
             counts.add(reason);
             match reason {
                 Reason::UpToDate => state.keep(&key),

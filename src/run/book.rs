@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::flow::{Origin, Reject, RejectClass};
+use crate::flow::{Origin, Reject};
 use crate::plan::{Counts, Reason};
-use crate::sources::Member;
+use crate::sources::{self, Member};
 
 use super::ledger::Ledger;
-use super::pass::{Needs, Pass};
+use super::pass::{Listed, Needs, Pass};
 use super::state::Key;
 
 /// The decisions of a pass so far.
@@ -27,6 +27,8 @@ pub(super) struct Book<'p, 'l> {
     pub looked_at: u64,
     /// Members with the digests that were learned.
     pub learned: Vec<Member>,
+    /// What streams could not make a member of, by archive.
+    pub unread: BTreeMap<usize, Vec<Reject>>,
 }
 
 impl<'p, 'l> Book<'p, 'l> {
@@ -40,6 +42,7 @@ impl<'p, 'l> Book<'p, 'l> {
             moved: BTreeMap::new(),
             looked_at: 0,
             learned: Vec::new(),
+            unread: BTreeMap::new(),
         }
     }
 
@@ -50,9 +53,6 @@ impl<'p, 'l> Book<'p, 'l> {
         if first == member.origin {
             return true;
         }
-        let second = member.origin.clone();
-        self.refuse_double(first.clone(), id, &second);
-        self.refuse_double(second, id, &first);
         self.doubled.insert(id.clone());
         self.moved.remove(id);
         let key = Key::image(id);
@@ -62,15 +62,26 @@ impl<'p, 'l> Book<'p, 'l> {
         false
     }
 
-    fn refuse_double(&mut self, origin: Origin, image_id: &str, other: &Origin) {
-        let reject = Reject {
-            origin,
-            image_id: Some(image_id.to_owned()),
-            class: RejectClass::DuplicateId,
-            message: format!("`{image_id}` is also the id of {}", other.member),
-            digest: None,
-        };
-        self.ledger.refuse(&self.pass.stage.table, &self.pass.fingerprint, reject);
+    /// Refuses every member whose id another one has, in the words in which the next run will find
+    /// them in the kept indexes.
+    pub(super) fn refuse_doubles(&mut self, listed: &Listed) {
+        if self.doubled.is_empty() {
+            return;
+        }
+        let learned: BTreeMap<_, _> = self.learned.iter().map(|m| (&m.origin, m)).collect();
+        let mut same = Vec::new();
+        for (number, known) in listed.members.iter().enumerate() {
+            let members: &mut dyn Iterator<Item = &Member> = match known {
+                Some(members) => &mut members
+                    .iter()
+                    .map(|member| learned.get(&member.origin).copied().unwrap_or(member)),
+                None => &mut self.learned.iter().filter(|member| member.archive == number),
+            };
+            same.extend(members.filter(|m| self.doubled.contains(&m.image_id)).cloned());
+        }
+        for reject in sources::duplicates(&mut same) {
+            self.ledger.refuse(&self.pass.stage.table, &self.pass.fingerprint, reject);
+        }
     }
 
     /// Books why each table does, or does not, make a row of this member; settles what needs no

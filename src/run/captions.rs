@@ -42,6 +42,7 @@ pub(super) fn run(
     work: &ReadCaptions,
 ) -> Result<()> {
     let state = State::load(&ctx.store, stage, CAPTIONS)?;
+    state.clean(&ctx.store, stage)?;
     let fingerprint = stage.fingerprint.digest().to_string();
     ctx.options.progress.begin(&stage.table, None);
     let rows = read(ctx, ledger, stage, work, &fingerprint);
@@ -51,20 +52,17 @@ pub(super) fn run(
 
     let schema = arrow_schema(&stage.contract);
     let mut counts = Counts::default();
-    let mut sink = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
+    let mut sink = ctx.sink(stage);
     let mut waiting = Vec::new();
     for row in &rows {
         let key = Key::caption(&row.caption.image_id, row.caption.caption_index);
         let here = place(&row.caption);
-        let reason = match state.judge(&key, &row.digest) {
-            // A caption's row is cheap: one that only moved is written anew.
-            Reason::UpToDate if state.place_of(&key) != Some(here) => Reason::Moved,
-            reason => reason,
-        };
+        let reason = state.judge(&key, &row.digest, here);
         counts.add(reason);
         match reason {
             Reason::UpToDate => state.keep(&key),
             Reason::Resumed => state.take_resumed(&key),
+            // A caption's row is cheap: one that only moved is written anew.
             _ => {
                 state.replace(&key);
                 waiting.push(row);

@@ -54,6 +54,9 @@ pub(super) fn run(
     dependents: Vec<(&Stage, &EmbedImages)>,
 ) -> Result<()> {
     let pass = Pass::new(ctx, ledger, stage, work, dependents)?;
+    for (stage, _, state) in pass.tables() {
+        state.clean(&ctx.store, stage)?;
+    }
     let listed = list(ctx, work)?;
     for reject in listed.rejects.iter().flatten().chain(&listed.doubles) {
         ledger.refuse(&stage.table, &pass.fingerprint, reject.clone());

@@ -22,6 +22,6 @@ mod sink;
 mod state;
 mod texts;
 
-pub use context::Options;
-pub use engine::{REJECTS, run};
+pub use context::{Means, Options};
+pub use engine::{REJECTS, run, run_with};
 pub use report::{Broken, RunReport, TableReport};

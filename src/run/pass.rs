@@ -91,14 +91,11 @@ impl<'a> Pass<'a> {
             member.origin.offset,
             member.size_bytes,
         );
-        let index = match self.state.judge(&key, digest) {
-            Reason::UpToDate if self.state.place_of(&key) != Some(here) => Reason::Moved,
-            other => other,
-        };
+        let index = self.state.judge(&key, digest, here);
         let targets = self.targets.iter().map(|target| {
             match self.before.refused(&target.stage.table, digest, &target.fingerprint) {
                 Some(_) => Reason::RejectedEarlier,
-                None => target.state.judge(&key, digest),
+                None => target.state.judge(&key, digest, 0),
             }
         });
         Needs { index, targets: targets.collect() }

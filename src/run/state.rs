@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
 
-use crate::base::{Digest, Result};
+use crate::base::{Digest, Kind, Result};
 use crate::plan::{Fingerprint, Reason, Stage};
 use crate::table::{KeyPart, Snapshot, StagedPart, Store};
 
@@ -82,6 +82,8 @@ pub(super) struct State {
     now: String,
     /// Parts of earlier runs that no version names yet, and their rows.
     pub staged: Vec<StagedPart>,
+    /// Parts that no version will ever name: of another fingerprint, or unreadable.
+    spoilt: Vec<StagedPart>,
     resumed: BTreeMap<Key, Resumed>,
 }
 
@@ -90,6 +92,8 @@ pub(super) struct State {
 struct Resumed {
     part: usize,
     digest: Digest,
+    /// Where the content stood; 0 in tables that are made from tables.
+    place: u64,
     taken: AtomicBool,
 }
 
@@ -110,6 +114,7 @@ impl State {
             damaged: BTreeSet::new(),
             now,
             staged: Vec::new(),
+            spoilt: Vec::new(),
             resumed: BTreeMap::new(),
         };
         state.read_staged(store, stage, columns)?;
@@ -162,31 +167,63 @@ impl State {
     }
 
     /// Looks at parts that are durable and in no version: those made under the present
-    /// fingerprint are taken over row by row, others are thrown away.
+    /// fingerprint are taken over row by row, others are set aside.
     fn read_staged(&mut self, store: &Store, stage: &Stage, columns: Columns) -> Result<()> {
-        let table = &stage.table;
+        for staged in store.staged(&stage.table)? {
+            if staged.label.fingerprint != self.now {
+                self.spoilt.push(staged);
+                continue;
+            }
+            match self.rows_of(store, stage, columns, &staged) {
+                Ok(rows) => {
+                    self.resumed.extend(rows);
+                    self.staged.push(staged);
+                }
+                // Its rows are computed again, as if it had never been written.
+                Err(error) if error.kind() == Kind::Store => {
+                    tracing::warn!(%error, "a staged part is left out");
+                    self.spoilt.push(staged);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn rows_of(
+        &self,
+        store: &Store,
+        stage: &Stage,
+        columns: Columns,
+        staged: &StagedPart,
+    ) -> Result<Vec<(Key, Resumed)>> {
         let mut names = vec!["image_id", columns.digest];
         if columns.has_caption_index {
             names.push("caption_index");
         }
-        for staged in store.staged(table)? {
-            if staged.label.fingerprint != self.now {
-                store.discard_staged(table, std::slice::from_ref(&staged))?;
-                continue;
+        names.extend(columns.place);
+        let part = self.staged.len();
+        let mut rows = Vec::new();
+        for batch in store.scan_staged(&stage.table, &stage.contract, staged, &names)? {
+            let batch = batch?;
+            let keys = Keys::of(&batch, columns)?;
+            let places = if columns.place.is_empty() { None } else { Some(Places::of(&batch)?) };
+            for at in 0..batch.num_rows() {
+                let place = places.as_ref().map_or(0, |places| places.value(at));
+                let digest = keys.digest(at)?;
+                let row = Resumed { part, digest, place, taken: AtomicBool::new(false) };
+                rows.push((keys.key(at), row));
             }
-            let part = self.staged.len();
-            for batch in store.scan_staged(table, &stage.contract, &staged, &names)? {
-                let batch = batch?;
-                let keys = Keys::of(&batch, columns)?;
-                for at in 0..batch.num_rows() {
-                    let row =
-                        Resumed { part, digest: keys.digest(at)?, taken: AtomicBool::new(false) };
-                    self.resumed.insert(keys.key(at), row);
-                }
-            }
-            self.staged.push(staged);
         }
-        Ok(())
+        Ok(rows)
+    }
+
+    /// Throws away parts that no version will ever name. The store's lock is held.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub(super) fn clean(&self, store: &Store, stage: &Stage) -> Result<()> {
+        store.discard_staged(&stage.table, &self.spoilt)
     }
 
     fn intern(&mut self, fingerprint: &str, before: &Fingerprint, now: &Fingerprint) -> u32 {
@@ -200,10 +237,16 @@ impl State {
         u32::try_from(at).unwrap_or(u32::MAX)
     }
 
-    /// What has to happen to the row `key`, made from an input of `digest`.
-    pub(super) fn judge(&self, key: &Key, digest: &Digest) -> Reason {
+    /// What has to happen to the row `key`, made from an input of `digest`, which stands at
+    /// `place` (0 in tables made from tables).
+    pub(super) fn judge(&self, key: &Key, digest: &Digest, place: u64) -> Reason {
         let reason = self.judge_stored(key, digest);
-        let resumed = || self.resumed.get(key).is_some_and(|row| row.digest == *digest);
+        if reason == Reason::UpToDate && self.rows.get(key).is_some_and(|row| row.place != place) {
+            return Reason::Moved;
+        }
+        // A row that says where its content stood before helps nobody once it stands elsewhere.
+        let same = |row: &Resumed| row.digest == *digest && row.place == place;
+        let resumed = || self.resumed.get(key).is_some_and(same);
         if reason.computes() && resumed() { Reason::Resumed } else { reason }
     }
 
@@ -241,6 +284,11 @@ impl State {
         self.replace(key);
     }
 
+    /// Whether any row of an earlier run was taken over.
+    pub(super) fn any_taken(&self) -> bool {
+        self.resumed.values().any(|row| row.taken.load(Ordering::Relaxed))
+    }
+
     /// The rows of each staged part of an earlier run that were taken over.
     pub(super) fn taken(&self) -> Vec<BTreeSet<&Key>> {
         let mut taken = vec![BTreeSet::new(); self.staged.len()];
@@ -252,11 +300,6 @@ impl State {
             }
         }
         taken
-    }
-
-    /// Where the stored row's content stood.
-    pub(super) fn place_of(&self, key: &Key) -> Option<u64> {
-        self.rows.get(key).map(|row| row.place)
     }
 
     /// The row stays.

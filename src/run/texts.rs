@@ -44,10 +44,10 @@ pub(super) fn run(
     work: &EmbedCaptions,
 ) -> Result<()> {
     let state = State::load(&ctx.store, stage, CAPTION_FEATURES)?;
+    state.clean(&ctx.store, stage)?;
     let mut counts = Counts::default();
     let wanted = select(ctx, ledger, stage, work, &state, &mut counts)?;
-    let fingerprint = stage.fingerprint.digest().to_string();
-    let mut sink = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
+    let mut sink = ctx.sink(stage);
     let mut complete = true;
     if !wanted.is_empty() {
         let progress = std::sync::Arc::clone(&ctx.options.progress);
@@ -100,7 +100,7 @@ fn select(
                 let digest = Digest::of(text.as_bytes());
                 let reason = match before.refused(&stage.table, &digest, &fingerprint) {
                     Some(_) => Reason::RejectedEarlier,
-                    None => state.judge(&key, &digest),
+                    None => state.judge(&key, &digest, 0),
                 };
                 counts.add(reason);
                 let origin = || Origin {
@@ -149,48 +149,92 @@ fn embed(
         work.model.name,
         encoder.device()
     ));
-    let schema = arrow_schema(&stage.contract);
-    let fingerprint = stage.fingerprint.digest().to_string();
-    for window in wanted.chunks(WINDOW) {
-        if ctx.options.cancel.is_cancelled() {
+    let mut embedding = Embedding { ctx, ledger, stage, work, state, encoder, sink };
+    // A window is a part, so that parts hold neighbouring keys.
+    let part_rows = usize::try_from(ctx.plan.parts.rows).unwrap_or(WINDOW);
+    for window in wanted.chunks(part_rows.clamp(1, WINDOW)) {
+        if !embedding.window(window)? {
             return Ok(false);
         }
-        let vectors = window_vectors(ctx, stage, work, &encoder, window)?;
-        let mut stopped = false;
-        let mut good = Vec::new();
-        let mut kept = Vectors { width: encoder.width(), data: Vec::new() };
+    }
+    Ok(true)
+}
+
+/// Captions on their way through the model.
+struct Embedding<'a, 'c> {
+    ctx: &'a Context<'c>,
+    ledger: &'a mut Ledger,
+    stage: &'a Stage,
+    work: &'a EmbedCaptions,
+    state: &'a State,
+    encoder: TextEncoder,
+    sink: &'a mut Sink,
+}
+
+impl Embedding<'_, '_> {
+    /// Embeds a window, each distinct text once, batch after batch; false when it was stopped.
+    fn window(&mut self, window: &[Wanted]) -> Result<bool> {
+        let mut captions: BTreeMap<&str, Vec<&Wanted>> = BTreeMap::new();
         for one in window {
-            let Some(vector) = vectors.get(one.text.as_str()) else {
-                stopped = true;
-                continue;
-            };
-            state.replace(&one.key);
+            captions.entry(&one.text).or_default().push(one);
+        }
+        // Shortest first: a batch is as long as its longest text.
+        let mut texts: Vec<_> =
+            captions.keys().map(|text| (self.encoder.token_count(text), *text)).collect();
+        texts.sort_unstable();
+        for batch in texts.chunks(self.work.batch_rows.max(1)) {
+            if self.ctx.options.cancel.is_cancelled() {
+                return Ok(false);
+            }
+            let batch: Vec<&str> = batch.iter().map(|(_, text)| *text).collect();
+            let clocks = &self.ctx.clocks;
+            let mut made =
+                clocks.time(Part::Encode, Spend::Busy, || self.encoder.encode(&batch))?;
+            if self.work.normalize {
+                made.normalise();
+            }
+            let of = batch.iter().zip(made.iter());
+            let rows = of.filter_map(|(text, row)| Some((captions.get(text)?, row)));
+            let rows = rows.flat_map(|(of, row)| of.iter().map(move |one| (*one, row)));
+            self.keep(&rows.collect::<Vec<_>>())?;
+        }
+        Ok(true)
+    }
+
+    /// Hands the rows of a batch to the writer.
+    fn keep(&mut self, rows: &[(&Wanted, &[f32])]) -> Result<()> {
+        let table = &self.stage.table;
+        tracing::debug!(%table, rows = rows.len(), "computed");
+        let fingerprint = self.stage.fingerprint.digest().to_string();
+        let mut good = Vec::new();
+        let mut kept = Vectors { width: self.encoder.width(), data: Vec::new() };
+        for (one, vector) in rows {
+            self.state.replace(&one.key);
             if vector.iter().all(|x| x.is_finite()) {
                 kept.data.extend_from_slice(vector);
-                good.push(one);
+                good.push(*one);
                 continue;
             }
-            ledger.refuse(
-                &stage.table,
+            self.ledger.refuse(
+                table,
                 &fingerprint,
                 Reject {
                     origin: one.origin.clone(),
                     image_id: Some(one.key.image_id.to_string()),
                     class: RejectClass::NotFinite,
-                    message: format!("model `{}` gave NaN or infinity", work.model.name),
+                    message: format!("model `{}` gave NaN or infinity", self.work.model.name),
                     digest: Some(one.digest),
                 },
             );
         }
         if !good.is_empty() {
+            let schema = arrow_schema(&self.stage.contract);
             let batch = batch(&schema, &fingerprint, &good, &kept)?;
-            ctx.clocks.time(Part::Write, Spend::Busy, || sink.push(&batch))?;
+            self.ctx.clocks.time(Part::Write, Spend::Busy, || self.sink.push(&batch))?;
         }
-        if stopped {
-            return Ok(false);
-        }
+        self.ctx.options.progress.advance(table, rows.len() as u64);
+        Ok(())
     }
-    Ok(true)
 }
 
 /// The rows of captions and their vectors.
@@ -210,39 +254,4 @@ fn batch(
             ("fingerprint", rows::strings(of.iter().map(|_| fingerprint))),
         ],
     )
-}
-
-/// The vector of each text of a window; of some only, when it was stopped.
-fn window_vectors<'a>(
-    ctx: &Context<'_>,
-    stage: &Stage,
-    work: &EmbedCaptions,
-    encoder: &TextEncoder,
-    window: &'a [Wanted],
-) -> Result<BTreeMap<&'a str, Vec<f32>>> {
-    // Distinct texts, shortest first: a batch is as long as its longest text.
-    let mut captions: BTreeMap<&str, u64> = BTreeMap::new();
-    for one in window {
-        *captions.entry(&one.text).or_default() += 1;
-    }
-    let mut texts: Vec<_> =
-        captions.keys().map(|text| (encoder.token_count(text), *text)).collect();
-    texts.sort_unstable();
-    let mut vectors = BTreeMap::new();
-    for batch in texts.chunks(work.batch_rows.max(1)) {
-        if ctx.options.cancel.is_cancelled() {
-            break;
-        }
-        let batch: Vec<&str> = batch.iter().map(|(_, text)| *text).collect();
-        let mut made = ctx.clocks.time(Part::Encode, Spend::Busy, || encoder.encode(&batch))?;
-        if work.normalize {
-            made.normalise();
-        }
-        for (text, row) in batch.iter().zip(made.iter()) {
-            vectors.insert(*text, row.to_vec());
-        }
-        let done = batch.iter().filter_map(|text| captions.get(text)).sum();
-        ctx.options.progress.advance(&stage.table, done);
-    }
-    Ok(vectors)
 }

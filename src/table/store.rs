@@ -15,7 +15,7 @@ use super::read::PartReader;
 use super::snapshot::Snapshot;
 use super::storage::{Disk, Naming, Storage, write_durable};
 use super::writer::PartWriter;
-use super::{lock, manifest, schema};
+use super::{lock, manifest, schema, sweep};
 use crate::base::clock::Clock;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::plan::contract::Contract;
@@ -226,6 +226,24 @@ impl Store {
             Error::new(Kind::Internal, "cannot choose columns").at(table).caused_by(cause)
         })?;
         PartReader::open(&self.folder(table)?.find(&part.path), schema.into(), table)
+    }
+
+    /// Removes what writers that died left behind and nobody can use: unfinished files, staged
+    /// parts that were never announced. Ask for the [`lock`](Self::lock) first.
+    ///
+    /// # Errors
+    /// When a folder cannot be read or a file cannot be removed.
+    pub fn sweep(&self) -> Result<()> {
+        let names = self.storage.list(&self.root);
+        let names =
+            names.map_err(|cause| Error::io("cannot list", self.root.display(), cause))?;
+        names
+            .iter()
+            .filter(|name| is_table_name(name) && self.root.join(name).is_dir())
+            .try_for_each(|name| sweep::table(&self.folder(name)?))?;
+        let state = crate::plan::state_folder(&self.root);
+        sweep::unfinished(self.storage.as_ref(), &state)?;
+        sweep::unfinished(self.storage.as_ref(), &state.join("index"))
     }
 
     /// Throws staged parts away, such as those of another fingerprint. Ask for the
