@@ -12,6 +12,8 @@ use crate::table::storage::{Disk, Storage};
 use crate::table::{CommitNote, Store};
 
 use super::clocks::Clocks;
+use super::foresight::Foresight;
+use super::lookout::{Lookout, Sight};
 use super::report::{RunReport, TableReport};
 use super::sink::Sink;
 
@@ -56,11 +58,22 @@ pub(super) struct Context<'a> {
     pub unit: Option<String>,
     pub clocks: Clocks,
     pub report: RunReport,
+    /// What tables will hold; only while planning.
+    pub foresight: Option<Foresight>,
+    /// The image that somebody asked about; only while planning.
+    pub lookout: Option<Lookout>,
     /// Newest version of each table that this run knows.
     pub versions: BTreeMap<String, i64>,
 }
 
 impl Context<'_> {
+    /// Notes what is found of the image that somebody asked about.
+    pub(super) fn watch(&self, image_id: &str, sight: impl FnOnce() -> Sight) {
+        if let Some(lookout) = self.lookout.as_ref().filter(|l| l.image_id == image_id) {
+            lookout.see(sight());
+        }
+    }
+
     /// Where kept indexes of archives live.
     pub(super) fn index_folder(&self) -> PathBuf {
         crate::plan::state_folder(&self.plan.store).join("index")

@@ -46,6 +46,8 @@ pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunRepo
         means,
         store,
         unit: None,
+        foresight: None,
+        lookout: None,
         clocks: super::clocks::Clocks::default(),
         report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
         versions: std::collections::BTreeMap::new(),

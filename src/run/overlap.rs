@@ -89,7 +89,9 @@ pub(super) fn drive<'p>(
 fn select(pass: &Pass<'_>, book: &mut Book<'_, '_>, members: &[Member]) -> Vec<Member> {
     let mut wanted = Vec::new();
     for member in members {
-        book.meet(member);
+        if !book.meet(member) {
+            continue;
+        }
         match member.digest.map(|digest| pass.needs(member, &digest)) {
             Some(needs) if !needs.bytes() => book.settle(member, &needs),
             _ => wanted.push(member.clone()),
@@ -99,7 +101,7 @@ fn select(pass: &Pass<'_>, book: &mut Book<'_, '_>, members: &[Member]) -> Vec<M
 }
 
 /// Writes the content digests that were learned into the kept indexes.
-fn keep_indexes(
+pub(super) fn keep_indexes(
     listed: &Listed,
     learned: Vec<Member>,
     unread: &BTreeMap<usize, Vec<Reject>>,
@@ -111,7 +113,14 @@ fn keep_indexes(
     }
     let parts = listed.archives.iter().zip(&listed.members).zip(&listed.rejects);
     for (number, ((archive, members), rejects)) in parts.enumerate() {
-        let Some(learned) = by_archive.remove(&number) else { continue };
+        let Some(learned) = by_archive.remove(&number) else {
+            if let Some(members) = members
+                && !archive.index_holds()
+            {
+                archive.keep_index(members, rejects)?;
+            }
+            continue;
+        };
         match members {
             Some(members) => {
                 let digests: BTreeMap<_, _> =

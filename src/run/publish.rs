@@ -18,7 +18,8 @@ use super::ledger::Ledger;
 use super::report::{Broken, TableReport};
 use super::rows;
 use super::sink::Sink;
-use super::state::{Columns, Keys, State};
+use super::key::{Columns, Keys};
+use super::state::State;
 
 /// Parts below a quarter of the usual size are gathered once there are so many of them.
 const SMALL_PARTS: usize = 8;
@@ -140,7 +141,7 @@ fn change(
         } else {
             for batch in ctx.store.scan_staged(&stage.table, &stage.contract, staged, &[])? {
                 let batch = batch?;
-                let wanted = |keys: &Keys<'_>, at| taken.contains(&keys.key(at));
+                let wanted = |keys: &Keys<'_>, at| taken.contains(&keys.key(at).short());
                 copies.push(&keep(&batch, made.columns, wanted)?)?;
             }
         }
@@ -208,7 +209,7 @@ fn without(
         return Ok(parts);
     }
     let mut sink = ctx.sink(stage);
-    let good = |keys: &Keys<'_>, at| !ids.contains(keys.key(at).image_id.as_ref());
+    let good = |keys: &Keys<'_>, at| !ids.contains(keys.key(at).image_id);
     for part in &parts {
         for batch in ctx.store.scan_staged(&stage.table, &stage.contract, part, &[])? {
             sink.push(&keep(&batch?, columns, good)?)?;
