@@ -9,7 +9,7 @@ use crate::plan::{Plan, Stage, Work};
 use crate::table::schema::arrow_schema;
 use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
 
-use super::context::{Context, Options};
+use super::context::{Context, Means, Options};
 use super::ledger::{self, Ledger};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
@@ -26,14 +26,28 @@ pub const REJECTS: &str = "rejects";
 /// # Errors
 /// When an input or the store fails; what was durable by then is taken over by the next run.
 pub fn run(plan: &Plan, options: &Options) -> Result<RunReport> {
+    run_with(plan, options, &Means::default())
+}
+
+/// As [`run`], on another storage or with the help of other processes.
+///
+/// # Errors
+/// As [`run`], and when a worker fails or dies twice over one unit of work.
+pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunReport> {
     let begun = Instant::now();
-    let store = Store::create(&plan.store, std::sync::Arc::clone(&options.clock))?;
+    let clock = std::sync::Arc::clone(&options.clock);
+    let store = Store::create_on(&plan.store, clock, std::sync::Arc::clone(&means.storage))?;
     let _lock = store.lock(options.wait, &options.cancel)?;
     super::remember::write(plan)?;
+    store.sweep()?;
     let mut ctx = Context {
         plan,
         options,
+        means,
         store,
+        unit: None,
+        foresight: None,
+        lookout: None,
         clocks: super::clocks::Clocks::default(),
         report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
         versions: std::collections::BTreeMap::new(),
@@ -156,7 +170,7 @@ fn publish_rejects(
     }
     let rows = changed.unwrap_or_default();
     let contract = &ctx.plan.rejects;
-    let mut sink = Sink::new(&ctx.store, REJECTS, contract, "");
+    let mut sink = Sink::new(&ctx.store, ctx.plan.parts, REJECTS, contract, "");
     if !rows.is_empty() {
         sink.push(&ledger::batch(&arrow_schema(contract), &rows)?)?;
     }

@@ -106,6 +106,15 @@ impl Before {
     }
 }
 
+impl Before {
+    /// Whether any bytes were refused for `stage` that are not to be tried again.
+    pub(super) fn refused_any(&self, stage: &str) -> bool {
+        let first = (stage.to_owned(), Digest::from_bytes([0; 32]));
+        let mut of = self.by_digest.range(first..);
+        !self.retry && of.next().is_some_and(|((of, _), _)| of == stage)
+    }
+}
+
 impl Ledger {
     /// Reads what earlier runs refused. `retry` tries all of it again.
     ///

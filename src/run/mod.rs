@@ -9,10 +9,14 @@ pub mod report;
 
 mod align;
 mod book;
+mod caption_row;
 mod captions;
 mod encode;
+mod foresight;
 mod images;
+mod key;
 mod ledger;
+mod lookout;
 mod overlap;
 mod pass;
 mod publish;
@@ -20,8 +24,10 @@ mod recipe;
 mod rows;
 mod sink;
 mod state;
+mod stored;
 mod texts;
+mod upstream;
 
-pub use context::Options;
-pub use engine::{REJECTS, run};
+pub use context::{Means, Options};
+pub use engine::{REJECTS, run, run_with};
 pub use report::{Broken, RunReport, TableReport};

@@ -34,6 +34,7 @@ mod snapshot;
 mod stats;
 pub mod storage;
 mod store;
+mod sweep;
 mod writer;
 
 pub use breach::{Breach, SHOWN_ROWS};

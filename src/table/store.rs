@@ -15,7 +15,7 @@ use super::read::PartReader;
 use super::snapshot::Snapshot;
 use super::storage::{Disk, Naming, Storage, write_durable};
 use super::writer::PartWriter;
-use super::{lock, manifest, schema};
+use super::{lock, manifest, schema, sweep};
 use crate::base::clock::Clock;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::plan::contract::Contract;
@@ -61,7 +61,9 @@ impl Store {
         let io = |what| move |cause| Error::io(what, root.display(), cause);
         if !root.join(MARKER).exists() {
             let names = storage.list(root).map_err(io("cannot list"))?;
-            if let Some(other) = names.iter().find(|name| !name.starts_with(['.', '_'])) {
+            // Another run may make the same store at this very moment.
+            let strange = |name: &&String| !name.starts_with(['.', '_']) && *name != MARKER;
+            if let Some(other) = names.iter().find(strange) {
                 return Err(Error::new(
                     Kind::Store,
                     format!("is no store, and not empty: it holds `{other}`"),
@@ -226,6 +228,24 @@ impl Store {
             Error::new(Kind::Internal, "cannot choose columns").at(table).caused_by(cause)
         })?;
         PartReader::open(&self.folder(table)?.find(&part.path), schema.into(), table)
+    }
+
+    /// Removes what writers that died left behind and nobody can use: unfinished files, staged
+    /// parts that were never announced. Ask for the [`lock`](Self::lock) first.
+    ///
+    /// # Errors
+    /// When a folder cannot be read or a file cannot be removed.
+    pub fn sweep(&self) -> Result<()> {
+        let names = self.storage.list(&self.root);
+        let names =
+            names.map_err(|cause| Error::io("cannot list", self.root.display(), cause))?;
+        names
+            .iter()
+            .filter(|name| is_table_name(name) && self.root.join(name).is_dir())
+            .try_for_each(|name| sweep::table(&self.folder(name)?))?;
+        let state = crate::plan::state_folder(&self.root);
+        sweep::unfinished(self.storage.as_ref(), &state)?;
+        sweep::unfinished(self.storage.as_ref(), &state.join("index"))
     }
 
     /// Throws staged parts away, such as those of another fingerprint. Ask for the
