@@ -16,9 +16,11 @@
 //! Deliberately absent: compaction by rewriting, partitions, deletion vectors, remote storage.
 
 mod breach;
+mod cache;
 mod check;
 mod folder;
 mod key;
+mod loaded;
 mod lock;
 mod log;
 mod lookup;

@@ -15,15 +15,18 @@ use super::folder::Folder;
 use super::note::{COMMIT_KEY, CommitNote, Entry};
 use super::part::FORMAT;
 use super::part::{Part, StagedPart, glance};
-use super::snapshot::{CONTRACT_PROPERTY, KEY_PROPERTY, Snapshot};
+use super::loaded::KEY_PROPERTY;
+use super::snapshot::Snapshot;
 use super::{log, manifest, runtime, schema};
 use crate::base::clock::rfc3339;
 use crate::base::{Digest, Error, Kind, Result};
 use crate::flow::RejectClass;
 use crate::plan::contract::Contract;
 
-/// Every so many versions the log is gathered into a checkpoint.
-const CHECKPOINT_VERSIONS: u64 = 100;
+/// Every so many versions the log is gathered into a checkpoint: what opening reads one by one.
+const CHECKPOINT_VERSIONS: u64 = 20;
+/// The table property that names the contract.
+const CONTRACT_PROPERTY: &str = "clipmill.contract";
 
 /// What is to become of a table.
 #[derive(Debug, Clone, Default)]
@@ -229,9 +232,10 @@ fn finish(folder: &Folder, version: u64, added: &[StagedPart]) {
 
 /// Gathers the log up to `version`, so that opening need not read every commit.
 fn checkpoint(folder: &Folder, version: u64) -> Result<()> {
-    let store = log::log_store(folder.path(), folder.shared_storage())?;
+    let newest = folder.newest()?.filter(|newest| u64::try_from(newest.version) == Ok(version));
+    let Some(newest) = newest else { return Ok(()) };
+    let table = newest.delta.as_ref().clone();
     let done = runtime::wait(async move {
-        let table = log::load(store, Some(version)).await?;
         deltalake_core::checkpoints::create_checkpoint(&table, None).await
     })?;
     done.map_err(|cause| log::error(folder.path(), cause))
