@@ -69,6 +69,7 @@ impl Context<'_> {
             added: 0,
             removed: 0,
             changed: 0,
+            ..CommitNote::default()
         })
     }
 

@@ -100,13 +100,14 @@ pub(super) fn publish(folder: &Folder, contract: &Contract, change: &Change) -> 
     }
     actions.extend(removed.iter().map(|part| Action::Remove(remove_action(folder, part))));
     actions.extend(change.add.iter().map(|part| Action::Add(add_action(part))));
-    actions.insert(0, Action::CommitInfo(commit_info(folder, digest, change)));
+    let entry = Entry { format: FORMAT, contract: digest, rows: Some(rows), note: change.note.clone() };
+    actions.insert(0, Action::CommitInfo(commit_info(folder, &entry, change)));
     let version = commit_actions(folder, base.as_ref(), actions, change.expected_version)?;
     finish(folder, version, &change.add);
     Ok(Outcome::Published { version: i64::try_from(version).unwrap_or(i64::MAX), rows })
 }
 
-fn overtaken(folder: &Folder, now: Option<&Snapshot>, expected: Option<i64>) -> Error {
+pub(super) fn overtaken(folder: &Folder, now: Option<&Snapshot>, expected: Option<i64>) -> Error {
     let before =
         expected.map_or_else(|| "was not there".to_owned(), |v| format!("was at version {v}"));
     let after = match now {
@@ -187,7 +188,7 @@ fn move_in(folder: &Folder, added: &[StagedPart]) -> Result<()> {
         .map_err(|cause| Error::io("cannot sync the folder", to.display(), cause))
 }
 
-fn commit_actions(
+pub(super) fn commit_actions(
     folder: &Folder,
     base: Option<&Snapshot>,
     actions: Vec<Action>,
@@ -217,7 +218,7 @@ fn commit_actions(
 }
 
 /// What follows a commit; the version stands whatever becomes of it.
-fn finish(folder: &Folder, version: u64, added: &[StagedPart]) {
+pub(super) fn finish(folder: &Folder, version: u64, added: &[StagedPart]) {
     for part in added {
         if let Err(cause) = manifest::remove(folder, &part.path) {
             tracing::warn!(%cause, "a manifest is left; the next run removes it");
@@ -253,7 +254,7 @@ fn add_action(part: &StagedPart) -> Add {
     }
 }
 
-fn remove_action(folder: &Folder, part: &Part) -> Remove {
+pub(super) fn remove_action(folder: &Folder, part: &Part) -> Remove {
     Remove {
         path: part.path.clone(),
         data_change: true,
@@ -265,8 +266,7 @@ fn remove_action(folder: &Folder, part: &Part) -> Remove {
     }
 }
 
-fn commit_info(folder: &Folder, contract: Digest, change: &Change) -> CommitInfo {
-    let entry = Entry { format: FORMAT, contract, note: change.note.clone() };
+fn commit_info(folder: &Folder, entry: &Entry, change: &Change) -> CommitInfo {
     let metrics = json!({
         "num_added_files": change.add.len(),
         "num_removed_files": change.remove.len(),

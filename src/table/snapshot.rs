@@ -141,7 +141,7 @@ impl Snapshot {
         }
         let parts = if all == 1 { "part" } else { "parts" };
         let what = format!(
-            "version {} cannot be read any more: {gone} of its {all} {parts} were vacuumed",
+            "version {} cannot be read any more: {gone} of its {all} {parts} were vacuumed or lost",
             self.version()
         );
         Err(Error::new(Kind::Store, what)
