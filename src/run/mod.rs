@@ -1,6 +1,7 @@
 //! Carries a plan out: overlap, back-pressure, resume, rejects. It computes nothing itself
 //! (invariant 8).
 
+pub mod checkpoints;
 pub mod clocks;
 pub mod context;
 pub mod engine;
@@ -9,12 +10,16 @@ pub mod report;
 
 mod align;
 mod book;
+mod caption_row;
 mod captions;
-pub mod checkpoints;
 mod encode;
+mod foresight;
 mod images;
+mod key;
 mod ledger;
+mod lookout;
 mod metrics;
+mod order;
 mod overlap;
 mod pass;
 mod publish;
@@ -22,10 +27,16 @@ mod recipe;
 mod rows;
 mod sink;
 mod state;
+mod stored;
+mod survey;
+mod survey_images;
 mod texts;
 mod train;
+mod upstream;
 
-pub use context::Options;
-pub use engine::{REJECTS, run};
+pub use context::{Means, Options};
+pub use engine::{REJECTS, run, run_with};
+pub use lookout::Sight;
 pub use metrics::METRICS;
-pub use report::{Broken, RunReport, TableReport};
+pub use report::{Broken, Foreseen, RunReport, Survey, TableReport};
+pub use survey::survey;
