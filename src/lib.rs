@@ -10,6 +10,7 @@ pub mod nn;
 pub mod embed;
 pub mod table;
 pub mod train;
+pub mod caption;
 pub mod run;
 pub mod query;
 pub mod cli;

@@ -15,7 +15,6 @@ use crate::train::checkpoint::Checkpoint;
 use super::context::Context;
 use super::report::{Broken, TableReport};
 use super::rows;
-use super::sink::Sink;
 
 /// In the column `input_digest` of a checkpoint that was trained elsewhere: it stands, whatever
 /// the examples become.
@@ -123,8 +122,7 @@ pub(super) fn publish(
     let staged = ctx.store.staged(&stage.table)?;
     ctx.store.discard_staged(&stage.table, &staged)?;
     let before = ctx.store.snapshot(&stage.table)?;
-    let fingerprint = stage.fingerprint.digest().to_string();
-    let mut sink = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
+    let mut sink = ctx.sink(stage);
     sink.push(&batch(ctx.store.root(), stage, checkpoints)?)?;
     let mut counts = Counts::default();
     counts.add_many(reason, checkpoints.len() as u64);

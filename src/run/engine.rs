@@ -13,7 +13,7 @@ use super::ledger::{self, Ledger};
 use super::order::{dependents, wanted};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
-use super::{align, captions, images, texts, train};
+use super::{align, caption, captions, evaluate, images, texts, train};
 
 /// The table of what could not become a row.
 pub const REJECTS: &str = "rejects";
@@ -96,7 +96,8 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
             Work::EmbedCaptions(work) => texts::run(ctx, ledger, stage, work)?,
             Work::Align(work) => align::run(ctx, ledger, stage, work)?,
             Work::Train(work) => train::run(ctx, ledger, stage, work)?,
-            Work::Caption(_) | Work::Evaluate(_) => {}
+            Work::Caption(work) => caption::run(ctx, ledger, stage, work)?,
+            Work::Evaluate(work) => evaluate::run(ctx, ledger, stage, work)?,
         }
     }
     Ok(())

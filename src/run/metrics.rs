@@ -9,7 +9,7 @@ use arrow::compute::filter_record_batch;
 use crate::base::{Error, Kind, Result};
 use crate::plan::Counts;
 use crate::table::schema::arrow_schema;
-use crate::table::{Change, CommitNote, Outcome, Snapshot};
+use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
 use crate::train::journal::Metric;
 
 use super::context::Context;
@@ -33,7 +33,7 @@ pub(super) fn publish(
     let before = ctx.store.snapshot(METRICS)?;
     let contract = &ctx.plan.metrics;
     let schema = arrow_schema(contract);
-    let mut sink = Sink::new(&ctx.store, METRICS, contract, "");
+    let mut sink = Sink::new(&ctx.store, ctx.plan.parts, METRICS, contract, "");
     let mut remove = Vec::new();
     let mut removed = 0;
     for part in before.iter().flat_map(|snapshot| snapshot.parts()) {
@@ -85,6 +85,7 @@ pub(super) fn publish(
         added: sorted.len() as u64,
         removed,
         changed: 0,
+        ..CommitNote::default()
     };
     let change = Change {
         expected_version: before.as_ref().map(Snapshot::version),
@@ -119,4 +120,21 @@ fn others(batch: &arrow::array::RecordBatch, stage: &str, run: &str) -> Result<B
     Ok((0..batch.num_rows())
         .map(|at| Some(stages.value(at) != stage || runs.value(at) != run))
         .collect())
+}
+
+/// What the run `run` of a stage measured, by name, in the order of the names; of numbers measured
+/// at several steps the last.
+pub(super) fn read(store: &Store, stage: &str, run: &str) -> Result<BTreeMap<String, f64>> {
+    let mut found = BTreeMap::new();
+    let Some(snapshot) = store.snapshot(METRICS)? else { return Ok(found) };
+    for batch in snapshot.scan(&["stage", "run", "name", "value"])? {
+        let (_, batch) = batch?;
+        let elsewhere = others(&batch, stage, run)?;
+        let names = rows::column::<StringArray>(&batch, "name")?;
+        let values = rows::column::<Float64Array>(&batch, "value")?;
+        for at in (0..batch.num_rows()).filter(|at| !elsewhere.value(*at)) {
+            found.insert(names.value(at).to_owned(), values.value(at));
+        }
+    }
+    Ok(found)
 }

@@ -10,9 +10,11 @@ pub mod report;
 
 mod align;
 mod book;
+mod caption;
 mod caption_row;
 mod captions;
 mod encode;
+mod evaluate;
 mod foresight;
 mod images;
 mod key;
@@ -29,12 +31,14 @@ mod sink;
 mod state;
 mod stored;
 mod survey;
+mod survey_captioner;
 mod survey_images;
 mod texts;
 mod train;
 mod upstream;
 
 pub use context::{Means, Options};
+pub use caption::settings as caption_settings;
 pub use engine::{REJECTS, run, run_with};
 pub use lookout::Sight;
 pub use metrics::METRICS;

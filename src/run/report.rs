@@ -98,7 +98,7 @@ pub struct Broken {
 }
 
 /// What a run did, table by table.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunReport {
     /// Name of the pipeline.
     pub pipeline: String,
@@ -108,6 +108,8 @@ pub struct RunReport {
     pub rejects: BTreeMap<RejectClass, u64>,
     /// Lines for the user: captions left out, the device that `auto` took.
     pub notes: Vec<String>,
+    /// Scores of all captions of a table of scores together, by its name and the score's.
+    pub scores: BTreeMap<String, BTreeMap<String, f64>>,
     /// Contracts that broke.
     pub broken: Vec<Broken>,
     /// Tables that were not made because one before them broke its contract.

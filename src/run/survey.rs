@@ -21,7 +21,7 @@ use super::lookout::{Lookout, Sight};
 use super::order::{dependents, wanted};
 use super::report::{Foreseen, RunReport, Survey};
 use super::state::State;
-use super::{captions, survey_images, texts};
+use super::{captions, survey_captioner, survey_images, texts};
 
 /// Says what [`super::run`] would do, and changes nothing: no row is computed, no weights are
 /// loaded, no table is written, no lock is taken. Digests of contents that had to be read are
@@ -132,6 +132,21 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
                 let Some(state) = below.remove(stage.table.as_str()) else { continue };
                 let counts = align::survey(ctx, stage, work, &state)?;
                 (state, counts)
+            }
+            Work::Train(work) => {
+                let one = survey_captioner::train(ctx, stage, work, &found)?;
+                found.insert(stage.table.clone(), one);
+                continue;
+            }
+            Work::Caption(work) => {
+                let one = survey_captioner::captions(ctx, ledger, stage, work, &found)?;
+                found.insert(stage.table.clone(), one);
+                continue;
+            }
+            Work::Evaluate(work) => {
+                let one = survey_captioner::scores(ctx, stage, work, &found)?;
+                found.insert(stage.table.clone(), one);
+                continue;
             }
         };
         let (state, mut counts) = one;

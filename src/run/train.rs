@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use crate::base::digest::Digester;
-use crate::base::{Digest, Kind, Result};
+use crate::base::progress::Silent;
+use crate::base::{Cancel, Digest, Kind, Result};
+use crate::caption::{Settings, generate};
 use crate::nn::tokens::TextCodec;
 use crate::plan::captioner::Train;
 use crate::plan::{Stage, state_folder};
@@ -18,6 +20,9 @@ use super::clocks::{Part, Spend};
 use super::context::Context;
 use super::ledger::Ledger;
 use super::metrics;
+
+/// Tokens of captions that TensorBoard shows.
+const MOST_SHOWN: usize = 30;
 
 /// Trains and publishes the checkpoints.
 pub(super) fn run(
@@ -113,13 +118,32 @@ fn train(
         clock: ctx.options.clock.as_ref(),
     };
     let data = Data { examples, train: &train, validation: &validation };
-    let sampler = |_: &Learning| Ok(Vec::new());
+    let shown = validation.first_images(work.sample_captions);
+    let sampler = |learning: &Learning| samples(learning, &codec, examples, &shown, work);
     let trained =
         trainer::train(&mut learning, data, &work.course, &identity, home, watch, &sampler);
     trained.map_err(|error| match error.kind() {
         Kind::BadInput | Kind::Device if error.place().is_none() => error.at(&stage.table),
         _ => error,
     })
+}
+
+/// What the captioner writes about some images now: image and caption.
+fn samples(
+    learning: &Learning,
+    codec: &TextCodec,
+    examples: &Examples,
+    images: &[usize],
+    work: &Train,
+) -> Result<Vec<(String, String)>> {
+    let features: Vec<&[f32]> = images.iter().map(|image| examples.feature(*image)).collect();
+    let settings = Settings { max_tokens: work.course.max_tokens.min(MOST_SHOWN), ..Settings::default() };
+    // A wish to stop is heard between steps: these captions are few.
+    let made =
+        generate(learning.captioner(), codec, &features, &settings, &Cancel::new(), &Silent)?;
+    let ids = images.iter().filter_map(|image| examples.images.get(*image));
+    let texts = made.into_iter().filter_map(|captions| captions.into_iter().next());
+    Ok(ids.cloned().zip(texts.map(|caption| caption.text)).collect())
 }
 
 /// Removes the checkpoints of other trainings of this stage, which no version names any more:
