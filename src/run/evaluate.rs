@@ -90,11 +90,7 @@ pub(super) fn run(
 }
 
 /// Judges every row, for a survey: what would be computed counts as replaced.
-pub(super) fn judged(
-    ctx: &Context<'_>,
-    stage: &Stage,
-    work: &Evaluate,
-) -> Result<(State, Counts)> {
+pub(super) fn judged(ctx: &Context<'_>, stage: &Stage, work: &Evaluate) -> Result<(State, Counts)> {
     let (cases, _) = cases(ctx, work)?;
     let (state, counts, _) = judge(ctx, stage, &cases)?;
     cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
@@ -161,11 +157,7 @@ fn run_name(stage: &Stage, cases: &[Case]) -> String {
     digester.finish().short()
 }
 
-fn judge(
-    ctx: &Context<'_>,
-    stage: &Stage,
-    cases: &[Case],
-) -> Result<(State, Counts, Vec<Digest>)> {
+fn judge(ctx: &Context<'_>, stage: &Stage, cases: &[Case]) -> Result<(State, Counts, Vec<Digest>)> {
     let state = State::load(&ctx.store, stage, SCORES)?;
     let weighs = weighs(cases);
     let digest = |case: &Case| {
@@ -220,9 +212,10 @@ fn batch(
         ("fingerprint", rows::strings(cases.iter().map(|_| &fingerprint))),
     ];
     for (number, (name, _)) in scores.corpus.named().into_iter().enumerate() {
-        let of = scores.per_image.iter().map(|one| {
-            one.score.named().get(number).map_or(0.0, |(_, value)| *value)
-        });
+        let of = scores
+            .per_image
+            .iter()
+            .map(|one| one.score.named().get(number).map_or(0.0, |(_, value)| *value));
         columns.push((name, Arc::new(Float64Array::from_iter_values(of))));
     }
     rows::batch(&schema, &columns)

@@ -137,7 +137,8 @@ fn samples(
     work: &Train,
 ) -> Result<Vec<(String, String)>> {
     let features: Vec<&[f32]> = images.iter().map(|image| examples.feature(*image)).collect();
-    let settings = Settings { max_tokens: work.course.max_tokens.min(MOST_SHOWN), ..Settings::default() };
+    let settings =
+        Settings { max_tokens: work.course.max_tokens.min(MOST_SHOWN), ..Settings::default() };
     // A wish to stop is heard between steps: these captions are few.
     let made =
         generate(learning.captioner(), codec, &features, &settings, &Cancel::new(), &Silent)?;

@@ -4,7 +4,7 @@ use clipmill::base::Kind;
 use clipmill::plan::Reason;
 use clipmill::run::RunReport;
 
-use crate::studio::{STAGES, definition, gpt2, studio};
+use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio};
 
 fn computed(report: &RunReport) -> Vec<(&str, u64)> {
     report
@@ -125,4 +125,67 @@ fn what_cannot_be_trained_is_said_with_what_to_do() {
     );
     let error = house.run().unwrap_err();
     assert!(error.to_string().contains("no example is in the split `train`"), "{error}");
+}
+
+fn all() -> String {
+    format!("{STAGES}{CAPTIONS}")
+}
+
+#[test]
+fn retraining_makes_captions_stale_and_nothing_else() {
+    let house = studio(16, &all());
+    let report = house.run().unwrap();
+    assert!(report.broken.is_empty(), "{:?}", report.broken);
+    let captions = house.rows("generated", &["image_id", "caption_index", "text", "tokens"]);
+    let tests: std::collections::BTreeSet<String> =
+        house.rows("captions", &["split", "image_id"]).into_iter().collect();
+    let tests: Vec<&str> = tests.iter().filter_map(|row| row.strip_prefix("test|")).collect();
+    assert_eq!(captions.len(), tests.len(), "one caption for each image of the split test");
+    assert!(captions.iter().zip(&tests).all(|(row, id)| row.starts_with(*id)), "{captions:?}");
+    let scores = house.rows("scores", &["image_id", "bleu_1", "cider", "references"]);
+    assert_eq!(scores.len(), tests.len());
+    let corpus = &report.scores["scores"];
+    assert_eq!(corpus.len(), 6, "{corpus:?}");
+    let told = house.rows("metrics", &["stage", "name"]);
+    assert!(told.contains(&"scores|cider".to_owned()));
+
+    let again = house.run().unwrap();
+    assert!(again.is_up_to_date(), "{:?}", computed(&again));
+    assert_eq!(&again.scores["scores"], corpus, "told again without computing");
+
+    // The same training again, with other captions of it: nothing before them is computed.
+    house.define(&definition(&all().replace("max_tokens = 8", "max_tokens = 8\nbeams = 3")));
+    let report = house.run().unwrap();
+    let tables: Vec<&str> =
+        report.tables.iter().filter(|t| t.computed > 0).map(|t| t.table.as_str()).collect();
+    assert!(tables.contains(&"generated") && !tables.contains(&"captioner"), "{tables:?}");
+
+    // Another training: its captions and scores follow, nothing else.
+    house.define(&definition(&all().replace("epochs = 3", "epochs = 4")));
+    let report = house.run().unwrap();
+    let mut tables: Vec<&str> =
+        report.tables.iter().filter(|t| t.computed > 0).map(|t| t.table.as_str()).collect();
+    tables.sort_unstable();
+    tables.retain(|table| *table != "scores");
+    assert_eq!(tables, ["captioner", "generated", "metrics"]);
+    let generated = report.tables.iter().find(|t| t.table == "generated").unwrap();
+    assert_eq!(generated.counts.get(Reason::WeightsChanged), tests.len() as u64);
+    assert_eq!(generated.computed, tests.len() as u64);
+}
+
+#[test]
+fn samples_are_rows_and_one_new_image_is_one_new_row() {
+    let captions = CAPTIONS.replacen(
+        "captions = \"captions\"\nsplit = \"test\"\n",
+        "top_p = 0.9\nsamples = 3\nseed = 4\n",
+        1,
+    );
+    let house = studio(10, &format!("{STAGES}{captions}"));
+    house.run().unwrap();
+    let first = house.rows("generated", &["image_id", "caption_index", "text", "score"]);
+    assert_eq!(first.len(), 30);
+    // Gone from the table, they come again as they were: sampling is seeded by the image.
+    std::fs::remove_dir_all(house.path("store/generated")).unwrap();
+    house.run().unwrap();
+    assert_eq!(house.rows("generated", &["image_id", "caption_index", "text", "score"]), first);
 }
