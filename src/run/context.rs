@@ -107,6 +107,7 @@ impl Context<'_> {
             added: 0,
             removed: 0,
             changed: 0,
+            ..CommitNote::default()
         })
     }
 

@@ -146,6 +146,7 @@ fn publish_rejects(
         added: rows.len() as u64,
         removed: before.map_or(0, Snapshot::rows),
         changed: 0,
+        ..CommitNote::default()
     };
     let change = Change {
         expected_version: before.map(Snapshot::version),

@@ -156,6 +156,7 @@ fn change(
     let mut note = ctx.note(stage)?;
     note.added = made.counts.get(Reason::New) + made.counts.get(Reason::Resumed);
     note.removed = made.counts.get(Reason::Removed);
+    note.reasons = reasons(&made.counts);
     note.changed =
         made.counts.computed() + made.counts.get(Reason::Moved) - made.counts.get(Reason::New);
     let remove = rewrites.remove.iter().filter_map(|part| {
@@ -169,6 +170,12 @@ fn change(
         reject_counts: ledger.of_stage(&stage.table),
     };
     Ok(Some((change, spent)))
+}
+
+/// Why the version is there: rows by reason, those left out that changed nothing.
+fn reasons(counts: &Counts) -> BTreeMap<String, u64> {
+    let told = counts.iter().filter(|(reason, rows)| *rows > 0 && *reason != Reason::UpToDate);
+    told.map(|(reason, rows)| (reason.name().to_owned(), rows)).collect()
 }
 
 /// Marks small parts to be copied together, once there are many: a table that grows by ten rows

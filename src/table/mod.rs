@@ -16,9 +16,16 @@
 //! Deliberately absent: compaction by rewriting, partitions, deletion vectors, remote storage.
 
 mod breach;
+mod cache;
 mod check;
+mod contents;
+mod diff;
+mod distance;
 mod folder;
+mod history;
+mod journal;
 mod key;
+mod loaded;
 mod lock;
 mod log;
 mod lookup;
@@ -27,6 +34,7 @@ mod note;
 mod part;
 mod publish;
 mod read;
+mod restore;
 mod row_check;
 mod runtime;
 pub mod schema;
@@ -35,15 +43,23 @@ mod stats;
 pub mod storage;
 mod store;
 mod sweep;
+mod vacuum;
+mod verify;
 mod writer;
 
 pub use breach::{Breach, SHOWN_ROWS};
+pub use diff::{CellDiff, Diff, How, RowDiff};
+pub use distance::{Distance, Furthest};
+pub use history::PastVersion;
 pub use key::{Key, KeyPart};
 pub use lock::{Holder, StoreLock};
 pub use note::{Commit, CommitNote};
 pub use part::{Damage, FORMAT, Part, PartLabel, Seal, StagedPart, TAIL_BYTES};
 pub use publish::{Change, Outcome};
+pub use restore::Restored;
 pub use schema::arrow_schema;
 pub use snapshot::{Scan, Snapshot};
 pub use store::{MARKER, STORE_FORMAT, Store};
+pub use vacuum::{OldFile, Vacuumed};
+pub use verify::{Fault, Verdict};
 pub use writer::PartWriter;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
+use super::cache::Cache;
 use super::folder::Folder;
 use super::lock::{Holder, StoreLock};
 use super::log::LOG_FOLDER;
@@ -37,6 +38,7 @@ pub struct Store {
     root: Arc<Path>,
     clock: Arc<dyn Clock>,
     storage: Arc<dyn Storage>,
+    cache: Arc<Cache>,
 }
 
 impl Store {
@@ -128,7 +130,7 @@ impl Store {
         // `..` and links are resolved: object stores take no such path
         let root =
             root.canonicalize().map_err(|cause| Error::io("cannot find", root.display(), cause))?;
-        Ok(Self { root: root.into(), clock, storage })
+        Ok(Self { root: root.into(), clock, storage, cache: Arc::default() })
     }
 
     /// The store's folder, as an absolute path.
@@ -171,9 +173,17 @@ impl Store {
     /// # Errors
     /// [`Kind::Usage`] where there is no such table or version.
     pub fn snapshot_at(&self, table: &str, version: i64) -> Result<Snapshot> {
-        Snapshot::load(&self.folder(table)?, Some(version))?.ok_or_else(|| {
-            Error::new(Kind::Usage, format!("there is no table `{table}`")).at(self.root.display())
-        })
+        match Snapshot::load(&self.folder(table)?, Some(version))? {
+            Some(snapshot) => Ok(snapshot),
+            None => Err(self.no_table(table)),
+        }
+    }
+
+    /// The error of a table that is not there.
+    pub(super) fn no_table(&self, table: &str) -> Error {
+        let names = self.tables().unwrap_or_default();
+        let error = Error::new(Kind::Usage, format!("there is no table `{table}`"));
+        error.at(self.root.display()).help(format!("its tables are {}", names.join(", ")))
     }
 
     /// The right to write; held by one at a time, in all processes of this machine and, where
@@ -300,13 +310,14 @@ impl Store {
         publish::publish(&self.folder(table)?, contract, &change)
     }
 
-    fn folder(&self, table: &str) -> Result<Folder> {
+    pub(super) fn folder(&self, table: &str) -> Result<Folder> {
         if !is_table_name(table) {
             return Err(Error::new(Kind::Usage, format!("`{table}` is no name of a table"))
                 .help("a table's name is of a-z, 0-9 and _, and begins with a letter"));
         }
         let storage = Arc::clone(&self.storage);
-        Ok(Folder::new(&self.root, table, storage, Arc::clone(&self.clock)))
+        let (clock, cache) = (Arc::clone(&self.clock), Arc::clone(&self.cache));
+        Ok(Folder::new(&self.root, table, storage, clock, cache))
     }
 
     /// The folder of a table; it may not be there yet.
@@ -322,7 +333,9 @@ impl Store {
 fn vacant(root: &Path, storage: &dyn Storage) -> Result<()> {
     let names = storage.list(root);
     let names = names.map_err(|cause| Error::io("cannot list", root.display(), cause))?;
-    match names.iter().find(|name| !name.starts_with(['.', '_'])) {
+    // Another run may make the same store at this very moment.
+    let strange = |name: &&String| !name.starts_with(['.', '_']) && *name != MARKER;
+    match names.iter().find(strange) {
         None => Ok(()),
         Some(other) => {
             Err(Error::new(Kind::Store, format!("is no store, and not empty: it holds `{other}`"))

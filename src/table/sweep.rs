@@ -16,7 +16,7 @@ pub(super) fn table(folder: &Folder) -> Result<()> {
     unfinished(storage, &folder.path().join(LOG_FOLDER))?;
     let staged = list(storage, &staging)?;
     for name in staged.iter().filter(|name| name.ends_with(".parquet")) {
-        if !staged.contains(&manifest::name(name)) {
+        if staged.binary_search(&manifest::name(name)).is_err() {
             remove(storage, &staging.join(name))?;
         }
     }
