@@ -66,6 +66,7 @@ mod scan;
 mod session;
 mod statement;
 mod store;
+mod tables_read;
 mod vectors;
 mod write;
 
@@ -77,5 +78,6 @@ pub use encoders::{Encoders, ImageInput};
 pub use guard::THREAD;
 pub use session::Session;
 pub use statement::{Split, split_statements};
+pub use tables_read::tables_read;
 pub use vectors::{QueryVector, VectorSource};
 pub use write::Format;
