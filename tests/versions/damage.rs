@@ -77,7 +77,11 @@ fn missing_short_and_swapped_parts_are_told_apart() {
 fn a_damaged_staged_part_is_found_before_a_run_takes_it_over() {
     let room = three_parts();
     // larger than what a glance looks at
-    let rows: Rows = (0..4000).map(|n| row(&format!("{n:05}"), &Digest::of(&[n as u8, (n >> 8) as u8]).to_string(), n as f32)).collect();
+    let rows: Rows = (0..4000)
+        .map(|n| {
+            row(&format!("{n:05}"), &Digest::of(&[n as u8, (n >> 8) as u8]).to_string(), n as f32)
+        })
+        .collect();
     let staged = room.stage(&rows);
     let path = room.dir.path().join(TABLE).join("_clipmill/staged").join(&staged.path);
     flip(&path, 1000);
@@ -101,7 +105,10 @@ fn rows_are_held_to_the_contract_of_today() {
     });
     let faults = room.store.verify(TABLE, Some(&strict), &Cancel::new()).unwrap().faults;
     assert_eq!(faults.len(), 1, "{faults:?}");
-    assert!(faults[0].place.contains("unit") && faults[0].what.starts_with("30 rows"), "{faults:?}");
+    assert!(
+        faults[0].place.contains("unit") && faults[0].what.starts_with("30 rows"),
+        "{faults:?}"
+    );
     strict.columns.pop();
     strict.checks.clear();
     let faults = room.store.verify(TABLE, Some(&strict), &Cancel::new()).unwrap().faults;

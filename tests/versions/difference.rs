@@ -47,7 +47,13 @@ fn rows_that_only_moved_to_another_part_do_not_differ() {
     room.set(&rows, 3);
     room.set(&rows, 20);
     assert!(diff(&room, 0, 1).is_empty());
-    assert!(!room.at(0).parts().iter().any(|old| room.now().parts().iter().any(|new| new.path == old.path)));
+    assert!(
+        !room.at(0).parts().iter().any(|old| room
+            .now()
+            .parts()
+            .iter()
+            .any(|new| new.path == old.path))
+    );
 }
 
 fn some_rows() -> impl Strategy<Value = Rows> {

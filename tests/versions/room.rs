@@ -53,7 +53,8 @@ pub fn contract() -> Contract {
 }
 
 pub fn batch(rows: &Rows) -> RecordBatch {
-    let values: Float32Array = rows.values().flat_map(|row| row.1.clone()).collect::<Vec<_>>().into();
+    let values: Float32Array =
+        rows.values().flat_map(|row| row.1.clone()).collect::<Vec<_>>().into();
     let element = Arc::new(Field::new("element", DataType::Float32, false));
     let offsets = OffsetBuffer::from_lengths(rows.values().map(|row| row.1.len()));
     let list = ListArray::new(element, offsets, Arc::new(values), None);
@@ -63,7 +64,11 @@ pub fn batch(rows: &Rows) -> RecordBatch {
             Arc::new(StringArray::from_iter_values(rows.keys().map(|key| &key.0))) as ArrayRef,
             false,
         ),
-        ("caption_index", Arc::new(rows.keys().map(|key| Some(key.1)).collect::<Int32Array>()), false),
+        (
+            "caption_index",
+            Arc::new(rows.keys().map(|key| Some(key.1)).collect::<Int32Array>()),
+            false,
+        ),
         ("text", Arc::new(rows.values().map(|row| row.0.clone()).collect::<StringArray>()), true),
         ("embedding", Arc::new(list), false),
     ])
@@ -74,7 +79,8 @@ pub fn read(snapshot: &Snapshot) -> Rows {
     let mut rows = Rows::new();
     for batch in snapshot.scan(&[]).unwrap() {
         let (_, batch) = batch.unwrap();
-        let (images, texts) = (batch.column(0).as_string::<i32>(), batch.column(2).as_string::<i32>());
+        let (images, texts) =
+            (batch.column(0).as_string::<i32>(), batch.column(2).as_string::<i32>());
         let indices = batch.column(1).as_primitive::<Int32Type>();
         let lists: &ListArray = batch.column(3).as_list();
         for at in 0..batch.num_rows() {

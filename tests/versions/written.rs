@@ -15,7 +15,8 @@ fn one_changed_row_writes_less_than_a_hundredth_of_the_table() {
     let mut state = 1_u64;
     let mut number = || {
         // Knuth's MMIX generator: bytes that do not compress, as those of features do not
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / 16_777_216.0
     };
     let mut parts = Vec::new();
