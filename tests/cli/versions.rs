@@ -15,17 +15,6 @@ use super::shop::{clipmill, code, make, object, run_in, stderr, stdout};
 
 const IMAGES: usize = 24;
 
-/// A demo whose image features were made twice, the second time not normalised.
-fn two_versions() -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    make(dir.path(), IMAGES, 0);
-    let out = run_in(dir.path(), &["--set", "stages.image_features.normalize=false"]);
-    // without a norm of one the features break the contract of the demo, or they do not: both
-    // are seen by the versions that there are
-    assert!([0, 4].contains(&code(&out)), "{}", stderr(&out));
-    dir
-}
-
 fn ask(command: &str, place: &Path, more: &[&str]) -> Output {
     clipmill().arg(command).arg(place).args(more).output().unwrap()
 }
@@ -40,7 +29,7 @@ fn store(dir: &TempDir) -> PathBuf {
     dir.path().join("store")
 }
 
-/// Another seed draws other captions: one run later each table has a second version.
+/// A demo, and a second run that draws other splits.
 fn changed_captions() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     make(dir.path(), IMAGES, 0);
@@ -140,7 +129,7 @@ fn queries_read_old_versions_and_say_which_there_are_not() {
 
 #[test]
 fn who_holds_the_store_is_in_nobodys_way() {
-    let dir = two_versions();
+    let dir = changed_captions();
     let held = Store::open(&store(&dir), Arc::new(SystemClock)).unwrap();
     let lock = held.lock(false, &Cancel::new()).unwrap();
     for (command, more) in [("vacuum", &["--older-than", "0s"][..]), ("restore", &["images", "0"])]
