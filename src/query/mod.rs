@@ -69,6 +69,7 @@ mod store;
 mod tables_read;
 mod vectors;
 mod write;
+mod words;
 
 pub use answer::{Answer, AnswerColumn, Preview, TableStyle};
 pub use catalog::{Catalog, ColumnEntry, TableEntry};

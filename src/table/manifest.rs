@@ -19,8 +19,13 @@ struct Manifest {
     part: StagedPart,
 }
 
+/// The file that announces a part.
+pub(super) fn name(part: &str) -> String {
+    format!("{part}{SUFFIX}")
+}
+
 fn path(folder: &Folder, part: &str) -> PathBuf {
-    folder.staging().join(format!("{part}{SUFFIX}"))
+    folder.staging().join(name(part))
 }
 
 /// Announces a part that is durable already.

@@ -42,6 +42,7 @@ mod snapshot;
 mod stats;
 pub mod storage;
 mod store;
+mod sweep;
 mod vacuum;
 mod verify;
 mod writer;
