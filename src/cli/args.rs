@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::captioner_args::{Caption, Evaluate, ExportCheckpoint, ImportCheckpoint, Train};
+pub use super::format::Format;
+
 /// Turns image-caption archives into CLIP feature tables, and answers SQL over them.
 #[derive(Debug, Parser)]
 #[command(name = "clipmill", version, arg_required_else_help = true, max_term_width = 100)]
@@ -75,6 +78,16 @@ pub enum Command {
     Check(Check),
     /// Carry a definition out: read, decode, encode, and write the tables
     Run(Run),
+    /// Train a definition's captioner; goes on where an earlier training stopped
+    Train(Train),
+    /// Caption image files with a definition's captioner
+    Caption(Caption),
+    /// Score a captioner's captions against those of people
+    Evaluate(Evaluate),
+    /// Take over a captioner that was trained by a PyTorch project
+    ImportCheckpoint(ImportCheckpoint),
+    /// Write a captioner as one file, for other programs
+    ExportCheckpoint(ExportCheckpoint),
     /// Answer SQL over a store's tables
     Query(Query),
     /// List a table's versions: when, what was done, which rows, why
@@ -91,16 +104,6 @@ pub enum Command {
     Completions(Completions),
     /// Print the JSON schema of definitions, for editors
     Schema,
-}
-
-/// How a command says what it did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// Text for people.
-    #[default]
-    Human,
-    /// One JSON object on standard output; progress stays on standard error.
-    Json,
 }
 
 /// Arguments of `demo`.

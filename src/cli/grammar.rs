@@ -23,6 +23,28 @@ fn examples(command: &str) -> &'static str {
   clipmill run pipeline.toml --set models.clip.device=cuda
   clipmill run pipeline.toml --format json --log-file run.log"
         }
+        "train" => {
+            "  clipmill train pipelines/flickr30k.toml
+  clipmill train pipeline.toml --set stages.captioner.epochs=3 --set models.gpt2.device=cuda
+  tensorboard --logdir stores/flickr30k/runs"
+        }
+        "caption" => {
+            "  clipmill caption pipelines/flickr30k.toml photo.jpg holiday/ --beams 5
+  clipmill caption pipeline.toml photo.jpg --top-p 0.8 --samples 5 --seed 1
+  clipmill caption pipeline.toml holiday/ --format json | jq -r '.images[].captions[0].text'"
+        }
+        "evaluate" => {
+            "  clipmill evaluate pipelines/flickr30k.toml --split test
+  clipmill evaluate pipeline.toml --set stages.generated.beams=5 --format json | jq .scores"
+        }
+        "import-checkpoint" => {
+            "  clipmill import-checkpoint coco_weights.pt --into pipeline.toml
+  clipmill import-checkpoint epoch-9.pt --into stores/flickr8k-zh --stage captioner"
+        }
+        "export-checkpoint" => {
+            "  clipmill export-checkpoint pipeline.toml --output captioner.safetensors
+  clipmill export-checkpoint pipeline.toml --format pytorch-names -o clipcap.safetensors"
+        }
         "query" => {
             "  clipmill query pipeline.toml \"SHOW TABLES\"
   clipmill query stores/flickr30k \"SELECT split, COUNT(*) AS n FROM captions GROUP BY split\"
@@ -122,6 +144,11 @@ mod tests {
             "restore",
             "vacuum",
             "verify",
+            "train",
+            "caption",
+            "evaluate",
+            "import-checkpoint",
+            "export-checkpoint",
             "completions",
             "schema",
         ] {

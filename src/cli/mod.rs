@@ -5,10 +5,12 @@
 
 mod age;
 pub mod args;
+pub mod captioner_args;
 mod commands;
 mod console;
 pub mod demo;
 pub mod exit;
+pub mod format;
 mod grammar;
 mod interrupt;
 mod logging;

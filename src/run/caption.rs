@@ -23,7 +23,7 @@ use super::checkpoints;
 use super::clocks::{Part, Spend};
 use super::context::Context;
 use super::key::{Columns, Key};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Prints};
 use super::publish::{self, Made};
 use super::rows;
 use super::sink::Sink;
@@ -105,7 +105,7 @@ fn survey(
         return Ok((state, counts, wanted));
     };
     let captioned = of_split(ctx, work)?;
-    let fingerprint = stage.fingerprint.digest().to_string();
+    let prints = Prints::plain(&stage.fingerprint.digest().to_string());
     let before = ledger.before();
     let columns = ["image_id", "embedding", "input_digest", "fingerprint"];
     for part in features.parts() {
@@ -128,10 +128,10 @@ fn survey(
                     (0..work.strategy.captions())
                         .map(move |n| Key::caption(id, i32::try_from(n).unwrap_or(i32::MAX)))
                 };
-                if before.refused(&stage.table, &digest, &fingerprint).is_some() {
+                if before.refused(&stage.table, &digest, &prints).is_some() {
                     counts.add(Reason::RejectedEarlier);
                     keys().for_each(|key| state.replace(&key));
-                    ledger.carry_at(&stage.table, &fingerprint, &digest, origin(work, id), id);
+                    ledger.carry_at(&stage.table, &prints, &digest, origin(work, id), id);
                     continue;
                 }
                 let reasons: Vec<_> =

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Device};
-
 use crate::base::{Digest, Error, Kind, Result};
 use crate::nn::captioner::{Captioner, Names};
 use crate::nn::mapper::{MapperConfig, MapperKind};
@@ -13,7 +11,7 @@ use crate::nn::weights::Weights;
 use crate::plan::captioner::{MapperKind as Wanted, Network, Train};
 use crate::plan::{Plan, Reason, Stage, Work, state_folder};
 use crate::table::Store;
-use crate::train::captioner::gpt2_config;
+use crate::train::captioner::of_weights;
 use crate::train::checkpoint::{Checkpoint, Course, FORMAT, Random, State};
 use crate::train::journal::Mark;
 use crate::train::trainer::checkpoints_folder;
@@ -85,11 +83,8 @@ pub fn import(
         Some(_) => error,
     };
     let weights = Weights::open(file)?;
-    let config = gpt2_config(&work.model.folder)?;
-    let heads = Some(work.network.heads);
-    let on = (&Device::Cpu, DType::F32, false);
     let captioner =
-        Captioner::from_checkpoint(&weights, Some(&config), heads, on).map_err(placed)?;
+        of_weights(&weights, &work.model.folder, work.network.heads).map_err(placed)?;
     same_shape(captioner.mapper.config(), &work.network).map_err(placed)?;
     let codec = TextCodec::open(&work.model.folder)?;
     let end = match end {

@@ -198,11 +198,22 @@ pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec) -> Result<(Captioner, Str
     Ok((captioner, opened.name))
 }
 
+/// The captioner that a file holds, of this house or of either `PyTorch` project, in f32 on the
+/// processor. `folder` is its GPT-2's, `heads` are those of its mapper.
+///
+/// # Errors
+/// As [`open`].
+pub fn of_weights(weights: &Weights, folder: &Path, heads: usize) -> Result<Captioner> {
+    let config = gpt2_config(folder)?;
+    let on = (&Device::Cpu, DType::F32, false);
+    Captioner::from_checkpoint(weights, Some(&config), Some(heads), on)
+}
+
 /// The sizes of a GPT-2.
 ///
 /// # Errors
 /// When its `config.json` is not there or says nothing of the kind.
-pub fn gpt2_config(folder: &Path) -> Result<Gpt2Config> {
+fn gpt2_config(folder: &Path) -> Result<Gpt2Config> {
     let path = folder.join("config.json");
     let text = read_text_capped(&path, CONFIG_CAP_BYTES)?;
     Gpt2Config::parse(&text).map_err(|error| error.at(path.display()))

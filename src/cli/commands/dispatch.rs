@@ -5,7 +5,7 @@ use crate::cli::args::Command;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
 
-use super::{check, completions, demo, diff, history, query, restore, run, schema, vacuum, verify};
+use super::{caption, check, completions, demo, diff, evaluate, export_checkpoint, history, import_checkpoint, query, restore, run, schema, train, vacuum, verify};
 
 /// Does one command.
 ///
@@ -16,6 +16,11 @@ pub(crate) fn perform(command: &Command, session: &Session) -> Result<Code> {
         Command::Demo(args) => demo::perform(args, session),
         Command::Check(args) => check::perform(args, session),
         Command::Run(args) => run::perform(args, session),
+        Command::Train(args) => train::perform(args, session),
+        Command::Caption(args) => caption::perform(args, session),
+        Command::Evaluate(args) => evaluate::perform(args, session),
+        Command::ImportCheckpoint(args) => import_checkpoint::perform(args, session),
+        Command::ExportCheckpoint(args) => export_checkpoint::perform(args, session),
         Command::Query(args) => query::perform(args, session),
         Command::History(args) => history::perform(args, session),
         Command::Diff(args) => diff::perform(args, session),

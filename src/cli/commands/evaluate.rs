@@ -1,7 +1,7 @@
 //! `clipmill evaluate`: captions of a part of the data, scored.
 
 use crate::base::Result;
-use crate::cli::args::Evaluate;
+use crate::cli::captioner_args::Evaluate;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
 use crate::definition::Operator;

@@ -1,7 +1,7 @@
 //! `clipmill export-checkpoint`: a captioner as one file, for other programs.
 
 use crate::base::{Error, Kind, Result};
-use crate::cli::args::{ExportCheckpoint, Layout, Project};
+use crate::cli::captioner_args::{ExportCheckpoint, Layout, Project};
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
 use crate::nn::captioner::Names;

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::base::Result;
-use crate::cli::args::{Format, ImportCheckpoint};
+use crate::cli::captioner_args::ImportCheckpoint;
+use crate::cli::format::Format;
 use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;

@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+mod caption;
 mod check;
 mod completions;
 mod definition;
@@ -7,7 +8,11 @@ mod demo;
 mod diff;
 mod dispatch;
 mod drawing;
+mod evaluate;
+mod export_checkpoint;
 mod history;
+mod import_checkpoint;
+mod place;
 mod prompt;
 mod query;
 mod restore;
@@ -15,6 +20,7 @@ mod run;
 mod schema;
 mod store;
 mod summary;
+mod train;
 mod vacuum;
 mod verify;
 mod versions;

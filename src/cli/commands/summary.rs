@@ -40,6 +40,10 @@ pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
             .collect();
         out.push(format!("Rejected {}: {}.", count(all), classes.join(", ")));
     }
+    for (table, scores) in &report.scores {
+        let row = |(name, value): (&String, &f64)| vec![name.clone(), format!("{value:.4}")];
+        out.push(drawing::table(&[table, "score"], scores.iter().map(row).collect(), &[1]));
+    }
     out.push(times(report));
     if report.interrupted {
         out.push(format!(
@@ -134,6 +138,7 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         "rejects": rejects,
         "broken": broken,
         "held_back": report.held_back,
+        "scores": report.scores,
         "interrupted": report.interrupted,
         "images_per_second": report.images_per_second(),
         "busy_seconds": spent,

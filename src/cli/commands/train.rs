@@ -1,7 +1,8 @@
 //! `clipmill train`: the stages of a definition that train, and what they need.
 
 use crate::base::{Error, Kind, Result};
-use crate::cli::args::{Format, Train};
+use crate::cli::captioner_args::Train;
+use crate::cli::format::Format;
 use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
