@@ -21,6 +21,8 @@ mod house;
 mod adamw;
 #[path = "train/lesson.rs"]
 mod lesson;
+#[path = "train/commands.rs"]
+mod commands;
 #[path = "train/killed.rs"]
 mod killed;
 #[path = "train/loop_stops.rs"]

@@ -182,10 +182,7 @@ pub enum Project {
 }
 
 fn finite(text: &str) -> Result<f64, String> {
-    text.parse::<f64>()
-        .ok()
-        .filter(|x| x.is_finite())
-        .ok_or_else(|| "expected a number".to_owned())
+    text.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| "expected a number".to_owned())
 }
 
 fn positive(text: &str) -> Result<f64, String> {

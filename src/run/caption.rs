@@ -12,7 +12,6 @@ use crate::base::progress::Silent;
 use crate::base::{Digest, Kind, Result};
 use crate::caption::{self, EarlyStopping, Generated, Settings};
 use crate::flow::{Origin, Reject, RejectClass, Split};
-use crate::nn::tokens::TextCodec;
 use crate::plan::captioner::{Caption, Strategy};
 use crate::plan::{Counts, Reason, Stage};
 use crate::table::schema::arrow_schema;
@@ -232,11 +231,10 @@ fn caption(
     wanted: &[Wanted],
     sink: &mut Sink,
 ) -> Result<bool> {
-    let (captioner, device) = captioner::open(checkpoint, &work.model)?;
-    let codec = TextCodec::open(&work.model.folder)?;
+    let ready = captioner::open(checkpoint, &work.model)?;
     ctx.options.progress.note(&format!(
-        "{}: checkpoint of step {} on {device}",
-        stage.table, checkpoint.state.step
+        "{}: checkpoint of step {} on {}",
+        stage.table, checkpoint.state.step, ready.device
     ));
     let settings = settings(&work.strategy, work.max_tokens, work.batch_rows, checkpoint);
     let schema = arrow_schema(&stage.contract);
@@ -245,7 +243,7 @@ fn caption(
         let features: Vec<&[f32]> = window.iter().map(|one| one.feature.as_slice()).collect();
         let cancel = &ctx.options.cancel;
         let made = ctx.clocks.time(Part::Encode, Spend::Busy, || {
-            caption::generate(&captioner, &codec, &features, &settings, cancel, &Silent)
+            caption::generate(&ready.captioner, &ready.codec, &features, &settings, cancel, &Silent)
         });
         let made = match made {
             Err(error) if error.kind() == Kind::Interrupted => return Ok(false),

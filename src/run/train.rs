@@ -6,7 +6,6 @@ use crate::base::digest::Digester;
 use crate::base::progress::Silent;
 use crate::base::{Cancel, Digest, Kind, Result};
 use crate::caption::{Settings, generate};
-use crate::nn::tokens::TextCodec;
 use crate::plan::captioner::Train;
 use crate::plan::{Stage, state_folder};
 use crate::train::captioner::Learning;
@@ -91,8 +90,7 @@ fn train(
     examples: &Examples,
     home: &Home,
 ) -> Result<trainer::Outcome> {
-    let codec = TextCodec::open(&work.model.folder)?;
-    let mut learning = Learning::begin(work, examples.features.width, &codec)?;
+    let mut learning = Learning::begin(work, examples.features.width)?;
     ctx.options.progress.note(&format!(
         "{}: {} captions train, {} validate; on {}",
         stage.table,
@@ -100,8 +98,9 @@ fn train(
         crate::base::units::count(examples.validation.texts.len() as u64),
         learning.device()
     ));
-    let encode = |text: &str| codec.encode(text);
-    let encoded = |part| Encoded::new(examples, part, encode, codec.end(), work.course.max_tokens);
+    let end = learning.codec().end();
+    let encode = |text: &str| learning.codec().encode(text);
+    let encoded = |part| Encoded::new(examples, part, encode, end, work.course.max_tokens);
     let train = encoded(&examples.train)?;
     let validation = encoded(&examples.validation)?;
     let identity = Identity {
@@ -109,7 +108,7 @@ fn train(
         fingerprint: stage.fingerprint.digest().to_string(),
         network: work.network,
         definition: ctx.plan.text.clone(),
-        end: codec.end(),
+        end,
         beside: work.network.freeze.then(|| work.model_digest.clone()),
     };
     let watch = Watch {
@@ -119,7 +118,7 @@ fn train(
     };
     let data = Data { examples, train: &train, validation: &validation };
     let shown = validation.first_images(work.sample_captions);
-    let sampler = |learning: &Learning| samples(learning, &codec, examples, &shown, work);
+    let sampler = |learning: &Learning| samples(learning, examples, &shown, work);
     let trained =
         trainer::train(&mut learning, data, &work.course, &identity, home, watch, &sampler);
     trained.map_err(|error| match error.kind() {
@@ -131,7 +130,6 @@ fn train(
 /// What the captioner writes about some images now: image and caption.
 fn samples(
     learning: &Learning,
-    codec: &TextCodec,
     examples: &Examples,
     images: &[usize],
     work: &Train,
@@ -140,8 +138,14 @@ fn samples(
     let settings =
         Settings { max_tokens: work.course.max_tokens.min(MOST_SHOWN), ..Settings::default() };
     // A wish to stop is heard between steps: these captions are few.
-    let made =
-        generate(learning.captioner(), codec, &features, &settings, &Cancel::new(), &Silent)?;
+    let made = generate(
+        learning.captioner(),
+        learning.codec(),
+        &features,
+        &settings,
+        &Cancel::new(),
+        &Silent,
+    )?;
     let ids = images.iter().filter_map(|image| examples.images.get(*image));
     let texts = made.into_iter().filter_map(|captions| captions.into_iter().next());
     Ok(ids.cloned().zip(texts.map(|caption| caption.text)).collect())

@@ -29,7 +29,7 @@ pub struct Learning {
     device: Device,
     device_name: String,
     dropout: f64,
-    padding: u32,
+    codec: TextCodec,
     freeze: bool,
 }
 
@@ -39,7 +39,8 @@ impl Learning {
     /// # Errors
     /// When a file of the GPT-2 is damaged, when the captions have no place in it, or when the
     /// device is not there.
-    pub fn begin(work: &Train, clip_width: usize, codec: &TextCodec) -> Result<Self> {
+    pub fn begin(work: &Train, clip_width: usize) -> Result<Self> {
+        let codec = TextCodec::open(&work.model.folder)?;
         let opened = device::open(work.model.device)?;
         let compute = match work.course.compute {
             Compute::F32 => Dtype::F32,
@@ -51,7 +52,7 @@ impl Learning {
         })?;
         let network = work.network;
         let gpt2 = Gpt2::load(&work.model.folder, &opened.device, dtype, !network.freeze)?;
-        fits(&gpt2, work, codec)?;
+        fits(&gpt2, work, &codec)?;
         let config = mapper_config(network, clip_width, gpt2.config().width);
         let mapper = Mapper::new(config, work.course.seed, &opened.device)?;
         let captioner = Captioner { gpt2, mapper, normalize_prefix: network.normalize_prefix };
@@ -60,7 +61,7 @@ impl Learning {
             device: opened.device,
             device_name: opened.name,
             dropout: work.course.dropout,
-            padding: codec.padding(),
+            codec,
             freeze: network.freeze,
         })
     }
@@ -69,6 +70,12 @@ impl Learning {
     #[must_use]
     pub fn captioner(&self) -> &Captioner {
         &self.captioner
+    }
+
+    /// Its vocabulary.
+    #[must_use]
+    pub fn codec(&self) -> &TextCodec {
+        &self.codec
     }
 
     /// What to tell the user of the device.
@@ -135,7 +142,7 @@ impl Learner for Learning {
         let features = Tensor::from_slice(&batch.features.data, shape, &self.device);
         let captions: Vec<&[u32]> = batch.tokens.iter().map(Vec::as_slice).collect();
         let batch = features
-            .and_then(|f| captioner::Batch::new(&f, &captions, self.padding, &self.device))
+            .and_then(|f| captioner::Batch::new(&f, &captions, self.codec.padding(), &self.device))
             .map_err(fault())?;
         #[expect(clippy::cast_possible_truncation, reason = "a share")]
         let mut dropout = draw
@@ -170,13 +177,23 @@ impl Learner for Learning {
     }
 }
 
-/// Opens the captioner that a checkpoint holds, to caption with; `model` is its GPT-2. The name
-/// is that of the device.
+/// A captioner to caption with.
+#[derive(Debug)]
+pub struct Ready {
+    /// The captioner.
+    pub captioner: Captioner,
+    /// Its vocabulary.
+    pub codec: TextCodec,
+    /// What to tell the user of the device.
+    pub device: String,
+}
+
+/// Opens the captioner that a checkpoint holds; `model` is its GPT-2.
 ///
 /// # Errors
 /// When the weights are damaged or of another GPT-2: what is missing, misshapen or unexpected is
 /// listed. When the device is not there.
-pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec) -> Result<(Captioner, String)> {
+pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec) -> Result<Ready> {
     let network = checkpoint.state.network;
     let opened = device::open(model.device)?;
     let dtype = device::dtype(model.dtype, &opened.device)?;
@@ -195,7 +212,7 @@ pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec) -> Result<(Captioner, Str
             .map_err(placed)?
     };
     captioner.normalize_prefix = network.normalize_prefix;
-    Ok((captioner, opened.name))
+    Ok(Ready { captioner, codec: TextCodec::open(&model.folder)?, device: opened.name })
 }
 
 /// The captioner that a file holds, of this house or of either `PyTorch` project, in f32 on the

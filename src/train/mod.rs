@@ -8,6 +8,7 @@
 
 pub mod adamw;
 pub mod batches;
+pub mod brought;
 pub mod captioner;
 pub mod checkpoint;
 pub mod data;

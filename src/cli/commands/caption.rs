@@ -8,13 +8,12 @@ use crate::base::files::read_capped;
 use crate::base::{Error, Kind, Result};
 use crate::caption::{Generated, generate};
 use crate::cli::captioner_args::Caption;
-use crate::cli::format::Format;
 use crate::cli::console;
 use crate::cli::exit::Code;
+use crate::cli::format::Format;
 use crate::cli::session::Session;
 use crate::decode::{self, Limits, Orientation};
 use crate::embed::ImageEncoder;
-use crate::nn::tokens::TextCodec;
 use crate::plan::captioner::Strategy;
 use crate::plan::stage::EmbedImages;
 use crate::plan::{Plan, Work, resolve};
@@ -45,9 +44,8 @@ pub(crate) fn perform(args: &Caption, session: &Session) -> Result<Code> {
     let (_, checkpoint) = checkpoints::best(&store, &stage.table)?;
     let _watch = session.stop_on_signals()?;
     let encoder = ImageEncoder::load(&embed.model)?;
-    let (captioner, device) = captioner::open(&checkpoint, &work.model)?;
-    let codec = TextCodec::open(&work.model.folder)?;
-    session.say(&format!("checkpoint of step {} on {device}", checkpoint.state.step));
+    let ready = captioner::open(&checkpoint, &work.model)?;
+    session.say(&format!("checkpoint of step {} on {}", checkpoint.state.step, ready.device));
     let (strategy, max_tokens) = asked(args, &plan, &stage.table);
     let settings = caption_settings(&strategy, max_tokens, embed.batch_rows, &checkpoint);
     let mut told: Vec<Told> = Vec::new();
@@ -65,7 +63,8 @@ pub(crate) fn perform(args: &Caption, session: &Session) -> Result<Code> {
         }
         let rows: Vec<&[f32]> = features.iter().map(Vec::as_slice).collect();
         let silent = &crate::base::progress::Silent;
-        let made = generate(&captioner, &codec, &rows, &settings, &session.cancel, silent)?;
+        let made =
+            generate(&ready.captioner, &ready.codec, &rows, &settings, &session.cancel, silent)?;
         let begun = told.len() - batch.len();
         let waiting = told.iter_mut().skip(begun).filter(|(_, captions)| captions.is_ok());
         for ((_, captions), made) in waiting.zip(made) {
@@ -150,10 +149,7 @@ fn asked(args: &Caption, plan: &Plan, captioner: &str) -> (Strategy, usize) {
     let default = stage.map_or(30, |work| work.max_tokens);
     let max_tokens = args.max_tokens.map_or(default, |most| most as usize);
     let strategy = if let Some(beams) = args.beams {
-        Strategy::Beam {
-            beams: beams as usize,
-            length_penalty: args.length_penalty,
-        }
+        Strategy::Beam { beams: beams as usize, length_penalty: args.length_penalty }
     } else if args.top_k.is_some() || args.top_p.is_some() {
         Strategy::Sample {
             top_k: args.top_k.map(|k| k as usize),
@@ -191,10 +187,8 @@ fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 fn walk(folder: &Path, all: &mut Vec<PathBuf>) -> Result<()> {
     let io = |cause| Error::io("cannot list", folder.display(), cause);
-    let mut entries = std::fs::read_dir(folder)
-        .map_err(io)?
-        .collect::<std::io::Result<Vec<_>>>()
-        .map_err(io)?;
+    let mut entries =
+        std::fs::read_dir(folder).map_err(io)?.collect::<std::io::Result<Vec<_>>>().map_err(io)?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
@@ -216,8 +210,7 @@ fn feature(encoder: &ImageEncoder, embed: &EmbedImages, file: &Path) -> Result<V
     let orientation =
         if embed.apply_orientation { Orientation::Apply } else { Orientation::Ignore };
     let pixels = decode::decode(&bytes, &limits, orientation).map_err(|fault| {
-        Error::new(Kind::BadInput, format!("{}: {}", fault.class, fault.message))
-            .at(file.display())
+        Error::new(Kind::BadInput, format!("{}: {}", fault.class, fault.message)).at(file.display())
     })?;
     let input = decode::preprocess(&pixels, &encoder.preprocessing())?;
     let mut vectors = encoder.encode(&input, 1)?;

@@ -5,7 +5,10 @@ use crate::cli::args::Command;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
 
-use super::{caption, check, completions, demo, diff, evaluate, export_checkpoint, history, import_checkpoint, query, restore, run, schema, train, vacuum, verify};
+use super::{
+    caption, check, completions, demo, diff, evaluate, export_checkpoint, history,
+    import_checkpoint, query, restore, run, schema, train, vacuum, verify,
+};
 
 /// Does one command.
 ///

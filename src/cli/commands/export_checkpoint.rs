@@ -36,7 +36,7 @@ pub(crate) fn perform(args: &ExportCheckpoint, session: &Session) -> Result<Code
     };
     let mut model = work.model.clone();
     (model.device, model.dtype) = (DeviceChoice::Cpu, Dtype::F32);
-    let (captioner, _) = captioner::open(&checkpoint, &model)?;
+    let ready = captioner::open(&checkpoint, &model)?;
     let names = match (args.format, args.project) {
         (Layout::Safetensors, _) => Names::Ours,
         (Layout::PytorchNames, Some(Project::ClipPrefixCaption)) => Names::ClipPrefixCaption,
@@ -47,7 +47,7 @@ pub(crate) fn perform(args: &ExportCheckpoint, session: &Session) -> Result<Code
             MapperKind::Mlp | MapperKind::Transformer => Names::ClipPrefixCaption,
         },
     };
-    captioner.save(&args.output, names)?;
+    ready.captioner.save(&args.output, names)?;
     session.say(&format!(
         "wrote {}: the checkpoint of step {} of `{}`",
         args.output.display(),

@@ -4,9 +4,9 @@ use serde_json::json;
 
 use crate::base::Result;
 use crate::cli::captioner_args::ImportCheckpoint;
-use crate::cli::format::Format;
 use crate::cli::console;
 use crate::cli::exit::Code;
+use crate::cli::format::Format;
 use crate::cli::session::Session;
 use crate::run::import;
 

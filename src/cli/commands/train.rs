@@ -2,9 +2,9 @@
 
 use crate::base::{Error, Kind, Result};
 use crate::cli::captioner_args::Train;
-use crate::cli::format::Format;
 use crate::cli::console;
 use crate::cli::exit::Code;
+use crate::cli::format::Format;
 use crate::cli::session::Session;
 use crate::plan::{Plan, Work, resolve};
 use crate::run::{Options, RunReport};
@@ -32,9 +32,12 @@ pub(super) fn tables(
     let stages = plan.stages.iter().filter(|stage| fits(&stage.work));
     let tables: Vec<String> = stages.map(|stage| stage.table.clone()).collect();
     if tables.is_empty() {
-        return Err(Error::new(Kind::Usage, format!("no stage of the definition is a `{operator}`"))
-            .at(plan.definition.display())
-            .help(format!("add one: `[stages.<table>.{operator}]`; the README shows it")));
+        return Err(Error::new(
+            Kind::Usage,
+            format!("no stage of the definition is a `{operator}`"),
+        )
+        .at(plan.definition.display())
+        .help(format!("add one: `[stages.<table>.{operator}]`; the README shows it")));
     }
     Ok(tables)
 }
