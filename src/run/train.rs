@@ -46,10 +46,10 @@ pub(super) fn run(
     }
     let reason = checkpoints::reason(snapshot.as_ref(), &kept, stage)?;
     let run = name_of(&fingerprint, &examples.digest);
-    let below = trainer::checkpoints_folder(&state_folder(&ctx.plan.store), &stage.table);
+    let below = trainer::checkpoints_folder(&state_folder(ctx.store.root()), &stage.table);
     let home = Home {
         kept: below.join(&run),
-        shown: ctx.plan.store.join("runs").join(&stage.table).join(&run),
+        shown: ctx.store.root().join("runs").join(&stage.table).join(&run),
         keep_last: work.keep_last,
         save_every: work.save_every,
     };

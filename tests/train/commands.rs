@@ -45,6 +45,7 @@ fn a_captioner_from_training_to_another_store() {
 
     let args = ["caption", "pipeline.toml", "photos", "--beams", "3", "--format", "json"];
     let made = json(&house, &args);
+    assert!(made["images"].is_array(), "{made}");
     let images = made["images"].as_array().unwrap();
     let names: Vec<&str> = images.iter().map(|i| i["image"].as_str().unwrap()).collect();
     assert_eq!(names, ["photos/a.jpg", "photos/deeper/b.jpg"]);
