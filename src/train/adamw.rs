@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Storage, Tensor, Var};
+use candle_core::{CpuStorage, DType, InplaceOp1, InplaceOp2, Layout, Storage, Tensor, Var};
 use rayon::prelude::*;
 
 use super::fault::candle;
@@ -30,20 +30,14 @@ pub struct AdamW {
     slots: Vec<Slot>,
 }
 
+/// A weight, with the running means of its gradient and of its square. On the processor all three
+/// are updated in place and in one pass, elsewhere by the device's operations.
 #[derive(Debug)]
 struct Slot {
     name: String,
     var: Var,
-    moments: Moments,
-}
-
-/// Running means of a weight's gradient and of its square.
-#[derive(Debug)]
-enum Moments {
-    /// On the processor, updated in one pass with the weight.
-    Host { first: Vec<f32>, second: Vec<f32> },
-    /// Elsewhere, updated by the device's operations.
-    Device { first: Tensor, second: Tensor },
+    first: Tensor,
+    second: Tensor,
 }
 
 /// One step's numbers.
@@ -72,14 +66,9 @@ impl AdamW {
             if var.dtype() != DType::F32 {
                 return Err(Error::new(Kind::Internal, format!("the weight `{name}` is not f32")));
             }
-            let moments = if var.device().is_cpu() {
-                let n = var.elem_count();
-                Moments::Host { first: vec![0.0; n], second: vec![0.0; n] }
-            } else {
-                let zeros = || var.zeros_like().map_err(candle("making the optimiser's state"));
-                Moments::Device { first: zeros()?, second: zeros()? }
-            };
-            Ok(Slot { name, var, moments })
+            let zeros = || var.zeros_like().map_err(candle("making the optimiser's state"));
+            let (first, second) = (zeros()?, zeros()?);
+            Ok(Slot { name, var, first, second })
         });
         Ok(Self { weight_decay, steps: 0, slots: slots.collect::<Result<_>>()? })
     }
@@ -133,28 +122,17 @@ impl AdamW {
         Ok(())
     }
 
-    /// The moments by name, `<weight>.first` and `<weight>.second`, with their shapes: what a
-    /// checkpoint keeps.
-    ///
-    /// # Errors
-    /// When a device fails.
-    pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
-        let mut state = Vec::new();
-        for slot in &self.slots {
-            let (first, second) = match &slot.moments {
-                Moments::Host { first, second } => {
-                    let tensor = |of: &[f32]| {
-                        Tensor::from_slice(of, slot.var.shape(), slot.var.device())
-                            .map_err(candle("keeping the optimiser's state"))
-                    };
-                    (tensor(first)?, tensor(second)?)
-                }
-                Moments::Device { first, second } => (first.clone(), second.clone()),
-            };
-            state.push((format!("{}.first", slot.name), first));
-            state.push((format!("{}.second", slot.name), second));
-        }
-        Ok(state)
+    /// The moments by name, `<weight>.first` and `<weight>.second`: what a checkpoint keeps. They
+    /// are no copies, and change with the next step.
+    #[must_use]
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let moments = |slot: &Slot| {
+            [
+                (format!("{}.first", slot.name), slot.first.clone()),
+                (format!("{}.second", slot.name), slot.second.clone()),
+            ]
+        };
+        self.slots.iter().flat_map(moments).collect()
     }
 
     /// Takes over what [`state`](Self::state) gave after `steps` steps; `get` finds a tensor.
@@ -171,28 +149,18 @@ impl AdamW {
                 let name = format!("{}.{part}", slot.name);
                 let tensor = get(&name)?;
                 if tensor.shape() != slot.var.shape() {
-                    return Err(Error::new(
-                        Kind::Store,
-                        format!("`{name}` is {:?}, expected {:?}", tensor.dims(), slot.var.dims()),
-                    ));
+                    let what =
+                        format!("`{name}` is {:?}, expected {:?}", tensor.dims(), slot.var.dims());
+                    return Err(Error::new(Kind::Store, what));
                 }
+                // A copy: it will be changed in place.
                 tensor
                     .to_device(slot.var.device())
-                    .and_then(|t| t.to_dtype(DType::F32))
+                    .and_then(|t| t.to_dtype(DType::F32)?.copy())
                     .map_err(candle("restoring the optimiser"))
             };
-            let (one, two) = (tensor("first")?, tensor("second")?);
-            match &mut slot.moments {
-                Moments::Host { first, second } => {
-                    for (of, from) in [(first, one), (second, two)] {
-                        *of = from
-                            .flatten_all()
-                            .and_then(|t| t.to_vec1::<f32>())
-                            .map_err(candle("restoring the optimiser"))?;
-                    }
-                }
-                Moments::Device { first, second } => (*first, *second) = (one, two),
-            }
+            let (first, second) = (tensor("first")?, tensor("second")?);
+            (slot.first, slot.second) = (first, second);
         }
         self.steps = steps;
         Ok(())
@@ -209,22 +177,54 @@ impl Slot {
                 self.var.dims()
             );
         }
-        match &mut self.moments {
-            Moments::Host { first, second } => {
-                let gradient = gradient.contiguous()?;
-                let moments = Mutex::new((first.as_mut_slice(), second.as_mut_slice()));
-                self.var.inplace_op2(&gradient, &OnePass { rates, moments })
+        if self.var.device().is_cpu() {
+            let gradient = gradient.contiguous()?;
+            return self.first.inplace_op1(&InPlace::by(|first: &mut [f32]| {
+                self.second.inplace_op1(&InPlace::by(|second: &mut [f32]| {
+                    // Each closure is called once; the lock only hands the slices on.
+                    let moments = Mutex::new((&mut *first, second));
+                    self.var.inplace_op2(&gradient, &OnePass { rates, moments })
+                }))
+            }));
+        }
+        let gradient = (gradient.to_dtype(DType::F32)? * f64::from(rates.scale))?;
+        let change = ((&gradient - &self.first)? * (1.0 - BETA1))?;
+        self.first = (&self.first + change)?.detach();
+        let square = (gradient.sqr()? * (1.0 - BETA2))?;
+        self.second = ((&self.second * BETA2)? + square)?.detach();
+        let root = (self.second.sqrt()? / f64::from(rates.second_bias_root))?;
+        let denominator = (root + EPSILON)?;
+        let kept = (self.var.as_detached_tensor() * f64::from(rates.keep))?;
+        let change = ((&self.first / denominator)? * f64::from(rates.step_size))?;
+        self.var.set(&(kept - change)?.detach())
+    }
+}
+
+/// Hands the numbers of a tensor on the processor to a function that changes them.
+struct InPlace<F>(Mutex<F>);
+
+impl<F: FnMut(&mut [f32]) -> candle_core::Result<()>> InPlace<F> {
+    fn by(change: F) -> Self {
+        Self(Mutex::new(change))
+    }
+}
+
+impl<F: FnMut(&mut [f32]) -> candle_core::Result<()>> InplaceOp1 for InPlace<F> {
+    fn name(&self) -> &'static str {
+        "adamw-moment"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let CpuStorage::F32(numbers) = storage else {
+            candle_core::bail!("adamw computes in f32");
+        };
+        let numbers = layout.contiguous_offsets().and_then(|(from, to)| numbers.get_mut(from..to));
+        match numbers {
+            Some(numbers) => {
+                let mut change = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                (*change)(numbers)
             }
-            Moments::Device { first, second } => {
-                let gradient = (gradient.to_dtype(DType::F32)? * f64::from(rates.scale))?;
-                *first = (&*first + ((&gradient - &*first)? * (1.0 - BETA1))?)?.detach();
-                *second = ((&*second * BETA2)? + (gradient.sqr()? * (1.0 - BETA2))?)?.detach();
-                let root = (second.sqrt()? / f64::from(rates.second_bias_root))?;
-                let denominator = (root + EPSILON)?;
-                let kept = (self.var.as_detached_tensor() * f64::from(rates.keep))?;
-                let change = ((&*first / denominator)? * f64::from(rates.step_size))?;
-                self.var.set(&(kept - change)?.detach())
-            }
+            None => candle_core::bail!("adamw wants contiguous moments"),
         }
     }
 }

@@ -368,7 +368,7 @@ impl<L: Learner> Run<'_, L> {
             &self.home.kept,
             said,
             &learner.state()?,
-            &optimizer.state()?,
+            &optimizer.state(),
             digest,
         )?;
         state.digest = written.state.digest;
