@@ -23,7 +23,6 @@ pub struct Stage {
 
 /// What a stage does.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a plan has a handful of them")]
 pub enum Work {
     /// Lists the images of a source.
     IndexImages(IndexImages),

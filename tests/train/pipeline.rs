@@ -4,7 +4,7 @@ use clipmill::base::Kind;
 use clipmill::plan::Reason;
 use clipmill::run::RunReport;
 
-use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio};
+use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio, survey};
 
 fn computed(report: &RunReport) -> Vec<(&str, u64)> {
     report
@@ -188,4 +188,28 @@ fn samples_are_rows_and_one_new_image_is_one_new_row() {
     std::fs::remove_dir_all(house.path("store/generated")).unwrap();
     house.run().unwrap();
     assert_eq!(house.rows("generated", &["image_id", "caption_index", "text", "score"]), first);
+}
+
+#[test]
+fn a_survey_foresees_a_training_and_what_follows_from_it() {
+    let house = studio(12, &all());
+    let foreseen = || {
+        let seen = survey(&house).unwrap();
+        let rows = seen.tables.iter().map(|t| (t.table.clone(), t.pending, t.counts.computed()));
+        rows.filter(|(_, pending, _)| *pending).collect::<Vec<_>>()
+    };
+    let tables: Vec<String> = foreseen().into_iter().map(|(table, _, _)| table).collect();
+    assert!(tables.contains(&"captioner".to_owned()) && tables.contains(&"scores".to_owned()));
+    house.run().unwrap();
+    assert!(foreseen().is_empty(), "{:?}", foreseen());
+    house.define(&definition(&all().replace("learning_rate = 3e-3", "learning_rate = 1e-3")));
+    let pending = foreseen();
+    let tables: Vec<&str> = pending.iter().map(|(table, _, _)| table.as_str()).collect();
+    assert_eq!(tables, ["captioner", "generated", "scores"], "and nothing else");
+    let rows = house.rows("generated", &["image_id"]).len() as u64;
+    assert_eq!(pending[1].2, rows);
+    // Other settings of the captions alone are judged row by row.
+    house.define(&definition(&all().replace("max_tokens = 8", "max_tokens = 9")));
+    let tables: Vec<String> = foreseen().into_iter().map(|(table, _, _)| table).collect();
+    assert_eq!(tables, ["generated", "scores"]);
 }

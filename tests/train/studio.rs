@@ -4,6 +4,15 @@ use std::path::PathBuf;
 
 use clipmill::nn::gpt2::{Gpt2Config, write_random};
 
+use std::sync::Arc;
+
+use clipmill::base::clock::SystemClock;
+use clipmill::base::environment::Environment;
+use clipmill::base::files::read_text_capped;
+use clipmill::base::progress::Silent;
+use clipmill::base::{Cancel, Result};
+use clipmill::run::{Options, Survey};
+
 use crate::house::{House, caption_lines};
 
 pub const STAGES: &str = r#"
@@ -71,4 +80,21 @@ pub fn gpt2(house: &House, seed: u64) -> PathBuf {
     let folder = house.path("gpt2");
     write_random(&folder, &config, seed, &texts).unwrap();
     folder
+}
+
+/// What a run of the house would do.
+pub fn survey(house: &House) -> Result<Survey> {
+    let file = house.path("pipeline.toml");
+    let text = read_text_capped(&file, 1 << 20)?;
+    let pipeline = clipmill::definition::parse("p.toml", &text, &Environment::default(), &[])?;
+    let plan = clipmill::plan::resolve(&pipeline, &file)?;
+    let options = Options {
+        cancel: Cancel::new(),
+        progress: Arc::new(Silent),
+        clock: Arc::new(SystemClock),
+        retry_rejects: false,
+        only: Vec::new(),
+        wait: false,
+    };
+    clipmill::run::survey(&plan, &options)
 }

@@ -8,8 +8,9 @@ const TABLE: [u32; 256] = table();
 const fn table() -> [u32; 256] {
     let mut table = [0; 256];
     let mut byte = 0;
+    let mut first = 0_u32;
     while byte < 256 {
-        let mut rest = byte as u32;
+        let mut rest = first;
         let mut bit = 0;
         while bit < 8 {
             rest = if rest & 1 == 1 { (rest >> 1) ^ POLYNOMIAL } else { rest >> 1 };
@@ -17,6 +18,7 @@ const fn table() -> [u32; 256] {
         }
         table[byte] = rest;
         byte += 1;
+        first += 1;
     }
     table
 }
