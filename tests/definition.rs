@@ -281,6 +281,7 @@ fn what_is_wrong_with_a_captioner_is_said_at_once() {
         ("beams = 5", "samples = 5"),
         ("beams = 5", "length_penalty = 2"),
         ("[stages.scores.", "[stages.metrics."),
+        ("[stages.scores.", "[stages.runs."),
     ] {
         let text = format!("{GOOD}{}", CAPTIONER.replace(from, to));
         assert!(parse(&text, &[]).is_err(), "{from} → {to}");

@@ -167,5 +167,11 @@ fn stage_of(table: Spanned<String>, kind: &str, reader: &mut TableReader<'_, '_>
                 .label("expected another name");
         }
     }
+    if table.value == "runs" {
+        reader
+            .findings
+            .add(table.span, "the folder `runs` of a store is TensorBoard's")
+            .label("expected another name");
+    }
     Some(Stage { table, operator: operator?, contract })
 }
