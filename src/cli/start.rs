@@ -82,7 +82,9 @@ fn json_name(command: &Command) -> Option<&'static str> {
         Command::Check(check) => ("check", check.format),
         Command::Run(run) => ("run", run.format),
         Command::Query(query) if query.format == Rows::Json => ("query", Format::Json),
-        Command::Query(_) | Command::Completions(_) | Command::Schema => return None,
+        Command::Query(_) | Command::Work(_) | Command::Completions(_) | Command::Schema => {
+            return None;
+        }
     };
     (format == Format::Json).then_some(name)
 }

@@ -66,7 +66,8 @@ impl<'a> Pass<'a> {
         work: &'a IndexImages,
         dependents: Vec<(&'a Stage, &'a EmbedImages)>,
     ) -> Result<Self> {
-        let state = State::load(&ctx.store, stage, IMAGES)?;
+        let units = ctx.handed_out.as_deref();
+        let state = State::load(&ctx.store, stage, IMAGES)?.with_units(units);
         let mut targets = Vec::new();
         for (stage, work) in dependents {
             targets.push(Target {
@@ -74,7 +75,7 @@ impl<'a> Pass<'a> {
                 work,
                 fingerprint: stage.fingerprint.digest().to_string(),
                 preprocessing: crate::embed::describe(&work.model)?.preprocessing,
-                state: State::load(&ctx.store, stage, FEATURES)?,
+                state: State::load(&ctx.store, stage, FEATURES)?.with_units(units),
             });
         }
         let fingerprint = stage.fingerprint.digest().to_string();

@@ -12,5 +12,6 @@ mod run;
 mod schema;
 mod store;
 mod summary;
+mod work;
 
 pub(crate) use dispatch::perform;
