@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::base::{Error, Kind, Result};
-use crate::plan::stage::EmbedImages;
+use crate::base::{Kind, Result};
 use crate::plan::{Plan, Stage, Work};
 use crate::table::schema::arrow_schema;
 use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
 
 use super::context::{Context, Means, Options};
 use super::ledger::{self, Ledger};
+use super::order::{dependents, wanted};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
 use super::{align, captions, handout, images, texts};
@@ -101,43 +101,6 @@ fn blocked(ctx: &Context<'_>, stage: &Stage) -> bool {
     })
 }
 
-pub(super) fn dependents<'p>(
-    plan: &'p Plan,
-    images: &str,
-    wanted: &BTreeSet<&str>,
-) -> Vec<(&'p Stage, &'p EmbedImages)> {
-    plan.stages
-        .iter()
-        .filter(|stage| wanted.contains(stage.table.as_str()))
-        .filter_map(|stage| match &stage.work {
-            Work::EmbedImages(work) if work.images == images => Some((stage, work)),
-            _ => None,
-        })
-        .collect()
-}
-
-/// The tables asked for, and all that they are made from.
-fn wanted<'p>(plan: &'p Plan, only: &'p [String]) -> Result<BTreeSet<&'p str>> {
-    let mut wanted: BTreeSet<&str> = BTreeSet::new();
-    for table in only {
-        if plan.stage(table).is_none() {
-            let names: Vec<_> = plan.stages.iter().map(|s| s.table.as_str()).collect();
-            return Err(Error::new(Kind::Usage, format!("no stage makes a table `{table}`"))
-                .help(format!("the definition makes: {}", names.join(", "))));
-        }
-        wanted.insert(table);
-    }
-    if only.is_empty() {
-        wanted.extend(plan.stages.iter().map(|stage| stage.table.as_str()));
-    }
-    for stage in plan.stages.iter().rev() {
-        if wanted.contains(stage.table.as_str()) {
-            wanted.extend(stage.work.reads());
-        }
-    }
-    Ok(wanted)
-}
-
 /// Publishes the rejects, if they changed.
 fn publish_rejects(
     ctx: &mut Context<'_>,
@@ -148,7 +111,7 @@ fn publish_rejects(
         table: REJECTS.to_owned(),
         version: before.map(Snapshot::version),
         rows: before.map_or(0, Snapshot::rows),
-        counts: crate::plan::Counts::default(),
+        counts: ledger.counts(),
         computed: 0,
         resumed: 0,
         published: false,

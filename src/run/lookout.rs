@@ -1,5 +1,6 @@
 //! What a survey sees of the one image that somebody asked about.
 
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::base::Digest;
@@ -29,6 +30,8 @@ pub struct Sight {
     pub reason: Option<Reason>,
     /// Where its content stands now.
     pub origin: Option<Origin>,
+    /// The file or folder that holds it, where that is one of images.
+    pub archive: Option<PathBuf>,
     /// Size of the image file in bytes.
     pub size_bytes: Option<u64>,
     /// Digest of its content, or of what it is made from, as it is now.
@@ -54,6 +57,7 @@ impl Sight {
             caption_index: key.caption_index,
             reason: Some(reason),
             origin: None,
+            archive: None,
             size_bytes: None,
             digest: None,
             part: stored.map(|(_, _, part)| part.to_owned()),
@@ -71,6 +75,30 @@ impl Sight {
 
     pub(super) fn at(mut self, origin: &Origin) -> Self {
         self.origin = Some(origin.clone());
+        self
+    }
+
+    /// An image that is refused before it is a row.
+    pub(super) fn refused(stage: &Stage, image_id: &str, reject: Reject, attempts: i32) -> Self {
+        Self {
+            table: stage.table.clone(),
+            image_id: image_id.to_owned(),
+            caption_index: None,
+            reason: None,
+            origin: Some(reject.origin.clone()),
+            archive: None,
+            size_bytes: None,
+            digest: reject.digest,
+            stored: None,
+            part: None,
+            before: Fingerprint::default(),
+            facts: stage.fingerprint.clone(),
+            reject: Some((reject, attempts)),
+        }
+    }
+
+    pub(super) fn inside(mut self, archive: &Path) -> Self {
+        self.archive = Some(archive.to_owned());
         self
     }
 

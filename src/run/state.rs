@@ -218,6 +218,11 @@ impl State {
         self.stored.get(key).is_some() || self.resumed.contains_key(&key.short())
     }
 
+    /// Whether there are rows at all, stored or resumed.
+    pub(super) fn has_rows(&self) -> bool {
+        self.stored.iter().next().is_some() || !self.resumed.is_empty()
+    }
+
     /// Input, fingerprint and part of the stored row `key`.
     pub(super) fn stored(&self, key: &Key<'_>) -> Option<(Digest, &str, &str)> {
         let row = self.stored.get(key)?;

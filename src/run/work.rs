@@ -11,8 +11,9 @@ use crate::table::{StagedPart, Store};
 
 use super::book::Book;
 use super::context::{Context, Means, Options};
-use super::engine::{REJECTS, dependents};
+use super::engine::REJECTS;
 use super::ledger::Ledger;
+use super::order::dependents;
 use super::pass::{Listed, Pass};
 use super::state::State;
 use super::texts::{self, Wanted};

@@ -60,17 +60,7 @@ impl Store {
     ) -> Result<Self> {
         let io = |what| move |cause| Error::io(what, root.display(), cause);
         if !root.join(MARKER).exists() {
-            let names = storage.list(root).map_err(io("cannot list"))?;
-            // Another run may make the same store at this very moment.
-            let strange = |name: &&String| !name.starts_with(['.', '_']) && *name != MARKER;
-            if let Some(other) = names.iter().find(strange) {
-                return Err(Error::new(
-                    Kind::Store,
-                    format!("is no store, and not empty: it holds `{other}`"),
-                )
-                .at(root.display())
-                .help("name an empty or a new folder as `store` of the pipeline"));
-            }
+            vacant(root, storage.as_ref())?;
             storage.create_folder(root).map_err(io("cannot make the store"))?;
             let text = serde_json::to_vec(&Marker { format: STORE_FORMAT }).unwrap_or_default();
             let path = root.join(MARKER);
@@ -90,6 +80,28 @@ impl Store {
     /// [`Kind::Store`] when it is no store, or one of a newer clipmill.
     pub fn open(root: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
         Self::open_on(root, clock, Arc::new(Disk))
+    }
+
+    /// Looks at the store in `root` without changing anything: where there is none yet it is as
+    /// one without tables.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create) does, but for what it would write.
+    pub fn look(root: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        if root.join(MARKER).exists() {
+            return Self::open(root, clock);
+        }
+        let storage: Arc<dyn Storage> = Arc::new(Disk);
+        vacant(root, storage.as_ref())?;
+        let root = std::path::absolute(root)
+            .map_err(|cause| Error::io("cannot name", root.display(), cause))?;
+        Ok(Self { root: root.into(), clock, storage })
+    }
+
+    /// Whether there is a store in its folder yet; see [`look`](Self::look).
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.root.join(MARKER).exists()
     }
 
     /// As [`open`](Self::open), on another storage.
@@ -303,6 +315,21 @@ impl Store {
     /// [`Kind::Usage`] when the name is none of a table.
     pub fn table_folder(&self, table: &str) -> Result<PathBuf> {
         Ok(self.folder(table)?.path().to_owned())
+    }
+}
+
+/// A store is made where nothing else is.
+fn vacant(root: &Path, storage: &dyn Storage) -> Result<()> {
+    let names = storage.list(root);
+    let names = names.map_err(|cause| Error::io("cannot list", root.display(), cause))?;
+    // Another run may make the same store at this very moment.
+    match names.iter().find(|name| !name.starts_with(['.', '_']) && *name != MARKER) {
+        None => Ok(()),
+        Some(other) => {
+            Err(Error::new(Kind::Store, format!("is no store, and not empty: it holds `{other}`"))
+                .at(root.display())
+                .help("name an empty or a new folder as `store` of the pipeline"))
+        }
     }
 }
 
