@@ -12,6 +12,7 @@ mod book;
 mod caption_row;
 mod captions;
 mod encode;
+mod explain;
 mod foresight;
 mod images;
 mod key;
@@ -33,6 +34,7 @@ mod upstream;
 
 pub use context::{Means, Options};
 pub use engine::{REJECTS, run, run_with};
+pub use explain::explain;
 pub use lookout::Sight;
 pub use report::{Broken, Foreseen, RunReport, Survey, TableReport};
 pub use survey::survey;

@@ -6,6 +6,8 @@ mod definition;
 mod demo;
 mod dispatch;
 mod drawing;
+mod explain;
+mod plan;
 mod prompt;
 mod query;
 mod run;

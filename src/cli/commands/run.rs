@@ -18,7 +18,13 @@ use super::{definition, summary};
 /// Whatever stops the run before its tables are made; a broken contract and a wish to stop are
 /// no errors but exit codes, and are said in the summary.
 pub(crate) fn perform(args: &Run, session: &Session) -> Result<Code> {
-    let (_, report) = carry_out(&args.file, &args.set, args.wait, session)?;
+    let asked = Options {
+        retry_rejects: args.retry_rejects,
+        only: args.only.clone(),
+        wait: args.wait,
+        ..options(session)
+    };
+    let (_, report) = carry_out(&args.file, &args.set, &asked, session)?;
     match args.format {
         Format::Human => {
             if !session.quiet {
@@ -38,23 +44,27 @@ pub(crate) fn perform(args: &Run, session: &Session) -> Result<Code> {
 pub(crate) fn carry_out(
     file: &Path,
     sets: &[String],
-    wait: bool,
+    options: &Options,
     session: &Session,
 ) -> Result<(Plan, RunReport), Error> {
     let pipeline = definition::read(file, sets, session)?;
     let plan = resolve(&pipeline, file)?;
     let _watch = session.stop_on_signals()?;
-    let options = Options {
+    let report = crate::run::run(&plan, options)?;
+    for note in &report.notes {
+        session.say(note);
+    }
+    Ok((plan, report))
+}
+
+/// A run, or a plan, of everything.
+pub(crate) fn options(session: &Session) -> Options {
+    Options {
         cancel: session.cancel.clone(),
         progress: session.progress.clone(),
         clock: session.clock.clone(),
         retry_rejects: false,
         only: Vec::new(),
-        wait,
-    };
-    let report = crate::run::run(&plan, &options)?;
-    for note in &report.notes {
-        session.say(note);
+        wait: false,
     }
-    Ok((plan, report))
 }
