@@ -265,6 +265,12 @@ impl Ledger {
         counts
     }
 
+    /// Contents that `stage` refuses, and will not try again.
+    pub(super) fn refused_contents(&self, stage: &str) -> u64 {
+        let of = |(slot, entry): &(&Slot, &Entry)| slot.1 == stage && entry.reject.digest.is_some();
+        self.after().into_iter().filter(of).count() as u64
+    }
+
     /// What is refused of one image, by table; what is tried again counts as it was refused.
     pub(super) fn of_image(&self, image_id: &str) -> Vec<(&str, &Entry)> {
         let of = |entry: &Entry| entry.reject.image_id.as_deref() == Some(image_id);

@@ -21,7 +21,7 @@ use super::lookout::{Lookout, Sight};
 use super::order::{dependents, wanted};
 use super::report::{Foreseen, RunReport, Survey};
 use super::state::State;
-use super::{captions, survey_images, texts};
+use super::{captions, settled, survey_images, texts};
 
 /// Says what [`super::run`] would do, and changes nothing: no row is computed, no weights are
 /// loaded, no table is written, no lock is taken. Digests of contents that had to be read are
@@ -30,10 +30,20 @@ use super::{captions, survey_images, texts};
 /// # Errors
 /// When an input or the store cannot be read, and where a run would fail before its first row.
 pub fn survey(plan: &Plan, options: &Options) -> Result<Survey> {
+    let begun = Instant::now();
     let means = Means::default();
     let mut ctx = context(plan, options, &means, None)?;
+    let settling = settled::begin(plan, options)?;
+    if let Some(mut survey) = settled::survey(plan, options, &ctx.store, &settling) {
+        survey.elapsed = begun.elapsed();
+        return Ok(survey);
+    }
     let mut ledger = ledger(&ctx)?;
-    tables(&mut ctx, &mut ledger)
+    let mut survey = tables(&mut ctx, &mut ledger)?;
+    let rejects = ledger.by_class();
+    settled::keep_survey(plan, options, &ctx.store, &settling, &survey, &rejects);
+    survey.elapsed = begun.elapsed();
+    Ok(survey)
 }
 
 /// What a survey sees of one image in every table, and the ids of all images.
@@ -94,7 +104,6 @@ fn ledger(ctx: &Context<'_>) -> Result<Ledger> {
 }
 
 fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
-    let begun = Instant::now();
     let plan = ctx.plan;
     let wanted = wanted(plan, &ctx.options.only)?;
     let mut below = BTreeMap::new();
@@ -152,6 +161,6 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
         pipeline: plan.name.clone(),
         tables,
         notes: std::mem::take(&mut ctx.report.notes),
-        elapsed: begun.elapsed(),
+        ..Survey::default()
     })
 }
