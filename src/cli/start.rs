@@ -83,6 +83,11 @@ fn json_name(command: &Command) -> Option<&'static str> {
         Command::Plan(plan) => ("plan", plan.format),
         Command::Explain(explain) => ("explain", explain.format),
         Command::Run(run) => ("run", run.format),
+        Command::History(history) => ("history", history.place.format),
+        Command::Diff(diff) => ("diff", diff.place.format),
+        Command::Restore(restore) => ("restore", restore.place.format),
+        Command::Vacuum(vacuum) => ("vacuum", vacuum.place.format),
+        Command::Verify(verify) => ("verify", verify.place.format),
         Command::Query(query) if query.format == Rows::Json => ("query", Format::Json),
         Command::Query(_) | Command::Completions(_) | Command::Schema => return None,
     };

@@ -2,8 +2,21 @@
 
 use super::shop::{code, object, run, shop, stderr, stdout};
 
-const COMMANDS: [&str; 8] =
-    ["demo", "check", "plan", "explain", "run", "query", "completions", "schema"];
+const COMMANDS: [&str; 13] = [
+    "demo",
+    "check",
+    "plan",
+    "explain",
+    "run",
+    "query",
+    "history",
+    "diff",
+    "restore",
+    "vacuum",
+    "verify",
+    "completions",
+    "schema",
+];
 
 #[test]
 fn every_help_shows_an_example_and_the_exit_codes() {

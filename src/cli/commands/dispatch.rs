@@ -5,7 +5,10 @@ use crate::cli::args::Command;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
 
-use super::{check, completions, demo, explain, plan, query, run, schema};
+use super::{
+    check, completions, demo, diff, explain, history, plan, query, restore, run, schema, vacuum,
+    verify,
+};
 
 /// Does one command.
 ///
@@ -19,6 +22,11 @@ pub(crate) fn perform(command: &Command, session: &Session) -> Result<Code> {
         Command::Explain(args) => explain::perform(args, session),
         Command::Run(args) => run::perform(args, session),
         Command::Query(args) => query::perform(args, session),
+        Command::History(args) => history::perform(args, session),
+        Command::Diff(args) => diff::perform(args, session),
+        Command::Restore(args) => restore::perform(args, session),
+        Command::Vacuum(args) => vacuum::perform(args, session),
+        Command::Verify(args) => verify::perform(args, session),
         Command::Completions(args) => completions::perform(args),
         Command::Schema => schema::perform(),
     }
