@@ -211,7 +211,7 @@ const KINDS: &[Kind] = &[
          "image_features weights_changed 6; caption_features weights_changed 12; examples content_changed 12"),
     kind("the weights are written again", |h| h.model(7), ""),
     kind("the tokenizer changes", tokenizer, "caption_features weights_changed 12"),
-    kind("the numeric type changes", |h| define(h, "path = \"clip\"", "path = \"clip\"\ndtype = \"bf16\""), ALL),
+    kind("the numeric type changes", |h| define(h, "path = \"clip\"", "path = \"clip\"\ndtype = \"f16\""), ALL),
     kind("the batch size changes", |h| define(h, "batch_size = 4", "batch_size = 3"), ""),
     kind("the device is chosen by itself", |h| define(h, "path = \"clip\"", "path = \"clip\"\ndevice = \"auto\""), ""),
     kind("caps of the archive change", |h| define(h, "paths = \"images.tar\"", "paths = \"images.tar\"\nmax_members = 1000"), ""),
