@@ -73,6 +73,10 @@ pub enum Command {
     Demo(Demo),
     /// Check definitions; needs no data, no weights and no network
     Check(Check),
+    /// Say what a run would do, by table and reason; computes and changes nothing
+    Plan(Plan),
+    /// Say of one image what its rows were made from, and what a run would do with them
+    Explain(Explain),
     /// Carry a definition out: read, decode, encode, and write the tables
     Run(Run),
     /// Compute units of another process's run
@@ -138,6 +142,49 @@ pub struct Check {
     pub format: Format,
 }
 
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The definition
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Replace a value first: --set models.clip.dtype=bf16
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Look only at this table, and those it is made from; may be given more than once
+    #[arg(long, value_name = "TABLE")]
+    pub only: Vec<String>,
+    /// As if the run tried again what was refused before
+    #[arg(long)]
+    pub retry_rejects: bool,
+    /// Exit with 2 when a run would change something
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// How the result is said
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The definition
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The image
+    #[arg(value_name = "IMAGE_ID")]
+    pub image_id: String,
+    /// Of its captions only this one
+    #[arg(long, value_name = "N")]
+    pub caption: Option<i32>,
+    /// Replace a value first
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How the result is said
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+}
+
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct Run {
@@ -147,6 +194,12 @@ pub struct Run {
     /// Replace a value first: --set stages.image_features.batch_size=8
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Make only this table, and those it is made from; may be given more than once
+    #[arg(long, value_name = "TABLE")]
+    pub only: Vec<String>,
+    /// Try again what was refused before
+    #[arg(long)]
+    pub retry_rejects: bool,
     /// Wait for another run on the same store instead of failing
     #[arg(long)]
     pub wait: bool,

@@ -18,9 +18,21 @@ fn examples(command: &str) -> &'static str {
   clipmill check pipeline.toml --set stages.image_features.batch_size=64
   clipmill check pipelines/*.toml --format json | jq '.errors[].message'"
         }
+        "plan" => {
+            "  clipmill plan pipelines/flickr30k.toml
+  clipmill plan pipeline.toml --set models.clip.dtype=bf16      # what would that cost?
+  clipmill plan pipeline.toml --detailed-exitcode || clipmill run pipeline.toml
+  clipmill plan pipeline.toml --format json | jq .tables.image_features.new"
+        }
+        "explain" => {
+            "  clipmill explain pipelines/flickr30k.toml 1000092795
+  clipmill explain pipeline.toml 1000092795 --caption 2
+  clipmill explain pipeline.toml 1000092795 --format json | jq '.rows[].reason'"
+        }
         "run" => {
             "  clipmill run pipelines/flickr30k.toml
   clipmill run pipeline.toml --set models.clip.device=cuda
+  clipmill run pipeline.toml --only image_features --retry-rejects
   clipmill run pipeline.toml --format json --log-file run.log"
         }
         "query" => {
@@ -115,6 +127,8 @@ mod tests {
             "",
             "demo",
             "check",
+            "plan",
+            "explain",
             "run",
             "query",
             "history",

@@ -80,6 +80,8 @@ fn json_name(command: &Command) -> Option<&'static str> {
     let (name, format) = match command {
         Command::Demo(demo) => ("demo", demo.format),
         Command::Check(check) => ("check", check.format),
+        Command::Plan(plan) => ("plan", plan.format),
+        Command::Explain(explain) => ("explain", explain.format),
         Command::Run(run) => ("run", run.format),
         Command::History(history) => ("history", history.place.format),
         Command::Diff(diff) => ("diff", diff.place.format),

@@ -11,3 +11,6 @@ pub const READ_CAPTIONS: u32 = 1;
 pub const EMBED_CAPTIONS: u32 = 1;
 /// `align`: which columns an example has.
 pub const ALIGN: u32 = 1;
+
+/// All of them, for what holds only while none was raised.
+pub const ALL: [u32; 5] = [INDEX_IMAGES, EMBED_IMAGES, READ_CAPTIONS, EMBED_CAPTIONS, ALIGN];

@@ -13,7 +13,7 @@ use super::ledger::{self, Ledger};
 use super::order::{dependents, wanted};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
-use super::{align, captions, handout, images, texts};
+use super::{align, captions, handout, images, settled, texts};
 
 /// The table of what could not become a row.
 pub const REJECTS: &str = "rejects";
@@ -39,6 +39,11 @@ pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunRepo
     let store = Store::create_on(&plan.store, clock, std::sync::Arc::clone(&means.storage))?;
     let _lock = store.lock(options.wait, &options.cancel)?;
     super::remember::write(plan)?;
+    let settling = settled::begin(plan, options)?;
+    if let Some(mut report) = settled::report(plan, options, &store, &settling) {
+        report.elapsed = begun.elapsed();
+        return Ok(report);
+    }
     store.sweep()?;
     let mut ctx = Context::new(plan, options, means, store);
     let rejects = ctx.store.snapshot(REJECTS)?;
@@ -56,6 +61,7 @@ pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunRepo
     ctx.report.rejects = ledger.by_class();
     let clocks = std::mem::take(&mut ctx.clocks);
     ctx.report.book(&clocks);
+    settled::keep_run(plan, options, &ctx.store, &settling, &ctx.report, &ledger);
     ctx.report.elapsed = begun.elapsed();
     Ok(ctx.report)
 }

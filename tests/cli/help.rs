@@ -2,9 +2,11 @@
 
 use super::shop::{code, object, run, shop, stderr, stdout};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "demo",
     "check",
+    "plan",
+    "explain",
     "run",
     "query",
     "history",

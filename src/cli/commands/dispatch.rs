@@ -6,7 +6,8 @@ use crate::cli::exit::Code;
 use crate::cli::session::Session;
 
 use super::{
-    check, completions, demo, diff, history, query, restore, run, schema, vacuum, verify, work,
+    check, completions, demo, diff, explain, history, plan, query, restore, run, schema, vacuum,
+    verify, work,
 };
 
 /// Does one command.
@@ -17,6 +18,8 @@ pub(crate) fn perform(command: &Command, session: &Session) -> Result<Code> {
     match command {
         Command::Demo(args) => demo::perform(args, session),
         Command::Check(args) => check::perform(args, session),
+        Command::Plan(args) => plan::perform(args, session),
+        Command::Explain(args) => explain::perform(args, session),
         Command::Run(args) => run::perform(args, session),
         Command::Work(args) => work::perform(args, session),
         Command::Query(args) => query::perform(args, session),

@@ -19,7 +19,13 @@ use super::{definition, summary};
 /// Whatever stops the run before its tables are made; a broken contract and a wish to stop are
 /// no errors but exit codes, and are said in the summary.
 pub(crate) fn perform(args: &Run, session: &Session) -> Result<Code> {
-    let (_, report) = carry_out(&args.file, &args.set, args.wait, args.jobs, session)?;
+    let asked = Options {
+        retry_rejects: args.retry_rejects,
+        only: args.only.clone(),
+        wait: args.wait,
+        ..options(session)
+    };
+    let (_, report) = carry_out(&args.file, &args.set, &asked, args.jobs, session)?;
     match args.format {
         Format::Human => {
             if !session.quiet {
@@ -39,23 +45,15 @@ pub(crate) fn perform(args: &Run, session: &Session) -> Result<Code> {
 pub(crate) fn carry_out(
     file: &Path,
     sets: &[String],
-    wait: bool,
+    options: &Options,
     jobs: u16,
     session: &Session,
 ) -> Result<(Plan, RunReport), Error> {
     let pipeline = definition::read(file, sets, session)?;
     let plan = resolve(&pipeline, file)?;
     let _watch = session.stop_on_signals()?;
-    let options = Options {
-        cancel: session.cancel.clone(),
-        progress: session.progress.clone(),
-        clock: session.clock.clone(),
-        retry_rejects: false,
-        only: Vec::new(),
-        wait,
-    };
     let means = Means { workers: workers(jobs, session)?, ..Means::default() };
-    let report = crate::run::run_with(&plan, &options, &means)?;
+    let report = crate::run::run_with(&plan, options, &means)?;
     for note in &report.notes {
         session.say(note);
     }
@@ -72,4 +70,16 @@ fn workers(jobs: u16, session: &Session) -> Result<Option<Workers>> {
     let mut arguments = session.logging.clone();
     arguments.extend(["work".into(), "-".into()]);
     Ok(Some(Workers { count, program, arguments }))
+}
+
+/// A run, or a plan, of everything.
+pub(crate) fn options(session: &Session) -> Options {
+    Options {
+        cancel: session.cancel.clone(),
+        progress: session.progress.clone(),
+        clock: session.clock.clone(),
+        retry_rejects: false,
+        only: Vec::new(),
+        wait: false,
+    }
 }
