@@ -106,7 +106,10 @@ impl<'p> Worker<'p> {
         if unit.format != UNIT_FORMAT {
             return Err(Error::new(
                 Kind::Usage,
-                format!("is a unit of format {}, and this clipmill knows {UNIT_FORMAT}", unit.format),
+                format!(
+                    "is a unit of format {}, and this clipmill knows {UNIT_FORMAT}",
+                    unit.format
+                ),
             )
             .at(&unit.id)
             .help("use the clipmill that made it"));
@@ -125,8 +128,11 @@ impl<'p> Worker<'p> {
 
     fn stage(&self, table: &str) -> Result<&'p Stage> {
         self.ctx.plan.stage(table).ok_or_else(|| {
-            Error::new(Kind::Usage, format!("no stage makes a table `{table}`"))
-                .at(self.ctx.plan.definition.display())
+            Error::new(Kind::Usage, format!("no stage makes a table `{table}`")).at(self
+                .ctx
+                .plan
+                .definition
+                .display())
         })
     }
 

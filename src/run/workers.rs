@@ -126,12 +126,15 @@ impl Shared<'_> {
 }
 
 fn died(unit: &Unit, how: &str) -> Error {
-    Error::new(Kind::Internal, format!("two worker processes ended early over one unit of work: {how}"))
-        .at(&unit.id)
-        .help(
-            "if the machine ran out of memory, use fewer --jobs; what was finished is kept, and \
+    Error::new(
+        Kind::Internal,
+        format!("two worker processes ended early over one unit of work: {how}"),
+    )
+    .at(&unit.id)
+    .help(
+        "if the machine ran out of memory, use fewer --jobs; what was finished is kept, and \
              the next run goes on from it",
-        )
+    )
 }
 
 /// How a unit ended.

@@ -138,9 +138,7 @@ fn definition(plan: Plan) -> String {
         Packing::Tar => "[sources.photos.tar]\npaths = \"images.tar\"",
         Packing::TarGz => "[sources.photos.tar]\npaths = \"images.tar.gz\"",
         Packing::Folder => "[sources.photos.folder]\npaths = \"images\"",
-        Packing::Several => {
-            "[sources.photos.tar]\npaths = [\"a.tar\", \"b.tar.gz\", \"c.tar\"]"
-        }
+        Packing::Several => "[sources.photos.tar]\npaths = [\"a.tar\", \"b.tar.gz\", \"c.tar\"]",
     };
     let mut text = house::DEFINITION
         .replace("[sources.photos.tar]\npaths = \"images.tar\"", source)
