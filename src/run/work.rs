@@ -31,7 +31,6 @@ pub struct Worker<'p> {
 
 /// What the units of one stage share.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Desk<'p> {
     Images(ImageDesk<'p>),
     Texts(TextDesk<'p>),
