@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::base::Result;
-use crate::plan::stage::{EmbedCaptions, EmbedImages, IndexImages};
 use crate::plan::Stage;
+use crate::plan::stage::{EmbedCaptions, EmbedImages, IndexImages};
 use crate::sources::{self, Archive, Item, Member};
 
 use super::context::{Context, Workers};

@@ -81,6 +81,7 @@ pub struct Finished {
 /// What is said to a worker, one line of JSON each. The end of its input ends a worker at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub enum Order {
     /// Compute this.
     Unit(Unit),

@@ -31,7 +31,6 @@ pub struct Worker<'p> {
 
 /// What the units of one stage share.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Desk<'p> {
     Images(ImageDesk<'p>),
     Texts(TextDesk<'p>),
@@ -106,7 +105,10 @@ impl<'p> Worker<'p> {
         if unit.format != UNIT_FORMAT {
             return Err(Error::new(
                 Kind::Usage,
-                format!("is a unit of format {}, and this clipmill knows {UNIT_FORMAT}", unit.format),
+                format!(
+                    "is a unit of format {}, and this clipmill knows {UNIT_FORMAT}",
+                    unit.format
+                ),
             )
             .at(&unit.id)
             .help("use the clipmill that made it"));
@@ -125,8 +127,11 @@ impl<'p> Worker<'p> {
 
     fn stage(&self, table: &str) -> Result<&'p Stage> {
         self.ctx.plan.stage(table).ok_or_else(|| {
-            Error::new(Kind::Usage, format!("no stage makes a table `{table}`"))
-                .at(self.ctx.plan.definition.display())
+            Error::new(Kind::Usage, format!("no stage makes a table `{table}`")).at(self
+                .ctx
+                .plan
+                .definition
+                .display())
         })
     }
 

@@ -117,21 +117,24 @@ impl Shared<'_> {
         process.map_or(Ok(()), Process::end)
     }
 
-    fn note(&self, line: String) {
+    fn note(&self, line: &str) {
         // Each process loads the model and says so; once is enough.
-        if locked(&self.notes).insert(line.clone()) {
-            self.progress.note(&line);
+        if locked(&self.notes).insert(line.to_owned()) {
+            self.progress.note(line);
         }
     }
 }
 
 fn died(unit: &Unit, how: &str) -> Error {
-    Error::new(Kind::Internal, format!("two worker processes ended early over one unit of work: {how}"))
-        .at(&unit.id)
-        .help(
-            "if the machine ran out of memory, use fewer --jobs; what was finished is kept, and \
+    Error::new(
+        Kind::Internal,
+        format!("two worker processes ended early over one unit of work: {how}"),
+    )
+    .at(&unit.id)
+    .help(
+        "if the machine ran out of memory, use fewer --jobs; what was finished is kept, and \
              the next run goes on from it",
-        )
+    )
 }
 
 /// How a unit ended.
@@ -207,7 +210,7 @@ impl Process {
             })?;
             match reply {
                 Reply::Progress { task, done } => shared.progress.advance(&task, done),
-                Reply::Note(line) => shared.note(line),
+                Reply::Note(line) => shared.note(&line),
                 Reply::Finished(done) => return Ok(Ending::Finished(done)),
                 Reply::Failed(failure) => return Err(failure.into()),
             }

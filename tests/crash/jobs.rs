@@ -53,9 +53,11 @@ fn children(of: &Child) -> Vec<u32> {
     let own = std::fs::read_to_string(path).unwrap_or_default();
     // Workers are started by threads, whose children the kernel lists by thread.
     let tasks = std::fs::read_dir(format!("/proc/{}/task", of.id()));
-    let by_thread = tasks.into_iter().flatten().flatten().map(|task| {
-        std::fs::read_to_string(task.path().join("children")).unwrap_or_default()
-    });
+    let by_thread = tasks
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
     let all = std::iter::once(own).chain(by_thread).collect::<Vec<_>>().join(" ");
     let mut ids: Vec<u32> = all.split_whitespace().map(|id| id.parse().unwrap()).collect();
     ids.sort_unstable();

@@ -15,14 +15,8 @@ use super::tables;
 const WAITING_BATCHES: u64 = 10;
 const BATCH_ROWS: u64 = 2;
 
-pub const PLAN: Plan = Plan {
-    packing: Packing::Tar,
-    before: 8,
-    after: 30,
-    bad: false,
-    captions: false,
-    part_rows: 4,
-};
+pub const PLAN: Plan =
+    Plan { packing: Packing::Tar, before: 8, after: 30, bad: false, captions: false, part_rows: 4 };
 
 /// When to kill.
 #[derive(Debug, Clone, Copy)]

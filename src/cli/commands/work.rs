@@ -136,7 +136,8 @@ fn serve(
     mut next: impl FnMut(Result<Finished>) -> Result<Option<Unit>>,
 ) -> Result<()> {
     let file: PathBuf = first.definition.clone();
-    let sets: Vec<String> = first.sets.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let sets: Vec<String> =
+        first.sets.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let pipeline = definition::read(&file, &sets, session)?;
     let plan = resolve(&pipeline, &file)?;
     let means = Means::default();
