@@ -112,7 +112,8 @@ fn features() {
     let table: u64 = room.now().parts().iter().map(|part| part.size_bytes).sum();
     let before = room.written.0.load(Ordering::SeqCst);
     let key = middle.keys().next().unwrap().0.clone();
-    let old = room.now().parts().iter().find(|part| {
+    let now = room.now();
+    let old = now.parts().iter().find(|part| {
         let seal = part.seal.as_ref().unwrap();
         seal.min_key[0] == clipmill::table::KeyPart::Text(key.clone())
     });
