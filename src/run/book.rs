@@ -99,7 +99,7 @@ impl<'p, 'l> Book<'p, 'l> {
             same.extend(members.filter(|m| self.doubled.contains(&m.image_id)).cloned());
         }
         for reject in sources::duplicates(&mut same) {
-            self.ledger.refuse(&self.pass.stage.table, &self.pass.fingerprint, reject);
+            self.ledger.refuse(&self.pass.stage.table, &self.pass.prints.plain, reject);
         }
     }
 
@@ -111,7 +111,7 @@ impl<'p, 'l> Book<'p, 'l> {
         if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.get_mut(&member.image_id)) {
             seen.booked = reasons.clone().collect();
         }
-        for (number, (reason, (stage, fingerprint, state))) in
+        for (number, (reason, (stage, prints, state))) in
             reasons.zip(self.pass.tables()).enumerate()
         {
             if let Some(counts) = self.counts.get_mut(number) {
@@ -126,7 +126,7 @@ impl<'p, 'l> Book<'p, 'l> {
                 Reason::Resumed => state.take_resumed(&key),
                 Reason::RejectedEarlier => {
                     state.replace(&key);
-                    self.ledger.carry(&stage.table, fingerprint, member);
+                    self.ledger.carry(&stage.table, prints, member);
                 }
                 // A row that is computed takes the old one's place when it is there.
                 _ => {}
@@ -149,7 +149,7 @@ impl<'p, 'l> Book<'p, 'l> {
         if reject.image_id.as_ref().is_some_and(|id| self.doubled.contains(id)) {
             return;
         }
-        if let Some((stage, fingerprint, state)) = self.pass.tables().nth(number) {
+        if let Some((stage, prints, state)) = self.pass.tables().nth(number) {
             if let Some(id) = &reject.image_id {
                 state.replace(&Key::image(id));
                 if number == 0 {
@@ -158,7 +158,7 @@ impl<'p, 'l> Book<'p, 'l> {
                     }
                 }
             }
-            self.ledger.refuse(&stage.table, fingerprint, reject);
+            self.ledger.refuse(&stage.table, prints.of(reject.class), reject);
         }
     }
 }

@@ -92,7 +92,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         if images.is_empty() {
             return Ok(());
         }
-        let batch = image_rows(&self.images, &self.pass.fingerprint, &images)?;
+        let batch = image_rows(&self.images, &self.pass.prints.plain, &images)?;
         self.send((0, batch))
     }
 
@@ -174,7 +174,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         if members.is_empty() {
             return Ok(());
         }
-        let rows = feature_rows(&schema, &target.fingerprint, &members, &vectors)?;
+        let rows = feature_rows(&schema, &target.prints.plain, &members, &vectors)?;
         self.send((number + 1, rows))
     }
 

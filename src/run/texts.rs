@@ -15,7 +15,7 @@ use crate::table::schema::arrow_schema;
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Prints};
 use super::publish::{self, Made};
 use super::lookout::Sight;
 use super::rows;
@@ -90,11 +90,11 @@ pub(super) fn survey(
     let state = State::load(&ctx.store, stage, CAPTION_FEATURES)?;
     let (mut counts, mut wanted) = (Counts::default(), Vec::new());
     let before = ledger.before();
-    let fingerprint = stage.fingerprint.digest().to_string();
+    let prints = Prints::plain(&stage.fingerprint.digest().to_string());
     upstream::each_caption(ctx, &work.captions, &work.column, &mut |row| {
         let key = Key::caption(row.image_id, row.caption_index);
         let digest = Digest::of(row.text.as_bytes());
-        let reason = match before.refused(&stage.table, &digest, &fingerprint) {
+        let reason = match before.refused(&stage.table, &digest, &prints) {
             Some(_) => Reason::RejectedEarlier,
             None => state.judge(&key, &digest, 0),
         };
@@ -108,7 +108,7 @@ pub(super) fn survey(
             Reason::RejectedEarlier => {
                 state.replace(&key);
                 let origin = row.origin();
-                ledger.carry_at(&stage.table, &fingerprint, &digest, origin, row.image_id);
+                ledger.carry_at(&stage.table, &prints, &digest, origin, row.image_id);
             }
             _ => wanted.push(Wanted {
                 image_id: row.image_id.to_owned(),
