@@ -75,6 +75,9 @@ pub enum Command {
     Check(Check),
     /// Carry a definition out: read, decode, encode, and write the tables
     Run(Run),
+    /// Compute units of another process's run
+    #[command(hide = true)]
+    Work(Work),
     /// Answer SQL over a store's tables
     Query(Query),
     /// List a table's versions: when, what was done, which rows, why
@@ -147,9 +150,21 @@ pub struct Run {
     /// Wait for another run on the same store instead of failing
     #[arg(long)]
     pub wait: bool,
+    /// Processes that compute; the rows do not depend on their number
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: u16,
     /// How the result is said
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: Format,
+}
+
+/// Arguments of `work`.
+#[derive(Debug, Args)]
+pub struct Work {
+    /// File with a unit of work as JSON; `-` takes orders from standard input, one a line
+    #[arg(value_name = "UNIT")]
+    pub unit: PathBuf,
 }
 
 /// Arguments of `query`.

@@ -87,7 +87,9 @@ fn json_name(command: &Command) -> Option<&'static str> {
         Command::Vacuum(vacuum) => ("vacuum", vacuum.place.format),
         Command::Verify(verify) => ("verify", verify.place.format),
         Command::Query(query) if query.format == Rows::Json => ("query", Format::Json),
-        Command::Query(_) | Command::Completions(_) | Command::Schema => return None,
+        Command::Query(_) | Command::Work(_) | Command::Completions(_) | Command::Schema => {
+            return None;
+        }
     };
     (format == Format::Json).then_some(name)
 }

@@ -172,7 +172,11 @@ impl Ledger {
         let slot = (reject.origin.clone(), stage.to_owned());
         let entry = match self.before.entries.get(&slot) {
             // Found again without being tried: nothing new to tell.
-            Some(old) if old.reject == reject && reject.digest.is_none() && !self.before.retry => {
+            Some(old)
+                if old.reject == reject
+                    && (reject.digest.is_none() || old.fingerprint == fingerprint)
+                    && !self.before.retry =>
+            {
                 old.clone()
             }
             Some(old) => Entry {

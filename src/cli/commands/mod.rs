@@ -18,5 +18,6 @@ mod summary;
 mod vacuum;
 mod verify;
 mod versions;
+mod work;
 
 pub(crate) use dispatch::perform;
