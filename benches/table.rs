@@ -172,9 +172,10 @@ fn captions() {
     let write = |changed: Option<usize>| {
         write_atomic(&dir.path().join("captions.token"), |to| {
             for n in 0..rows {
-                let more = if changed == Some(n) { " now" } else { "" };
+                // as long as the other: captions behind it stay where they are in the file
+                let verb = if changed == Some(n) { "holds" } else { "shows" };
                 let (id, word) = (10_000_000_000 + n as u64 / 5, (n * 7919) % 10_007);
-                writeln!(to, "{id}.jpg#{}\tpicture {n} shows thing {word}{more} .", n % 5).unwrap();
+                writeln!(to, "{id}.jpg#{}\tpicture {n} {verb} thing {word} .", n % 5).unwrap();
             }
             Ok(())
         })
