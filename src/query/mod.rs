@@ -68,6 +68,7 @@ mod statement;
 mod store;
 mod vectors;
 mod write;
+mod words;
 
 pub use answer::{Answer, AnswerColumn, Preview, TableStyle};
 pub use catalog::{Catalog, ColumnEntry, TableEntry};

@@ -80,7 +80,12 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         let mut images = Vec::new();
         for outcome in chunk {
             match outcome {
-                Outcome::Refused(reject) => self.book.refused(0, reject),
+                Outcome::Refused { streamed, reject } => {
+                    if let Some(archive) = streamed {
+                        self.book.unread.entry(archive).or_default().push(reject.clone());
+                    }
+                    self.book.refused(0, reject);
+                }
                 Outcome::Looked(looked) => self.looked(*looked, &mut images)?,
             }
         }
@@ -147,6 +152,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
             .clocks
             .time(Part::Encode, Spend::Busy, || encoder.encode(&batch.input, members.len()))?;
         batch.input.clear();
+        tracing::debug!(table = %target.stage.table, rows = members.len(), "computed");
         if target.work.normalize {
             vectors.normalise();
         }

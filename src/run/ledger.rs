@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::base::{Digest, Result};
 use crate::flow::{Origin, Reject, RejectClass};
+use crate::plan::{Counts, Reason};
 use crate::sources::Member;
 use crate::table::Snapshot;
 
@@ -98,11 +99,20 @@ impl Before {
         digest: &Digest,
         fingerprint: &str,
     ) -> Option<&Entry> {
-        if self.retry {
+        if self.retry || self.by_digest.is_empty() {
             return None;
         }
         let slot = self.by_digest.get(&(stage.to_owned(), *digest))?;
         self.entries.get(slot).filter(|e| e.fingerprint == fingerprint)
+    }
+}
+
+impl Before {
+    /// Whether any bytes were refused for `stage` that are not to be tried again.
+    pub(super) fn refused_any(&self, stage: &str) -> bool {
+        let first = (stage.to_owned(), Digest::from_bytes([0; 32]));
+        let mut of = self.by_digest.range(first..);
+        !self.retry && of.next().is_some_and(|((of, _), _)| of == stage)
     }
 }
 
@@ -188,6 +198,31 @@ impl Ledger {
         let same = after.len() == self.before.entries.len()
             && after.iter().all(|(slot, entry)| self.before.entries.get(*slot) == Some(*entry));
         (!same).then(|| after.into_iter().map(|((_, stage), e)| (stage.as_str(), e)).collect())
+    }
+
+    /// How the new version differs from the old one.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        let after = self.after();
+        for (slot, entry) in &after {
+            counts.add(match self.before.entries.get(*slot) {
+                None => Reason::New,
+                Some(old) if old == *entry => Reason::UpToDate,
+                Some(_) => Reason::ContentChanged,
+            });
+        }
+        let gone = self.before.entries.keys().filter(|slot| !after.contains_key(slot)).count();
+        counts.add_many(Reason::Removed, gone as u64);
+        counts
+    }
+
+    /// What is refused of one image, by table; what is tried again counts as it was refused.
+    pub(super) fn of_image(&self, image_id: &str) -> Vec<(&str, &Entry)> {
+        let of = |entry: &Entry| entry.reject.image_id.as_deref() == Some(image_id);
+        let mut all: BTreeMap<&Slot, &Entry> = self.before.entries.iter().collect();
+        all.extend(self.now.iter());
+        let of_it = all.into_iter().filter(|(_, entry)| of(entry));
+        of_it.map(|((_, stage), entry)| (stage.as_str(), entry)).collect()
     }
 
     fn after(&self) -> BTreeMap<&Slot, &Entry> {

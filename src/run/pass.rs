@@ -1,5 +1,7 @@
 //! What a pass over a source of images knows when it begins.
 
+use std::collections::BTreeSet;
+
 use crate::base::{Digest, Result};
 use crate::flow::{Preprocessing, Reject};
 use crate::plan::stage::{EmbedImages, IndexImages};
@@ -8,7 +10,8 @@ use crate::sources::{Archive, Member};
 
 use super::context::Context;
 use super::ledger::{Before, Ledger};
-use super::state::{Columns, Key, State, place};
+use super::key::{Columns, Key, place};
+use super::state::State;
 
 /// Columns of the table of images.
 pub(super) const IMAGES: Columns = Columns {
@@ -78,6 +81,14 @@ impl<'a> Pass<'a> {
         Ok(Self { stage, work, fingerprint, state, targets, before: ledger.before() })
     }
 
+    /// Whether what has to be done for a member hangs on its content: it does not where nothing
+    /// is stored of its id, and nothing was refused.
+    pub(super) fn content_matters(&self, member: &Member) -> bool {
+        let key = Key::image(&member.image_id);
+        self.tables()
+            .any(|(stage, _, state)| state.knows(&key) || self.before.refused_any(&stage.table))
+    }
+
     /// What has to be done for a member of this content.
     pub(super) fn needs(&self, member: &Member, digest: &Digest) -> Needs {
         let key = Key::image(&member.image_id);
@@ -91,14 +102,11 @@ impl<'a> Pass<'a> {
             member.origin.offset,
             member.size_bytes,
         );
-        let index = match self.state.judge(&key, digest) {
-            Reason::UpToDate if self.state.place_of(&key) != Some(here) => Reason::Moved,
-            other => other,
-        };
+        let index = self.state.judge(&key, digest, here);
         let targets = self.targets.iter().map(|target| {
             match self.before.refused(&target.stage.table, digest, &target.fingerprint) {
                 Some(_) => Reason::RejectedEarlier,
-                None => target.state.judge(&key, digest),
+                None => target.state.judge(&key, digest, 0),
             }
         });
         Needs { index, targets: targets.collect() }
@@ -115,10 +123,11 @@ impl<'a> Pass<'a> {
 #[derive(Debug)]
 pub(super) struct Listed {
     pub archives: Vec<Archive>,
-    /// Members of archives whose listing is known, by archive; none for streams.
+    /// Members of archives whose listing is known, by archive; none for streams. Those with one
+    /// id are all there, as an index keeps them.
     pub members: Vec<Option<Vec<Member>>>,
     /// By archive, as its index keeps them.
     pub rejects: Vec<Vec<Reject>>,
     /// Ids that two members of known listings have.
-    pub doubles: Vec<Reject>,
+    pub doubles: BTreeSet<String>,
 }

@@ -26,5 +26,5 @@ mod scan;
 mod selection;
 
 pub use archive::{Archive, each_entry, open};
-pub use duplicates::duplicates;
+pub use duplicates::{doubled, duplicates};
 pub use member::{Item, Layout, Listing, Member};
