@@ -81,8 +81,15 @@ fn json_name(command: &Command) -> Option<&'static str> {
         Command::Demo(demo) => ("demo", demo.format),
         Command::Check(check) => ("check", check.format),
         Command::Run(run) => ("run", run.format),
+        Command::History(history) => ("history", history.place.format),
+        Command::Diff(diff) => ("diff", diff.place.format),
+        Command::Restore(restore) => ("restore", restore.place.format),
+        Command::Vacuum(vacuum) => ("vacuum", vacuum.place.format),
+        Command::Verify(verify) => ("verify", verify.place.format),
         Command::Query(query) if query.format == Rows::Json => ("query", Format::Json),
-        Command::Query(_) | Command::Completions(_) | Command::Schema => return None,
+        Command::Query(_) | Command::Work(_) | Command::Completions(_) | Command::Schema => {
+            return None;
+        }
     };
     (format == Format::Json).then_some(name)
 }

@@ -13,7 +13,7 @@ use super::ledger::{self, Ledger};
 use super::order::{dependents, wanted};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
-use super::{align, captions, images, texts};
+use super::{align, captions, handout, images, texts};
 
 /// The table of what could not become a row.
 pub const REJECTS: &str = "rejects";
@@ -40,18 +40,7 @@ pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunRepo
     let _lock = store.lock(options.wait, &options.cancel)?;
     super::remember::write(plan)?;
     store.sweep()?;
-    let mut ctx = Context {
-        plan,
-        options,
-        means,
-        store,
-        unit: None,
-        foresight: None,
-        lookout: None,
-        clocks: super::clocks::Clocks::default(),
-        report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
-        versions: std::collections::BTreeMap::new(),
-    };
+    let mut ctx = Context::new(plan, options, means, store);
     let rejects = ctx.store.snapshot(REJECTS)?;
     let now = options.clock.now_us();
     let mut ledger = Ledger::load(rejects.as_ref(), options.retry_rejects, now)?;
@@ -88,12 +77,16 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
             Work::IndexImages(work) => {
                 let dependents = dependents(plan, &stage.table, &wanted);
                 done.extend(dependents.iter().map(|(stage, _)| stage.table.as_str()));
+                handout::images(ctx, ledger, stage, work, &dependents)?;
                 images::run(ctx, ledger, stage, work, dependents)?;
             }
             // Made in the pass over their images.
             Work::EmbedImages(_) => {}
             Work::ReadCaptions(work) => captions::run(ctx, ledger, stage, work)?,
-            Work::EmbedCaptions(work) => texts::run(ctx, ledger, stage, work)?,
+            Work::EmbedCaptions(work) => {
+                handout::texts(ctx, ledger, stage, work)?;
+                texts::run(ctx, ledger, stage, work)?;
+            }
             Work::Align(work) => align::run(ctx, ledger, stage, work)?,
         }
     }

@@ -56,7 +56,7 @@ pub(super) fn run(
     }
     let listed = list(ctx, work)?;
     for reject in listed.rejects.iter().flatten() {
-        ledger.refuse(&stage.table, &pass.fingerprint, reject.clone());
+        ledger.refuse(&stage.table, &pass.prints.plain, reject.clone());
     }
     let mut book = Book::new(&pass, ledger, &listed);
     let done = overlap::drive(ctx, &pass, &mut book, &listed)?;

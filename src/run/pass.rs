@@ -9,7 +9,7 @@ use crate::plan::{Reason, Stage};
 use crate::sources::{Archive, Member};
 
 use super::context::Context;
-use super::ledger::{Before, Ledger};
+use super::ledger::{Before, Ledger, Prints};
 use super::key::{Columns, Key, place};
 use super::state::State;
 
@@ -28,7 +28,7 @@ pub(super) const FEATURES: Columns =
 pub(super) struct Target<'a> {
     pub stage: &'a Stage,
     pub work: &'a EmbedImages,
-    pub fingerprint: String,
+    pub prints: Prints,
     pub preprocessing: Preprocessing,
     pub state: State,
 }
@@ -38,7 +38,7 @@ pub(super) struct Target<'a> {
 pub(super) struct Pass<'a> {
     pub stage: &'a Stage,
     pub work: &'a IndexImages,
-    pub fingerprint: String,
+    pub prints: Prints,
     pub state: State,
     pub targets: Vec<Target<'a>>,
     pub before: std::sync::Arc<Before>,
@@ -66,19 +66,24 @@ impl<'a> Pass<'a> {
         work: &'a IndexImages,
         dependents: Vec<(&'a Stage, &'a EmbedImages)>,
     ) -> Result<Self> {
-        let state = State::load(&ctx.store, stage, IMAGES)?;
+        let limits = [work.max_pixels, work.max_memory_bytes];
+        let prints = |stage: &Stage| {
+            Prints::limited(&stage.fingerprint.digest().to_string(), limits)
+        };
+        let units = ctx.handed_out.as_deref();
+        let state = State::load(&ctx.store, stage, IMAGES)?.with_units(units);
         let mut targets = Vec::new();
         for (stage, work) in dependents {
             targets.push(Target {
                 stage,
                 work,
-                fingerprint: stage.fingerprint.digest().to_string(),
+                prints: prints(stage),
                 preprocessing: crate::embed::describe(&work.model)?.preprocessing,
-                state: State::load(&ctx.store, stage, FEATURES)?,
+                state: State::load(&ctx.store, stage, FEATURES)?.with_units(units),
             });
         }
-        let fingerprint = stage.fingerprint.digest().to_string();
-        Ok(Self { stage, work, fingerprint, state, targets, before: ledger.before() })
+        let prints = prints(stage);
+        Ok(Self { stage, work, prints, state, targets, before: ledger.before() })
     }
 
     /// Whether what has to be done for a member hangs on its content: it does not where nothing
@@ -92,7 +97,7 @@ impl<'a> Pass<'a> {
     /// What has to be done for a member of this content.
     pub(super) fn needs(&self, member: &Member, digest: &Digest) -> Needs {
         let key = Key::image(&member.image_id);
-        if self.before.refused(&self.stage.table, digest, &self.fingerprint).is_some() {
+        if self.before.refused(&self.stage.table, digest, &self.prints).is_some() {
             let targets = vec![Reason::RejectedEarlier; self.targets.len()];
             return Needs { index: Reason::RejectedEarlier, targets };
         }
@@ -104,7 +109,7 @@ impl<'a> Pass<'a> {
         );
         let index = self.state.judge(&key, digest, here);
         let targets = self.targets.iter().map(|target| {
-            match self.before.refused(&target.stage.table, digest, &target.fingerprint) {
+            match self.before.refused(&target.stage.table, digest, &target.prints) {
                 Some(_) => Reason::RejectedEarlier,
                 None => target.state.judge(&key, digest, 0),
             }
@@ -113,9 +118,9 @@ impl<'a> Pass<'a> {
     }
 
     /// The tables of the pass, in the order of its sinks: the images, then each target.
-    pub(super) fn tables(&self) -> impl Iterator<Item = (&'a Stage, &str, &State)> {
-        std::iter::once((self.stage, self.fingerprint.as_str(), &self.state))
-            .chain(self.targets.iter().map(|t| (t.stage, t.fingerprint.as_str(), &t.state)))
+    pub(super) fn tables(&self) -> impl Iterator<Item = (&'a Stage, &Prints, &State)> {
+        std::iter::once((self.stage, &self.prints, &self.state))
+            .chain(self.targets.iter().map(|t| (t.stage, &t.prints, &t.state)))
     }
 }
 

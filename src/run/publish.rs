@@ -55,6 +55,7 @@ pub(super) fn publish(
         made.counts.add_many(Reason::Removed, state.unseen());
     }
     let computed: u64 = made.parts.iter().map(|part| part.rows).sum();
+    let computed = computed + state.taken_of_this_run();
     let mut report = TableReport {
         table: stage.table.clone(),
         version: state.snapshot.as_ref().map(Snapshot::version),

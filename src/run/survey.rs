@@ -19,7 +19,7 @@ use super::foresight::{Captions, Foresight};
 use super::ledger::Ledger;
 use super::lookout::{Lookout, Sight};
 use super::order::{dependents, wanted};
-use super::report::{Foreseen, RunReport, Survey};
+use super::report::{Foreseen, Survey};
 use super::state::State;
 use super::{captions, survey_images, texts};
 
@@ -70,18 +70,11 @@ fn context<'a>(
     means: &'a Means,
     lookout: Option<Lookout>,
 ) -> Result<Context<'a>> {
-    Ok(Context {
-        plan,
-        options,
-        means,
-        store: Store::look(&plan.store, Arc::clone(&options.clock))?,
-        unit: None,
-        foresight: Some(Foresight::default()),
-        lookout,
-        clocks: super::clocks::Clocks::default(),
-        report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
-        versions: BTreeMap::new(),
-    })
+    let store = Store::look(&plan.store, Arc::clone(&options.clock))?;
+    let mut ctx = Context::new(plan, options, means, store);
+    ctx.foresight = Some(Foresight::default());
+    ctx.lookout = lookout;
+    Ok(ctx)
 }
 
 fn ledger(ctx: &Context<'_>) -> Result<(Ledger, Option<Snapshot>)> {

@@ -44,7 +44,7 @@ pub(super) fn survey(
     let unreadable = learn(ctx, &pass, below, &mut listed, &mut learned)?;
     keep(ctx, &listed, &learned);
     for reject in listed.rejects.iter().flatten() {
-        ledger.refuse(&stage.table, &pass.fingerprint, reject.clone());
+        ledger.refuse(&stage.table, &pass.prints.plain, reject.clone());
     }
     let mut book = Book::new(&pass, ledger, &listed);
     let lost: BTreeSet<_> = unreadable.iter().map(|reject| reject.origin.clone()).collect();
@@ -218,7 +218,7 @@ impl World {
             })
         };
         let features = pass.targets.iter().map(|target| {
-            let fingerprint = target.fingerprint.clone();
+            let fingerprint = target.prints.plain.clone();
             read(&target.stage.table).then(|| Features { fingerprint, rows: Vec::new() })
         });
         Self {

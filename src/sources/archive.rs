@@ -131,6 +131,19 @@ impl Archive {
         self.label.as_deref()
     }
 
+    /// The index that is kept, and whether it is whole: that of a folder, or of an archive that
+    /// is as it was. Of an archive that changed there is none to speak of.
+    pub(super) fn kept(&self) -> Option<(index::Index, bool)> {
+        let kept = index::read(&self.index_path, &self.selection.source.name, self.number)?;
+        let same = kept.file == self.file && kept.settings == self.settings();
+        (same || self.is_folder()).then_some((kept, same && !self.is_folder()))
+    }
+
+    /// Where the index is kept.
+    pub(super) fn index_path(&self) -> &Path {
+        &self.index_path
+    }
+
     /// What it holds. Of a plain tar only the headers are read, and where an index was kept
     /// and the file is as it was then, only a few of them. After a change, members whose
     /// stamp is unchanged keep their digest.

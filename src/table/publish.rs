@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::breach::Breach;
 use super::check::{self, Candidate};
 use super::folder::Folder;
+use super::loaded::KEY_PROPERTY;
 use super::note::{COMMIT_KEY, CommitNote, Entry};
 use super::part::FORMAT;
 use super::part::{Part, StagedPart, glance};
-use super::loaded::KEY_PROPERTY;
 use super::snapshot::Snapshot;
 use super::{log, manifest, runtime, schema};
 use crate::base::clock::rfc3339;
@@ -100,7 +100,8 @@ pub(super) fn publish(folder: &Folder, contract: &Contract, change: &Change) -> 
     }
     actions.extend(removed.iter().map(|part| Action::Remove(remove_action(folder, part))));
     actions.extend(change.add.iter().map(|part| Action::Add(add_action(part))));
-    let entry = Entry { format: FORMAT, contract: digest, rows: Some(rows), note: change.note.clone() };
+    let entry =
+        Entry { format: FORMAT, contract: digest, rows: Some(rows), note: change.note.clone() };
     actions.insert(0, Action::CommitInfo(commit_info(folder, &entry, change)));
     let version = commit_actions(folder, base.as_ref(), actions, change.expected_version)?;
     finish(folder, version, &change.add);

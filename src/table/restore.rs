@@ -122,9 +122,7 @@ struct Counts {
 /// is left, rows are counted by their parts.
 fn counts(now: &Snapshot, then: &Snapshot, cancel: &Cancel) -> Result<Counts> {
     match now.diff(then, Some(0), cancel) {
-        Ok(diff) => {
-            Ok(Counts { added: diff.added, removed: diff.removed, changed: diff.changed })
-        }
+        Ok(diff) => Ok(Counts { added: diff.added, removed: diff.removed, changed: diff.changed }),
         Err(error) if error.kind() == Kind::Interrupted => Err(error),
         Err(cause) => {
             tracing::warn!(%cause, "the rows cannot be compared; they are counted by parts");

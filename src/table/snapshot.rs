@@ -112,7 +112,9 @@ impl Snapshot {
     /// goes. Each is read when it is asked for.
     pub fn commits(&self) -> impl Iterator<Item = Result<Commit>> + use<> {
         let folder = self.folder.path().to_owned();
-        (0..=self.version()).rev().map_while(move |version| note::read(&folder, version).transpose())
+        (0..=self.version())
+            .rev()
+            .map_while(move |version| note::read(&folder, version).transpose())
     }
 
     /// As [`commits`](Self::commits), at most `limit` of them.

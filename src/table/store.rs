@@ -97,7 +97,7 @@ impl Store {
         vacant(root, storage.as_ref())?;
         let root = std::path::absolute(root)
             .map_err(|cause| Error::io("cannot name", root.display(), cause))?;
-        Ok(Self { root: root.into(), clock, storage })
+        Ok(Self { root: root.into(), clock, storage, cache: Arc::default() })
     }
 
     /// Whether there is a store in its folder yet; see [`look`](Self::look).

@@ -142,11 +142,7 @@ fn old_parts(
 }
 
 /// Staged parts, by the time in their manifests, and parts there without a manifest.
-fn old_staged(
-    folder: &Folder,
-    newest: Option<&Snapshot>,
-    since_us: i64,
-) -> Result<Vec<OldFile>> {
+fn old_staged(folder: &Folder, newest: Option<&Snapshot>, since_us: i64) -> Result<Vec<OldFile>> {
     let staging = folder.staging();
     let published: BTreeSet<&str> =
         newest.iter().flat_map(|now| now.parts()).map(|part| part.path.as_str()).collect();

@@ -186,8 +186,7 @@ fn bare_contract(snapshot: &Snapshot) -> Contract {
         let field = schema.field_with_name(name).ok()?;
         let kinds =
             [ColumnType::String, ColumnType::Int32, ColumnType::Int64, ColumnType::Timestamp];
-        let kind =
-            kinds.into_iter().find(|kind| schema::data_type(*kind) == *field.data_type())?;
+        let kind = kinds.into_iter().find(|kind| schema::data_type(*kind) == *field.data_type())?;
         let (unit, meaning) = (String::new(), String::new());
         Some(Column { name: name.clone(), kind, nullable: field.is_nullable(), unit, meaning })
     };

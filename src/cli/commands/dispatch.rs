@@ -5,7 +5,9 @@ use crate::cli::args::Command;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
 
-use super::{check, completions, demo, query, run, schema};
+use super::{
+    check, completions, demo, diff, history, query, restore, run, schema, vacuum, verify, work,
+};
 
 /// Does one command.
 ///
@@ -16,7 +18,13 @@ pub(crate) fn perform(command: &Command, session: &Session) -> Result<Code> {
         Command::Demo(args) => demo::perform(args, session),
         Command::Check(args) => check::perform(args, session),
         Command::Run(args) => run::perform(args, session),
+        Command::Work(args) => work::perform(args, session),
         Command::Query(args) => query::perform(args, session),
+        Command::History(args) => history::perform(args, session),
+        Command::Diff(args) => diff::perform(args, session),
+        Command::Restore(args) => restore::perform(args, session),
+        Command::Vacuum(args) => vacuum::perform(args, session),
+        Command::Verify(args) => verify::perform(args, session),
         Command::Completions(args) => completions::perform(args),
         Command::Schema => schema::perform(),
     }

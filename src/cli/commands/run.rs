@@ -1,5 +1,6 @@
 //! `clipmill run`: carries a definition out.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use crate::base::{Error, Result};
@@ -8,7 +9,7 @@ use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
 use crate::plan::{Plan, resolve};
-use crate::run::{Options, RunReport};
+use crate::run::{Means, Options, RunReport, Workers};
 
 use super::{definition, summary};
 
@@ -18,7 +19,7 @@ use super::{definition, summary};
 /// Whatever stops the run before its tables are made; a broken contract and a wish to stop are
 /// no errors but exit codes, and are said in the summary.
 pub(crate) fn perform(args: &Run, session: &Session) -> Result<Code> {
-    let (_, report) = carry_out(&args.file, &args.set, args.wait, session)?;
+    let (_, report) = carry_out(&args.file, &args.set, args.wait, args.jobs, session)?;
     match args.format {
         Format::Human => {
             if !session.quiet {
@@ -39,6 +40,7 @@ pub(crate) fn carry_out(
     file: &Path,
     sets: &[String],
     wait: bool,
+    jobs: u16,
     session: &Session,
 ) -> Result<(Plan, RunReport), Error> {
     let pipeline = definition::read(file, sets, session)?;
@@ -52,9 +54,22 @@ pub(crate) fn carry_out(
         only: Vec::new(),
         wait,
     };
-    let report = crate::run::run(&plan, &options)?;
+    let means = Means { workers: workers(jobs, session)?, ..Means::default() };
+    let report = crate::run::run_with(&plan, &options, &means)?;
     for note in &report.notes {
         session.say(note);
     }
     Ok((plan, report))
+}
+
+/// How `--jobs` starts other processes; none for one.
+fn workers(jobs: u16, session: &Session) -> Result<Option<Workers>> {
+    let Some(count) = NonZeroUsize::new(jobs.into()).filter(|count| count.get() > 1) else {
+        return Ok(None);
+    };
+    let program = std::env::current_exe()
+        .map_err(|cause| Error::io("cannot find", "the running program", cause))?;
+    let mut arguments = session.logging.clone();
+    arguments.extend(["work".into(), "-".into()]);
+    Ok(Some(Workers { count, program, arguments }))
 }
