@@ -75,6 +75,8 @@ pub enum Command {
     Check(Check),
     /// Carry a definition out: read, decode, encode, and write the tables
     Run(Run),
+    /// Write down what definitions are and made, in clipmill.lock beside them
+    Lock(Lock),
     /// Answer SQL over a store's tables
     Query(Query),
     /// Print a completion script for a shell
@@ -91,6 +93,18 @@ pub enum Format {
     Human,
     /// One JSON object on standard output; progress stays on standard error.
     Json,
+}
+
+/// How a command that continuous integration runs says what it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Report {
+    /// Text for people.
+    #[default]
+    Human,
+    /// One JSON object on standard output; progress stays on standard error.
+    Json,
+    /// Text for people, and on standard output GitHub's annotations (`::error file=…::…`).
+    Github,
 }
 
 /// Arguments of `demo`.
@@ -120,6 +134,24 @@ pub struct Check {
     /// Replace a value before the check: --set stages.images.source=photos
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Also compare with clipmill.lock, and tell what a run would make anew; exits with 2 when
+    /// they differ. Needs no data, no weights and no store
+    #[arg(long)]
+    pub locked: bool,
+    /// Write the result to this file too, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// How the result is said
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Report,
+}
+
+/// Arguments of `lock`.
+#[derive(Debug, Args)]
+pub struct Lock {
+    /// Definitions to lock; those of one folder share its clipmill.lock
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     /// How the result is said
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: Format,
@@ -137,9 +169,16 @@ pub struct Run {
     /// Wait for another run on the same store instead of failing
     #[arg(long)]
     pub wait: bool,
+    /// Refuse what clipmill.lock does not name: other definitions, inputs or weights before any
+    /// work, and tables with other rows than the lock says
+    #[arg(long)]
+    pub locked: bool,
+    /// Write the contracts' checks to this file too, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// How the result is said
     #[arg(long, value_name = "FORMAT", default_value = "human")]
-    pub format: Format,
+    pub format: Report,
 }
 
 /// Arguments of `query`.

@@ -16,12 +16,18 @@ fn examples(command: &str) -> &'static str {
         "check" => {
             "  clipmill check pipelines/*.toml
   clipmill check pipeline.toml --set stages.image_features.batch_size=64
-  clipmill check pipelines/*.toml --format json | jq '.errors[].message'"
+  clipmill check pipelines/*.toml --format json | jq '.errors[].message'
+  clipmill check --locked pipelines/*.toml --format github --junit check.xml"
+        }
+        "lock" => {
+            "  clipmill lock pipelines/flickr30k.toml      # writes pipelines/clipmill.lock
+  clipmill lock pipelines/*.toml && git add pipelines/clipmill.lock"
         }
         "run" => {
             "  clipmill run pipelines/flickr30k.toml
   clipmill run pipeline.toml --set models.clip.device=cuda
-  clipmill run pipeline.toml --format json --log-file run.log"
+  clipmill run pipeline.toml --format json --log-file run.log
+  clipmill run --locked pipeline.toml --format github --junit contracts.xml"
         }
         "query" => {
             "  clipmill query pipeline.toml \"SHOW TABLES\"
@@ -86,7 +92,7 @@ mod tests {
 
     #[test]
     fn examples_parse() {
-        for name in ["", "demo", "check", "run", "query", "completions", "schema"] {
+        for name in ["", "demo", "check", "run", "lock", "query", "completions", "schema"] {
             // A line's end inside quotes belongs to the statement; comments and pipes do not.
             for line in examples(name).replace("score\n", "score ").lines() {
                 let Some(line) = line.trim().strip_prefix("clipmill ") else { continue };

@@ -89,11 +89,7 @@ impl FileDigests {
         if let Some(entry) = self.stored.files.get(&name).filter(|e| e.stat == stat) {
             return Ok(entry.blake3);
         }
-        let mut hasher = blake3::Hasher::new();
-        hasher
-            .update_mmap_rayon(path)
-            .map_err(|cause| Error::io("cannot read", path.display(), cause))?;
-        let blake3 = Digest::from_bytes(*hasher.finalize().as_bytes());
+        let blake3 = content(path)?;
         self.stored.files.insert(name, Entry { stat, blake3, sha256: None });
         self.changed = true;
         Ok(blake3)
@@ -133,6 +129,15 @@ impl FileDigests {
         self.changed = false;
         Ok(())
     }
+}
+
+/// The blake3 digest of a file, read now.
+pub(super) fn content(path: &Path) -> Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    hasher
+        .update_mmap_rayon(path)
+        .map_err(|cause| Error::io("cannot read", path.display(), cause))?;
+    Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
 }
 
 /// One name a file, however its path was spelt.

@@ -90,6 +90,7 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
 fn blocked(ctx: &Context<'_>, stage: &Stage) -> bool {
     stage.work.reads().into_iter().any(|table| {
         ctx.report.broken.iter().any(|broken| broken.table == table)
+            || ctx.report.refused.iter().any(|refused| refused.table == table)
             || ctx.report.held_back.iter().any(|held| held == table)
     })
 }
@@ -151,6 +152,8 @@ fn publish_rejects(
     ctx.store.discard_staged(REJECTS, &staged)?;
     let changed = ledger.changed();
     if changed.is_none() && before.is_some() {
+        let refused = super::locked::refusal(ctx, REJECTS, &ctx.plan.rejects, None)?;
+        ctx.report.refused.extend(refused);
         ctx.report.tables.push(report);
         return Ok(());
     }
@@ -177,6 +180,13 @@ fn publish_rejects(
         note,
         reject_counts: std::collections::BTreeMap::new(),
     };
+    if let Some(refused) = super::locked::refusal(ctx, REJECTS, contract, Some(&change))? {
+        // They are told in the report; the next run finds them again.
+        ctx.store.discard_staged(REJECTS, &change.add)?;
+        ctx.report.refused.push(refused);
+        ctx.report.tables.push(report);
+        return Ok(());
+    }
     match ctx.store.publish(REJECTS, contract, change)? {
         Outcome::Published { version, rows } => {
             report.version = Some(version);

@@ -7,6 +7,7 @@ use crate::flow::RejectClass;
 use crate::plan::Counts;
 
 use super::clocks::{Part, Spent};
+use super::locked::Refused;
 
 /// What happened to one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct RunReport {
     pub broken: Vec<Broken>,
     /// Tables that were not made because one before them broke its contract.
     pub held_back: Vec<String>,
+    /// Tables that a lock did not let be what they would have been.
+    pub refused: Vec<Refused>,
     /// Whether it was stopped on request before its end.
     pub interrupted: bool,
     /// Wall time.
@@ -76,7 +79,10 @@ impl RunReport {
     /// Whether nothing had to be done.
     #[must_use]
     pub fn is_up_to_date(&self) -> bool {
-        !self.interrupted && self.broken.is_empty() && self.tables.iter().all(|t| !t.published)
+        !self.interrupted
+            && self.broken.is_empty()
+            && self.refused.is_empty()
+            && self.tables.iter().all(|t| !t.published)
     }
 
     pub(super) fn book(&mut self, clocks: &super::clocks::Clocks) {

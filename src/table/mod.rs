@@ -17,6 +17,7 @@
 
 mod breach;
 mod check;
+mod content;
 mod folder;
 mod key;
 mod lock;

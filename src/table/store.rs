@@ -268,7 +268,7 @@ impl Store {
         publish::publish(&self.folder(table)?, contract, &change)
     }
 
-    fn folder(&self, table: &str) -> Result<Folder> {
+    pub(super) fn folder(&self, table: &str) -> Result<Folder> {
         if !is_table_name(table) {
             return Err(Error::new(Kind::Usage, format!("`{table}` is no name of a table"))
                 .help("a table's name is of a-z, 0-9 and _, and begins with a letter"));

@@ -7,7 +7,10 @@ use serde_json::{Map, Value, json};
 use crate::base::units::count;
 use crate::cli::console;
 use crate::cli::exit::Code;
+use crate::cli::render::Annotation;
 use crate::cli::session::Session;
+use crate::plan::Plan;
+use crate::run::locked::Refused;
 use crate::run::{RunReport, TableReport};
 
 use super::drawing;
@@ -17,10 +20,12 @@ use super::drawing;
 pub(crate) fn code(report: &RunReport) -> Code {
     if report.interrupted {
         Code::Interrupted
-    } else if report.broken.is_empty() {
-        Code::Success
-    } else {
+    } else if !report.broken.is_empty() {
         Code::Contract
+    } else if !report.refused.is_empty() {
+        Code::Failure
+    } else {
+        Code::Success
     }
 }
 
@@ -127,6 +132,14 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
             })
         })
         .collect();
+    let refused: Vec<Value> = report
+        .refused
+        .iter()
+        .map(|refused| {
+            json!({"table": refused.table, "locked": refused.expected, "found": refused.found,
+                   "kept_back": refused.kept_back})
+        })
+        .collect();
     json!({
         "command": command,
         "pipeline": report.pipeline,
@@ -134,6 +147,7 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         "rejects": rejects,
         "broken": broken,
         "held_back": report.held_back,
+        "refused": refused,
         "interrupted": report.interrupted,
         "images_per_second": report.images_per_second(),
         "busy_seconds": spent,
@@ -141,6 +155,39 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         "seconds": report.elapsed.as_secs_f64(),
         "exit_code": code(report).number(),
     })
+}
+
+fn refusal(refused: &Refused) -> String {
+    let expected = refused.expected.map_or_else(|| "nothing".to_owned(), |digest| digest.short());
+    let found = refused.found.short();
+    let table = &refused.table;
+    if refused.kept_back {
+        format!("{table} would hold {found}, the lock says {expected}; it was not published")
+    } else {
+        format!("{table} holds {found}, the lock says {expected}")
+    }
+}
+
+/// An annotation for each broken check and each refused table, on its stage.
+#[must_use]
+pub(crate) fn github(report: &RunReport, plan: &Plan, definition: &Path) -> Vec<Annotation> {
+    let annotation = |table: &str, title: String, message: String| Annotation {
+        file: definition.display().to_string(),
+        place: plan.places.get(table).copied(),
+        title,
+        message,
+    };
+    let broken = report.broken.iter().flat_map(|broken| {
+        broken.breaches.iter().map(|breach| {
+            let title = format!("contract broken: {}", broken.table);
+            annotation(&broken.table, title, breach.to_string())
+        })
+    });
+    let refused = report
+        .refused
+        .iter()
+        .map(|refused| annotation(&refused.table, "not in the lock".to_owned(), refusal(refused)));
+    broken.chain(refused).collect()
 }
 
 /// Shows broken contracts on standard error, offending rows and all.
@@ -159,6 +206,15 @@ pub(crate) fn complain(report: &RunReport, session: &Session) {
         console::complain(
             "help: readers keep the old version, and what was computed is kept for the next run; \
              mend the data or the contract and run again",
+        );
+    }
+    for refused in &report.refused {
+        console::complain(&format!("{red}not in the lock{off}: {}", refusal(refused)));
+    }
+    if !report.refused.is_empty() {
+        console::complain(
+            "help: readers keep the old versions, and what was computed is kept for the next run; \
+             if it is meant, run without --locked, then `clipmill lock`",
         );
     }
     if !report.held_back.is_empty() {
