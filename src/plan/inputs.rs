@@ -114,7 +114,8 @@ pub(super) fn missing(
     what: &str,
     obtain: Option<&str>,
 ) -> Finding {
-    let shown = path.display();
+    let shown = super::paths::tidy(path);
+    let shown = shown.display();
     let put = format!("put it at {shown}");
     let help = match obtain {
         Some(obtain) => format!("{}; {put}", obtain.trim_end_matches(['.', ' '])),
@@ -141,7 +142,10 @@ pub(super) fn check_sha256(
     }
     Ok(Some(pipeline.finding(
         expected.span,
-        format!("{} is another file than the definition means", path.display()),
+        format!(
+            "{} is another file than the definition means",
+            super::paths::tidy(path).display()
+        ),
         format!("its SHA-256 is {got}"),
         Some("get the right file, or correct `sha256` if the new one is meant".to_owned()),
     )))

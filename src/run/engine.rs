@@ -27,6 +27,10 @@ pub const REJECTS: &str = "rejects";
 /// When an input or the store fails; what was durable by then is taken over by the next run.
 pub fn run(plan: &Plan, options: &Options) -> Result<RunReport> {
     let begun = Instant::now();
+    // Also where nothing is to be computed: what was asked for and is not there is an error.
+    for model in plan.stages.iter().filter_map(|stage| stage.work.model()) {
+        crate::embed::check_device(model)?;
+    }
     let store = Store::create(&plan.store, std::sync::Arc::clone(&options.clock))?;
     let _lock = store.lock(options.wait, &options.cancel)?;
     super::remember::write(plan)?;

@@ -46,6 +46,9 @@ pub struct RunReport {
     pub tables: Vec<TableReport>,
     /// Rows of `rejects`, by class.
     pub rejects: BTreeMap<RejectClass, u64>,
+    /// Members of image sources that were passed over without a word: folders, junk of archivers,
+    /// files that are no images.
+    pub ignored: u64,
     /// Lines for the user: captions left out, the device that `auto` took.
     pub notes: Vec<String>,
     /// Contracts that broke.

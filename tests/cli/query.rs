@@ -131,7 +131,7 @@ fn tables_and_columns_are_told() {
     let columns: Vec<Value> = serde_json::from_slice(&columns).unwrap();
     assert_eq!(columns[1]["column"], "embedding");
     assert_eq!(columns[1]["type"], "list<float32>");
-    assert_eq!(columns[1]["nullable"], "no");
+    assert_eq!(columns[1]["nullable"], false);
     assert!(columns.iter().all(|column| !column["meaning"].as_str().unwrap().is_empty()));
 }
 

@@ -12,6 +12,7 @@ use crate::cli::session::Session;
 use crate::definition::lock::Locked;
 use crate::plan::digests::FileDigests;
 use crate::plan::locked::{self, Observed};
+use crate::plan::paths::tidy;
 use crate::plan::{resolve_partly, state_folder, store_folder};
 use crate::run::locked::tables;
 use crate::table::Store;
@@ -63,7 +64,7 @@ fn lock(file: &Path, session: &Session) -> Result<Written> {
         let why = "not made yet, or under other settings; run it, then lock";
         absent.extend(found.stale.iter().map(|table| format!("table {table}: {why}")));
     } else {
-        absent.push(format!("tables: no store at {}", folder.display()));
+        absent.push(format!("tables: no store at {}", tidy(&folder).display()));
     }
     let mut book = lock_file::read(file)?.unwrap_or_default();
     let key = lock_file::key(file);
@@ -85,17 +86,17 @@ fn lock(file: &Path, session: &Session) -> Result<Written> {
 
 fn sentence(file: &Path, written: &Written) -> String {
     let lock = lock_file::path(file);
-    let verb = if written.changed { "wrote" } else { "says already" };
+    let verb = if written.changed { "wrote" } else { "is right about" };
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let locked = &written.locked;
     let mut out = format!(
-        "{}: {verb} {}, {}, {}, {} of {}",
+        "{}: {verb} {}: {}, {}, {}, {}",
         lock.display(),
+        lock_file::key(file),
         count(locked.sources.len(), "source"),
         count(locked.models.len(), "model"),
         count(locked.stages.len(), "stage"),
         count(locked.tables.len(), "table"),
-        lock_file::key(file),
     );
     for (what, lines) in [("not seen", &written.absent), ("kept as it was", &written.kept)] {
         for line in lines {

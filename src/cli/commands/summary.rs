@@ -45,6 +45,13 @@ pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
             .collect();
         out.push(format!("Rejected {}: {}.", count(all), classes.join(", ")));
     }
+    if report.ignored > 0 {
+        let members = if report.ignored == 1 { "member" } else { "members" };
+        out.push(format!(
+            "Passed over {} {members} that are no images: folders, and files of other kinds.",
+            count(report.ignored)
+        ));
+    }
     out.push(times(report));
     if report.interrupted {
         out.push(format!(
@@ -64,10 +71,35 @@ fn tables(report: &RunReport) -> String {
             count(made.rows),
             count(made.computed),
             count(made.resumed),
+            outcome(report, made).to_owned(),
         ]
     };
-    let header = ["table", "version", "rows", "computed", "taken over"];
-    drawing::table(&header, report.tables.iter().map(row).collect(), &[1, 2, 3, 4])
+    let not_made = report
+        .held_back
+        .iter()
+        .filter(|table| !report.tables.iter().any(|made| made.table == **table))
+        .map(|table| {
+            let none = || "-".to_owned();
+            vec![table.clone(), none(), none(), none(), none(), "held back".to_owned()]
+        });
+    let rows = report.tables.iter().map(row).chain(not_made).collect();
+    let header = ["table", "version", "rows", "computed", "taken over", "outcome"];
+    drawing::table(&header, rows, &[1, 2, 3, 4])
+}
+
+/// What became of a table, in a word or two.
+fn outcome(report: &RunReport, made: &TableReport) -> &'static str {
+    if report.broken.iter().any(|broken| broken.table == made.table) {
+        "contract broken"
+    } else if report.refused.iter().any(|refused| refused.table == made.table) {
+        "not in the lock"
+    } else if report.held_back.contains(&made.table) {
+        "held back"
+    } else if made.published {
+        "new version"
+    } else {
+        "unchanged"
+    }
 }
 
 fn times(report: &RunReport) -> String {
@@ -89,7 +121,7 @@ fn times(report: &RunReport) -> String {
     if !parts.is_empty() {
         out.push_str(&format!(". Busy: {}", parts.join(", ")));
     }
-    if let Some(part) = report.bottleneck {
+    if let Some(part) = report.bottleneck.filter(|_| !report.is_up_to_date()) {
         out.push_str(&format!("; the bottleneck was {part}"));
     }
     out.push('.');
@@ -145,13 +177,14 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         "pipeline": report.pipeline,
         "tables": tables,
         "rejects": rejects,
+        "ignored": report.ignored,
         "broken": broken,
         "held_back": report.held_back,
         "refused": refused,
         "interrupted": report.interrupted,
         "images_per_second": report.images_per_second(),
         "busy_seconds": spent,
-        "bottleneck": report.bottleneck,
+        "bottleneck": report.bottleneck.filter(|_| !report.is_up_to_date()),
         "seconds": report.elapsed.as_secs_f64(),
         "exit_code": code(report).number(),
     })

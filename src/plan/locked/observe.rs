@@ -65,9 +65,8 @@ pub fn observe(
                 None => path.display().to_string(),
             }
         };
-        for absent in &inventory.absent {
-            observed.absent.push(format!("model {}: {}", model.name.value, named(&absent.path)));
-        }
+        let lacking: Vec<String> = inventory.absent.iter().map(|lack| named(&lack.path)).collect();
+        observed.absent.extend(lack("model", &model.name.value, &lacking));
         let mut files = BTreeMap::new();
         for (_, path) in &inventory.files {
             files.insert(named(path), digests.blake3(path)?);
@@ -91,6 +90,13 @@ fn model_file(path: &Path, value: &str, base: &Path, variables: &[&Variable]) ->
     }
 }
 
+/// What a source or model lacks, in words; shards by the thousand are one line.
+fn lack(what: &str, name: &str, files: &[String]) -> Option<String> {
+    let (first, rest) = files.split_first()?;
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    Some(format!("{what} {name}: {first}{more}"))
+}
+
 fn variables<'p>(pipeline: &'p Pipeline, block: &str) -> Vec<&'p Variable> {
     pipeline.variables.iter().filter(|variable| variable.block == block).collect()
 }
@@ -104,6 +110,7 @@ fn source_files(
 ) -> Result<BTreeMap<String, FileFact>> {
     let variables = variables(pipeline, &format!("sources.{}", source.name.value));
     let mut files = BTreeMap::new();
+    let mut lacking = Vec::new();
     for pattern in patterns(&source.kind) {
         let found = crate::plan::paths::expand(&pattern.value, base)?;
         let named = |path: &PathBuf| name(path, &pattern.value, base, &variables);
@@ -122,6 +129,7 @@ fn source_files(
             files.insert(named(path), fact);
         }
     }
+    absent.extend(lack("source", &source.name.value, &lacking));
     Ok(files)
 }
 
