@@ -114,11 +114,7 @@ fn source_files(
     for pattern in patterns(&source.kind) {
         let found = crate::plan::paths::expand(&pattern.value, base)?;
         let named = |path: &PathBuf| name(path, &pattern.value, base, &variables);
-        let missing = found
-            .missing
-            .iter()
-            .map(|path| format!("source {}: {}", source.name.value, named(path)));
-        absent.extend(missing);
+        lacking.extend(found.missing.iter().map(named));
         for path in &found.paths {
             let fact = if path.is_dir() {
                 folder(path)?
