@@ -120,28 +120,47 @@ fn check_locked_needs_neither_data_nor_weights_nor_store() {
 fn edits_rebuild_what_depends_on_them() {
     // (what is edited, into what, which tables a run would make anew: all rows, or changed ones)
     let cases: &[(&str, &str, &[(&str, &str)])] = &[
-        ("path = \"clip\"", "path = \"clip2\"", &[
-            ("image_features", "all"), ("caption_features", "all"), ("examples", "all"),
-        ]),
-        ("dtype = \"f32\"", "dtype = \"bf16\"", &[
-            ("image_features", "all"), ("caption_features", "all"), ("examples", "all"),
-        ]),
-        ("clean = [\"whitespace\"]", "clean = [\"whitespace\", \"zero_width\"]", &[
-            ("captions", "all"), ("caption_features", "changed"), ("examples", "all"),
-        ]),
-        ("seed = 0", "seed = 1", &[
-            ("captions", "changed"), ("caption_features", "changed"), ("examples", "changed"),
-        ]),
-        ("paths = \"flickr30k.tar.gz\"", "paths = \"other.tar.gz\"", &[
-            ("captions", "changed"), ("caption_features", "changed"), ("examples", "changed"),
-        ]),
-        ("paths = \"flickr30k-images.tar\"", "paths = \"*.tar\"", &[
-            ("images", "changed"), ("image_features", "changed"), ("captions", "changed"),
-            ("caption_features", "changed"), ("examples", "changed"),
-        ]),
-        ("[stages.caption_features.embed_captions]", "[stages.texts.embed_captions]", &[
-            ("texts", "all"),
-        ]),
+        (
+            "path = \"clip\"",
+            "path = \"clip2\"",
+            &[("image_features", "all"), ("caption_features", "all"), ("examples", "all")],
+        ),
+        (
+            "dtype = \"f32\"",
+            "dtype = \"bf16\"",
+            &[("image_features", "all"), ("caption_features", "all"), ("examples", "all")],
+        ),
+        (
+            "clean = [\"whitespace\"]",
+            "clean = [\"whitespace\", \"zero_width\"]",
+            &[("captions", "all"), ("caption_features", "changed"), ("examples", "all")],
+        ),
+        (
+            "seed = 0",
+            "seed = 1",
+            &[("captions", "changed"), ("caption_features", "changed"), ("examples", "changed")],
+        ),
+        (
+            "paths = \"flickr30k.tar.gz\"",
+            "paths = \"other.tar.gz\"",
+            &[("captions", "changed"), ("caption_features", "changed"), ("examples", "changed")],
+        ),
+        (
+            "paths = \"flickr30k-images.tar\"",
+            "paths = \"*.tar\"",
+            &[
+                ("images", "changed"),
+                ("image_features", "changed"),
+                ("captions", "changed"),
+                ("caption_features", "changed"),
+                ("examples", "changed"),
+            ],
+        ),
+        (
+            "[stages.caption_features.embed_captions]",
+            "[stages.texts.embed_captions]",
+            &[("texts", "all")],
+        ),
         ("obtain = ", "max_members = 20_000_000\nobtain = ", &[]),
     ];
     for (from, to, expected) in cases {
@@ -209,6 +228,7 @@ fn a_locked_run_names_everything_that_the_lock_does_not_before_any_work() {
     )
     .unwrap();
     let weights = "clip/model.safetensors";
+    let right = std::fs::read(dir.path().join(weights)).unwrap();
     std::fs::copy(other.path().join(weights), dir.path().join(weights)).unwrap();
     edit(dir.path(), "seed = 0", "seed = 3");
     let out = at(dir.path(), &["run", "--locked", "pipeline.toml", "--format", "json"]);
@@ -229,6 +249,8 @@ fn a_locked_run_names_everything_that_the_lock_does_not_before_any_work() {
     let out = at(dir.path(), &["run", "--locked", "pipeline.toml", "--format", "github"]);
     assert_eq!(stdout(&out).lines().filter(|line| line.starts_with("::error ")).count(), 3);
 
+    // Weights of another vocabulary do not fit the model's other files.
+    std::fs::write(dir.path().join(weights), right).unwrap();
     // Without the flag the run does it, and a lock of that lets the next locked run pass.
     good(&at(dir.path(), &["run", "pipeline.toml"]));
     good(&at(dir.path(), &["lock", "pipeline.toml"]));
@@ -304,10 +326,7 @@ fn a_broken_contract_is_an_annotation_on_its_stage() {
     let check = "\n[checks.two_long.l2_norm]\ncolumn = \"embedding\"\nmin = 1.9\nmax = 2.1\n";
     std::fs::write(dir.path().join("strict.toml"), format!("{built_in}{check}")).unwrap();
     edit(dir.path(), SCALED, "normalize = false\ncontract = \"strict.toml\"");
-    let out = at(
-        dir.path(),
-        &["run", "pipeline.toml", "--format", "github", "--junit", "run.xml"],
-    );
+    let out = at(dir.path(), &["run", "pipeline.toml", "--format", "github", "--junit", "run.xml"]);
     assert_eq!(code(&out), 4, "{}", stderr(&out));
     let text = std::fs::read_to_string(dir.path().join("pipeline.toml")).unwrap();
     let line = 1 + text.lines().position(|l| l.starts_with("[stages.image_features.")).unwrap();
@@ -403,16 +422,16 @@ fn git_merges_the_locks_of_two_branches() {
     assert_eq!(conflicts, 0, "{merged}");
 
     // The merged definition agrees with the merged lock, and is what a run of it makes.
-    let both = original
-        .replacen(SCALED, PLAIN, 1)
-        .replacen(captions, &format!("{captions}\n{PLAIN}"), 1);
+    let both =
+        original.replacen(SCALED, PLAIN, 1).replacen(captions, &format!("{captions}\n{PLAIN}"), 1);
     std::fs::write(dir.path().join("pipeline.toml"), both).unwrap();
     std::fs::write(dir.path().join("clipmill.lock"), merged).unwrap();
     good(&at(dir.path(), &["check", "--locked", "pipeline.toml"]));
     good(&at(dir.path(), &["run", "--locked", "pipeline.toml"]));
 
     // Both branches change one thing, differently: that is a conflict, as it should be.
-    let third = ours.replace("settings.normalize\" = \"false\"", "settings.normalize\" = \"perhaps\"");
+    let third =
+        ours.replace("settings.normalize\" = \"false\"", "settings.normalize\" = \"perhaps\"");
     assert_ne!(third, ours);
     let (_, conflicts) = merge(&ours, &base, &third).unwrap();
     assert!(conflicts > 0);

@@ -190,3 +190,19 @@ fn statements_come_from_standard_input_and_a_plan_is_shown() {
     assert_eq!(code(&out), 0, "{}", stderr(&out));
     assert!(stdout(&out).contains("width_px"), "{}", stdout(&out));
 }
+
+#[test]
+fn a_folder_that_is_not_there_is_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rseults/rows.csv");
+    let out = clipmill()
+        .arg("query")
+        .arg(shop().store())
+        .args(["SELECT 1 AS x", "--format", "csv", "--output"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(code(&out), 3);
+    assert!(stderr(&out).contains("the folder is not there"), "{}", stderr(&out));
+    assert!(!file.parent().unwrap().exists());
+}

@@ -60,9 +60,9 @@ fn refuse_binary_on_terminal(args: &Query, session: &Session) -> Result<()> {
 fn refuse_missing_folder(output: &Path) -> Result<()> {
     match output.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            Err(Error::new(Kind::Usage, "the folder is not there").at(output.display()).help(
-                format!("make it first: `mkdir -p {}`", folder.display()),
-            ))
+            Err(Error::new(Kind::Usage, "the folder is not there")
+                .at(output.display())
+                .help(format!("make it first: `mkdir -p {}`", folder.display())))
         }
         _ => Ok(()),
     }

@@ -46,9 +46,13 @@ pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
         out.push(format!("Rejected {}: {}.", count(all), classes.join(", ")));
     }
     if report.ignored > 0 {
-        let members = if report.ignored == 1 { "member" } else { "members" };
+        let what = if report.ignored == 1 {
+            "member that is no image"
+        } else {
+            "members that are no images"
+        };
         out.push(format!(
-            "Passed over {} {members} that are no images: folders, and files of other kinds.",
+            "Passed over {} {what}: folders, and files of other kinds.",
             count(report.ignored)
         ));
     }
