@@ -9,6 +9,7 @@ pub mod decode;
 pub mod nn;
 pub mod embed;
 pub mod table;
+pub mod caption;
 pub mod run;
 pub mod query;
 pub mod cli;

@@ -31,3 +31,5 @@ mod missing;
 mod query;
 #[path = "cli/shop.rs"]
 mod shop;
+#[path = "cli/versions.rs"]
+mod versions;

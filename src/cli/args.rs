@@ -79,6 +79,16 @@ pub enum Command {
     Lock(Lock),
     /// Answer SQL over a store's tables
     Query(Query),
+    /// List a table's versions: when, what was done, which rows, why
+    History(History),
+    /// Show which rows differ between two versions of a table
+    Diff(Diff),
+    /// Make a new version of a table that equals an old one
+    Restore(Restore),
+    /// Delete files that no recent version of a table needs
+    Vacuum(Vacuum),
+    /// Read everything again and say what is damaged
+    Verify(Verify),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Print the JSON schema of definitions, for editors
@@ -196,12 +206,102 @@ pub struct Query {
     /// How the rows are written
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: Rows,
+    /// Read an old version: --at captions=3, or --at 3 where the statement reads one table
+    #[arg(long, value_name = "[TABLE=]VERSION")]
+    pub at: Vec<String>,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Show how the statement would be carried out, and do not carry it out
     #[arg(long)]
     pub explain: bool,
+}
+
+/// A store, named by its folder or by the definition that makes it.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// A definition, or a store's folder
+    #[arg(value_name = "STORE_OR_FILE")]
+    pub store: PathBuf,
+    /// Replace a value of the definition first
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How the result is said
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+}
+
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+pub struct History {
+    /// Where the tables are.
+    #[command(flatten)]
+    pub place: Place,
+    /// The table; all without it
+    #[arg(value_name = "TABLE")]
+    pub table: Option<String>,
+    /// Show only the newest versions
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// Where the table is.
+    #[command(flatten)]
+    pub place: Place,
+    /// The table
+    #[arg(value_name = "TABLE")]
+    pub table: String,
+    /// Two versions, as 3..5; `3..` goes to the newest
+    #[arg(value_name = "FROM..TO")]
+    pub versions: String,
+    /// Rows that are shown; JSON has all without it
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// Where the table is.
+    #[command(flatten)]
+    pub place: Place,
+    /// The table
+    #[arg(value_name = "TABLE")]
+    pub table: String,
+    /// The version whose rows the new one has
+    #[arg(value_name = "VERSION")]
+    pub version: i64,
+}
+
+/// Arguments of `vacuum`.
+#[derive(Debug, Args)]
+pub struct Vacuum {
+    /// Where the tables are.
+    #[command(flatten)]
+    pub place: Place,
+    /// The table; all without it
+    #[arg(value_name = "TABLE")]
+    pub table: Option<String>,
+    /// Keep what was in use within this time: 30m, 12h, 7d, 2w
+    #[arg(long, value_name = "AGE", default_value = "7d", value_parser = super::age::parse)]
+    pub older_than: std::time::Duration,
+    /// Only say what would be deleted
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Where the tables are.
+    #[command(flatten)]
+    pub place: Place,
+    /// The table; everything without it
+    #[arg(value_name = "TABLE")]
+    pub table: Option<String>,
 }
 
 /// How rows are written.

@@ -35,7 +35,32 @@ fn examples(command: &str) -> &'static str {
   clipmill query pipeline.toml \"SELECT image_id, cosine(embedding, clip_text('two dogs on grass')) AS score
       FROM image_features ORDER BY score DESC LIMIT 5\" --format json
   clipmill query pipeline.toml - --format csv < report.sql
+  clipmill query pipeline.toml \"SELECT COUNT(*) FROM captions\" --at 3   # as it was at version 3
   clipmill query pipeline.toml      # opens a prompt"
+        }
+        "history" => {
+            "  clipmill history stores/flickr30k
+  clipmill history pipeline.toml image_features --limit 5
+  clipmill history pipeline.toml captions --format json | jq '.tables.captions[0].reasons'"
+        }
+        "diff" => {
+            "  clipmill diff pipeline.toml image_features 3..5
+  clipmill diff stores/flickr30k captions 7.. --limit 50      # from version 7 to the newest
+  clipmill diff pipeline.toml captions 3..5 --format json | jq .changed"
+        }
+        "restore" => {
+            "  clipmill restore pipeline.toml captions 3      # the newest version is then equal to 3
+  clipmill restore stores/flickr30k captions 3 --format json"
+        }
+        "vacuum" => {
+            "  clipmill vacuum pipeline.toml --dry-run
+  clipmill vacuum stores/flickr30k --older-than 7d
+  clipmill vacuum pipeline.toml image_features --older-than 12h --format json"
+        }
+        "verify" => {
+            "  clipmill verify stores/flickr30k                # the tables
+  clipmill verify pipelines/flickr30k.toml        # and sources, weights and kept indexes
+  clipmill verify pipeline.toml captions --format json | jq .faults"
         }
         "completions" => {
             "  clipmill completions bash > ~/.local/share/bash-completion/completions/clipmill
@@ -92,7 +117,21 @@ mod tests {
 
     #[test]
     fn examples_parse() {
-        for name in ["", "demo", "check", "run", "lock", "query", "completions", "schema"] {
+        for name in [
+            "",
+            "demo",
+            "check",
+            "run",
+            "lock",
+            "query",
+            "history",
+            "diff",
+            "restore",
+            "vacuum",
+            "verify",
+            "completions",
+            "schema",
+        ] {
             // A line's end inside quotes belongs to the statement; comments and pipes do not.
             for line in examples(name).replace("score\n", "score ").lines() {
                 let Some(line) = line.trim().strip_prefix("clipmill ") else { continue };

@@ -3,6 +3,7 @@
 //! [`main`] is the whole binary. Every command is one file of `commands`; it returns an
 //! [`exit::Code`] or an error, and only [`main`] writes errors and ends the process.
 
+mod age;
 pub mod args;
 mod commands;
 mod console;

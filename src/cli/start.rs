@@ -88,6 +88,11 @@ fn json_name(command: &Command) -> Option<&'static str> {
         Command::Check(check) => ("check", check.format == Report::Json),
         Command::Lock(lock) => ("lock", lock.format == Format::Json),
         Command::Run(run) => ("run", run.format == Report::Json),
+        Command::History(history) => ("history", history.place.format == Format::Json),
+        Command::Diff(diff) => ("diff", diff.place.format == Format::Json),
+        Command::Restore(restore) => ("restore", restore.place.format == Format::Json),
+        Command::Vacuum(vacuum) => ("vacuum", vacuum.place.format == Format::Json),
+        Command::Verify(verify) => ("verify", verify.place.format == Format::Json),
         Command::Query(query) => ("query", query.format == Rows::Json),
         Command::Completions(_) | Command::Schema => return None,
     };

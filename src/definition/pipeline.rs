@@ -26,6 +26,9 @@ pub struct Pipeline {
     pub description: Option<String>,
     /// Folder of the tables, as written: relative to the definition's folder.
     pub store: Spanned<String>,
+    /// How computed rows are cut into durable parts; no value of any row depends on it, and the
+    /// definition's digest does not cover it.
+    pub parts: PartSize,
     /// In the order of the text.
     pub sources: Vec<Source>,
     /// In the order of the text.
@@ -43,6 +46,33 @@ pub struct Pipeline {
     pub(super) digest: Digest,
 }
 
+/// When rows that were computed become a durable part: whichever comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartSize {
+    /// So many rows.
+    pub rows: u64,
+    /// So many seconds after its first row.
+    pub seconds: u64,
+}
+
+impl Default for PartSize {
+    fn default() -> Self {
+        Self { rows: part_rows(), seconds: part_seconds() }
+    }
+}
+
+fn part_rows() -> u64 {
+    4096
+}
+
+fn part_seconds() -> u64 {
+    30
+}
+
+/// Most rows of a part: a change of one row rewrites its part.
+const MAX_PART_ROWS: u64 = 1 << 20;
+const MAX_PART_SECONDS: u64 = 3600;
+
 /// `[pipeline]`
 #[derive(Debug, Clone, JsonSchema)]
 pub(super) struct PipelineBlock {
@@ -52,6 +82,12 @@ pub(super) struct PipelineBlock {
     pub(super) description: Option<String>,
     /// Folder of the tables, relative to the definition; made by the first run.
     pub(super) store: Spanned<String>,
+    /// Rows of a durable part; a run that dies loses at most the rows of its open parts.
+    #[schemars(default = "part_rows", range(min = 1, max = 1048576))]
+    pub(super) part_rows: u64,
+    /// Seconds after which a part is made durable, however few rows it has.
+    #[schemars(default = "part_seconds", range(min = 0, max = 3600))]
+    pub(super) part_seconds: u64,
 }
 
 /// What could be read of `[pipeline]`.
@@ -80,8 +116,10 @@ impl PipelineBlock {
         let name = table.required("name");
         let description = table.optional("description");
         let store = table.required("store");
+        let part_rows = table.number_or("part_rows", part_rows(), 1, MAX_PART_ROWS);
+        let part_seconds = table.number_or("part_seconds", part_seconds(), 0, MAX_PART_SECONDS);
         table.finish();
-        Some(Self { name: name?, description, store: store? })
+        Some(Self { name: name?, description, store: store?, part_rows, part_seconds })
     }
 }
 
@@ -107,12 +145,14 @@ impl Pipeline {
         source: Arc<SourceText>,
         sets: Vec<Arc<SourceText>>,
     ) -> Self {
-        let PipelineBlock { name, description, store } = block;
+        let PipelineBlock { name, description, store, part_rows, part_seconds } = block;
+        let parts = PartSize { rows: part_rows, seconds: part_seconds };
         let digest = Digest::of(&[]);
         let mut pipeline = Self {
             name,
             description,
             store,
+            parts,
             sources,
             models,
             stages,
@@ -152,8 +192,8 @@ impl Pipeline {
     }
 
     /// Identifies the definition's values, after `--set` and `${NAME}`: comments, layout and the
-    /// order of blocks and keys leave it as it is, any other value does not. A default that is
-    /// written out counts as the default.
+    /// order of blocks and keys leave it as it is, and so does the size of parts; any other value does
+    /// not. A default that is written out counts as the default.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest

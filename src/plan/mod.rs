@@ -14,6 +14,8 @@ pub mod versions;
 
 /// Contracts of tables, as the definition room reads them.
 pub use crate::definition::contract;
+/// When computed rows become a durable part, as `[pipeline]` says.
+pub use crate::definition::pipeline::PartSize;
 pub use fingerprint::Fingerprint;
 pub use reason::{Counts, Reason};
 pub use resolve::{Partial, Plan, resolve, resolve_partly, state_folder, store_folder};

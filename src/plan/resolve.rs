@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::base::diagnostic::Finding;
 use crate::base::{Digest, Kind, Result, files};
 use crate::definition::contract::{self, TableKind};
-use crate::definition::pipeline::Pipeline;
+use crate::definition::pipeline::{PartSize, Pipeline};
 use crate::definition::source::SourceKind;
 use crate::definition::span::Spanned;
 use crate::definition::stage::Operator;
@@ -41,6 +41,8 @@ pub struct Plan {
     pub sets: Vec<(String, String)>,
     /// Folder of the tables.
     pub store: PathBuf,
+    /// When computed rows become a durable part.
+    pub parts: PartSize,
     /// Each stage after those it reads.
     pub stages: Vec<Stage>,
     /// Contract of the table `rejects`.
@@ -112,6 +114,7 @@ pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect(),
         store,
+        parts: pipeline.parts,
         stages,
         rejects: contract::builtin(TableKind::Rejects)?,
         places: pipeline

@@ -80,14 +80,19 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         let mut images = Vec::new();
         for outcome in chunk {
             match outcome {
-                Outcome::Refused(reject) => self.book.refused(0, reject),
+                Outcome::Refused { streamed, reject } => {
+                    if let Some(archive) = streamed {
+                        self.book.unread.entry(archive).or_default().push(reject.clone());
+                    }
+                    self.book.refused(0, reject);
+                }
                 Outcome::Looked(looked) => self.looked(*looked, &mut images)?,
             }
         }
         if images.is_empty() {
             return Ok(());
         }
-        let batch = image_rows(&self.images, &self.pass.fingerprint, &images)?;
+        let batch = image_rows(&self.images, &self.pass.prints.plain, &images)?;
         self.send((0, batch))
     }
 
@@ -147,6 +152,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
             .clocks
             .time(Part::Encode, Spend::Busy, || encoder.encode(&batch.input, members.len()))?;
         batch.input.clear();
+        tracing::debug!(table = %target.stage.table, rows = members.len(), "computed");
         if target.work.normalize {
             vectors.normalise();
         }
@@ -168,7 +174,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         if members.is_empty() {
             return Ok(());
         }
-        let rows = feature_rows(&schema, &target.fingerprint, &members, &vectors)?;
+        let rows = feature_rows(&schema, &target.prints.plain, &members, &vectors)?;
         self.send((number + 1, rows))
     }
 

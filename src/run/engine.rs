@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::base::{Error, Kind, Result};
-use crate::plan::stage::EmbedImages;
+use crate::base::{Kind, Result};
 use crate::plan::{Plan, Stage, Work};
 use crate::table::schema::arrow_schema;
 use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
 
-use super::context::{Context, Options};
+use super::context::{Context, Means, Options};
 use super::ledger::{self, Ledger};
+use super::order::{dependents, wanted};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
 use super::{align, captions, images, texts};
@@ -26,18 +26,32 @@ pub const REJECTS: &str = "rejects";
 /// # Errors
 /// When an input or the store fails; what was durable by then is taken over by the next run.
 pub fn run(plan: &Plan, options: &Options) -> Result<RunReport> {
+    run_with(plan, options, &Means::default())
+}
+
+/// As [`run`], on another storage or with the help of other processes.
+///
+/// # Errors
+/// As [`run`], and when a worker fails or dies twice over one unit of work.
+pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunReport> {
     let begun = Instant::now();
     // Also where nothing is to be computed: what was asked for and is not there is an error.
     for model in plan.stages.iter().filter_map(|stage| stage.work.model()) {
         crate::embed::check_device(model)?;
     }
-    let store = Store::create(&plan.store, std::sync::Arc::clone(&options.clock))?;
+    let clock = std::sync::Arc::clone(&options.clock);
+    let store = Store::create_on(&plan.store, clock, std::sync::Arc::clone(&means.storage))?;
     let _lock = store.lock(options.wait, &options.cancel)?;
     super::remember::write(plan)?;
+    store.sweep()?;
     let mut ctx = Context {
         plan,
         options,
+        means,
         store,
+        unit: None,
+        foresight: None,
+        lookout: None,
         clocks: super::clocks::Clocks::default(),
         report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
         versions: std::collections::BTreeMap::new(),
@@ -99,43 +113,6 @@ fn blocked(ctx: &Context<'_>, stage: &Stage) -> bool {
     })
 }
 
-fn dependents<'p>(
-    plan: &'p Plan,
-    images: &str,
-    wanted: &BTreeSet<&str>,
-) -> Vec<(&'p Stage, &'p EmbedImages)> {
-    plan.stages
-        .iter()
-        .filter(|stage| wanted.contains(stage.table.as_str()))
-        .filter_map(|stage| match &stage.work {
-            Work::EmbedImages(work) if work.images == images => Some((stage, work)),
-            _ => None,
-        })
-        .collect()
-}
-
-/// The tables asked for, and all that they are made from.
-fn wanted<'p>(plan: &'p Plan, only: &'p [String]) -> Result<BTreeSet<&'p str>> {
-    let mut wanted: BTreeSet<&str> = BTreeSet::new();
-    for table in only {
-        if plan.stage(table).is_none() {
-            let names: Vec<_> = plan.stages.iter().map(|s| s.table.as_str()).collect();
-            return Err(Error::new(Kind::Usage, format!("no stage makes a table `{table}`"))
-                .help(format!("the definition makes: {}", names.join(", "))));
-        }
-        wanted.insert(table);
-    }
-    if only.is_empty() {
-        wanted.extend(plan.stages.iter().map(|stage| stage.table.as_str()));
-    }
-    for stage in plan.stages.iter().rev() {
-        if wanted.contains(stage.table.as_str()) {
-            wanted.extend(stage.work.reads());
-        }
-    }
-    Ok(wanted)
-}
-
 /// Publishes the rejects, if they changed.
 fn publish_rejects(
     ctx: &mut Context<'_>,
@@ -146,7 +123,7 @@ fn publish_rejects(
         table: REJECTS.to_owned(),
         version: before.map(Snapshot::version),
         rows: before.map_or(0, Snapshot::rows),
-        counts: crate::plan::Counts::default(),
+        counts: ledger.counts(),
         computed: 0,
         resumed: 0,
         published: false,
@@ -163,7 +140,7 @@ fn publish_rejects(
     }
     let rows = changed.unwrap_or_default();
     let contract = &ctx.plan.rejects;
-    let mut sink = Sink::new(&ctx.store, REJECTS, contract, "");
+    let mut sink = Sink::new(&ctx.store, ctx.plan.parts, REJECTS, contract, "");
     if !rows.is_empty() {
         sink.push(&ledger::batch(&arrow_schema(contract), &rows)?)?;
     }
@@ -176,6 +153,7 @@ fn publish_rejects(
         added: rows.len() as u64,
         removed: before.map_or(0, Snapshot::rows),
         changed: 0,
+        ..CommitNote::default()
     };
     let change = Change {
         expected_version: before.map(Snapshot::version),

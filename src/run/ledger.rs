@@ -7,8 +7,10 @@ use arrow::array::TimestampMicrosecondArray;
 use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 
+use crate::base::digest::Digester;
 use crate::base::{Digest, Result};
 use crate::flow::{Origin, Reject, RejectClass};
+use crate::plan::{Counts, Reason};
 use crate::sources::Member;
 use crate::table::Snapshot;
 
@@ -16,6 +18,34 @@ use super::rows;
 
 /// Where a reject is filed: its place, and the table it was refused for.
 type Slot = (Origin, String);
+
+/// Under which fingerprints a table refuses: what was refused under another is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Prints {
+    pub plain: String,
+    /// With the limits of decoding: what is too large for one limit is not for another.
+    limited: String,
+}
+
+impl Prints {
+    /// Of a table that has no limits.
+    pub(super) fn plain(fingerprint: &str) -> Self {
+        Self { plain: fingerprint.to_owned(), limited: fingerprint.to_owned() }
+    }
+
+    pub(super) fn limited(fingerprint: &str, limits: [u64; 2]) -> Self {
+        let mut digester = Digester::new();
+        digester.field("fingerprint", fingerprint.as_bytes());
+        for limit in limits {
+            digester.field("limit", &limit.to_le_bytes());
+        }
+        Self { plain: fingerprint.to_owned(), limited: digester.finish().to_string() }
+    }
+
+    pub(super) fn of(&self, class: RejectClass) -> &str {
+        if class == RejectClass::ImageTooLarge { &self.limited } else { &self.plain }
+    }
+}
 
 /// One row of `rejects`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,13 +126,22 @@ impl Before {
         &self,
         stage: &str,
         digest: &Digest,
-        fingerprint: &str,
+        prints: &Prints,
     ) -> Option<&Entry> {
-        if self.retry {
+        if self.retry || self.by_digest.is_empty() {
             return None;
         }
         let slot = self.by_digest.get(&(stage.to_owned(), *digest))?;
-        self.entries.get(slot).filter(|e| e.fingerprint == fingerprint)
+        self.entries.get(slot).filter(|e| prints.of(e.reject.class) == e.fingerprint)
+    }
+}
+
+impl Before {
+    /// Whether any bytes were refused for `stage` that are not to be tried again.
+    pub(super) fn refused_any(&self, stage: &str) -> bool {
+        let first = (stage.to_owned(), Digest::from_bytes([0; 32]));
+        let mut of = self.by_digest.range(first..);
+        !self.retry && of.next().is_some_and(|((of, _), _)| of == stage)
     }
 }
 
@@ -154,10 +193,10 @@ impl Ledger {
 
     /// Keeps a refusal of an earlier run that was not tried again, at the place where its bytes
     /// stand now.
-    pub(super) fn carry(&mut self, stage: &str, fingerprint: &str, member: &Member) {
+    pub(super) fn carry(&mut self, stage: &str, prints: &Prints, member: &Member) {
         if let Some(digest) = member.digest {
             let origin = member.origin.clone();
-            self.carry_at(stage, fingerprint, &digest, origin, &member.image_id);
+            self.carry_at(stage, prints, &digest, origin, &member.image_id);
         }
     }
 
@@ -165,12 +204,12 @@ impl Ledger {
     pub(super) fn carry_at(
         &mut self,
         stage: &str,
-        fingerprint: &str,
+        prints: &Prints,
         digest: &Digest,
         origin: Origin,
         image_id: &str,
     ) {
-        let Some(entry) = self.before.refused(stage, digest, fingerprint) else { return };
+        let Some(entry) = self.before.refused(stage, digest, prints) else { return };
         let mut entry = entry.clone();
         entry.reject.origin = origin.clone();
         entry.reject.image_id = Some(image_id.to_owned());
@@ -188,6 +227,31 @@ impl Ledger {
         let same = after.len() == self.before.entries.len()
             && after.iter().all(|(slot, entry)| self.before.entries.get(*slot) == Some(*entry));
         (!same).then(|| after.into_iter().map(|((_, stage), e)| (stage.as_str(), e)).collect())
+    }
+
+    /// How the new version differs from the old one.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        let after = self.after();
+        for (slot, entry) in &after {
+            counts.add(match self.before.entries.get(*slot) {
+                None => Reason::New,
+                Some(old) if old == *entry => Reason::UpToDate,
+                Some(_) => Reason::ContentChanged,
+            });
+        }
+        let gone = self.before.entries.keys().filter(|slot| !after.contains_key(slot)).count();
+        counts.add_many(Reason::Removed, gone as u64);
+        counts
+    }
+
+    /// What is refused of one image, by table; what is tried again counts as it was refused.
+    pub(super) fn of_image(&self, image_id: &str) -> Vec<(&str, &Entry)> {
+        let of = |entry: &Entry| entry.reject.image_id.as_deref() == Some(image_id);
+        let mut all: BTreeMap<&Slot, &Entry> = self.before.entries.iter().collect();
+        all.extend(self.now.iter());
+        let of_it = all.into_iter().filter(|(_, entry)| of(entry));
+        of_it.map(|((_, stage), entry)| (stage.as_str(), entry)).collect()
     }
 
     fn after(&self) -> BTreeMap<&Slot, &Entry> {
@@ -302,8 +366,8 @@ mod tests {
         assert_eq!(first.changed().unwrap().len(), 2);
 
         let mut second = after(&first, false);
-        assert!(second.before.refused("images", &digest, "g").is_none());
-        assert!(second.before.refused("images", &digest, "f").is_some());
+        assert!(second.before.refused("images", &digest, &Prints::plain("g")).is_none());
+        assert!(second.before.refused("images", &digest, &Prints::plain("f")).is_some());
         let member = Member {
             image_id: "1".into(),
             origin: reject("a", None).origin,
@@ -313,13 +377,13 @@ mod tests {
             digest: Some(digest),
             layout: crate::sources::Layout::Whole,
         };
-        second.carry("images", "f", &member);
+        second.carry("images", &Prints::plain("f"), &member);
         second.refuse("images", "f", reject("b", None));
         second.complete("images");
         assert!(second.changed().is_none(), "nothing was tried, so nothing changes");
 
         let mut third = after(&first, true);
-        assert!(third.before.refused("images", &digest, "f").is_none());
+        assert!(third.before.refused("images", &digest, &Prints::plain("f")).is_none());
         third.refuse("images", "f", reject("a", Some(digest)));
         third.complete("images");
         let rows = third.changed().unwrap();

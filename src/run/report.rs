@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::flow::RejectClass;
-use crate::plan::Counts;
+use crate::plan::{Counts, Stage};
+use crate::table::Snapshot;
 
 use super::clocks::{Part, Spent};
 use super::locked::Refused;
+use super::state::State;
 
 /// What happened to one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,65 @@ pub struct TableReport {
     pub resumed: u64,
     /// Whether this run published a version.
     pub published: bool,
+}
+
+/// What a run would do to one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreseen {
+    /// Name of the table.
+    pub table: String,
+    /// Version that readers see now; none where nothing was ever published.
+    pub version: Option<i64>,
+    /// Rows of that version.
+    pub rows: u64,
+    /// Rows by reason.
+    pub counts: Counts,
+    /// Whether a run would publish a version: rows change, a part is damaged, or there is no
+    /// version yet.
+    pub pending: bool,
+}
+
+impl Foreseen {
+    pub(super) fn of(stage: &Stage, state: &State, counts: Counts) -> Self {
+        Self {
+            table: stage.table.clone(),
+            version: state.snapshot.as_ref().map(Snapshot::version),
+            rows: state.snapshot.as_ref().map_or(0, Snapshot::rows),
+            counts,
+            pending: counts.has_changes() || state.needs_version(),
+        }
+    }
+
+    pub(super) fn of_rejects(table: &str, now: Option<&Snapshot>, counts: Counts) -> Self {
+        Self {
+            table: table.to_owned(),
+            version: now.map(Snapshot::version),
+            rows: now.map_or(0, Snapshot::rows),
+            counts,
+            pending: counts.has_changes() || now.is_none(),
+        }
+    }
+}
+
+/// What a run would do, table by table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Survey {
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// In the order they would be made, `rejects` last.
+    pub tables: Vec<Foreseen>,
+    /// Lines for the user: captions that are left out.
+    pub notes: Vec<String>,
+    /// Wall time.
+    pub elapsed: Duration,
+}
+
+impl Survey {
+    /// Whether a run would change anything.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.tables.iter().any(|table| table.pending)
+    }
 }
 
 /// A contract that would not hold, so that nothing was published.

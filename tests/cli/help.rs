@@ -2,7 +2,20 @@
 
 use super::shop::{code, object, run, shop, stderr, stdout};
 
-const COMMANDS: [&str; 7] = ["demo", "check", "run", "lock", "query", "completions", "schema"];
+const COMMANDS: [&str; 12] = [
+    "demo",
+    "check",
+    "run",
+    "lock",
+    "query",
+    "history",
+    "diff",
+    "restore",
+    "vacuum",
+    "verify",
+    "completions",
+    "schema",
+];
 
 #[test]
 fn every_help_shows_an_example_and_the_exit_codes() {

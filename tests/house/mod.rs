@@ -14,7 +14,7 @@ use clipmill::base::{Cancel, Result};
 use clipmill::decode;
 use clipmill::flow::Pixels;
 use clipmill::nn::clip::{ClipConfig, write_random};
-use clipmill::run::{Options, RunReport};
+use clipmill::run::{Means, Options, RunReport};
 use clipmill::sources::write::{TarWriter, gzip};
 use clipmill::table::Store;
 
@@ -125,6 +125,10 @@ impl House {
     }
 
     pub fn run_with(&self, adjust: impl FnOnce(&mut Options)) -> Result<RunReport> {
+        self.run_on(&Means::default(), adjust)
+    }
+
+    pub fn run_on(&self, means: &Means, adjust: impl FnOnce(&mut Options)) -> Result<RunReport> {
         let mut options = Options {
             cancel: Cancel::new(),
             progress: Arc::new(Silent),
@@ -139,7 +143,7 @@ impl House {
         let environment = Environment::default();
         let pipeline = clipmill::definition::parse("pipeline.toml", &text, &environment, &[])?;
         let plan = clipmill::plan::resolve(&pipeline, &file)?;
-        clipmill::run::run(&plan, &options)
+        clipmill::run::run_with(&plan, &options, means)
     }
 
     /// Every row of a table as text, sorted, without where and when.

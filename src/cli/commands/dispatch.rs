@@ -5,7 +5,9 @@ use crate::cli::args::Command;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
 
-use super::{check, completions, demo, lock, query, run, schema};
+use super::{
+    check, completions, demo, diff, history, lock, query, restore, run, schema, vacuum, verify,
+};
 
 /// Does one command.
 ///
@@ -18,6 +20,11 @@ pub(crate) fn perform(command: &Command, session: &Session) -> Result<Code> {
         Command::Run(args) => run::perform(args, session),
         Command::Lock(args) => lock::perform(args, session),
         Command::Query(args) => query::perform(args, session),
+        Command::History(args) => history::perform(args, session),
+        Command::Diff(args) => diff::perform(args, session),
+        Command::Restore(args) => restore::perform(args, session),
+        Command::Vacuum(args) => vacuum::perform(args, session),
+        Command::Verify(args) => verify::perform(args, session),
         Command::Completions(args) => completions::perform(args),
         Command::Schema => schema::perform(),
     }

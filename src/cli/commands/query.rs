@@ -12,7 +12,7 @@ use crate::cli::exit::Code;
 use crate::cli::session::Session;
 use crate::query::{self, Answer, Format, TableStyle, split_statements};
 
-use super::{drawing, prompt, store};
+use super::{drawing, prompt, store, versions};
 
 const STATEMENT_CAP_BYTES: u64 = 16 << 20;
 
@@ -29,7 +29,9 @@ pub(crate) fn perform(args: &Query, session: &Session) -> Result<Code> {
     };
     refuse_binary_on_terminal(args, session)?;
     args.output.as_deref().map_or(Ok(()), refuse_missing_folder)?;
-    let tables = store::open(&args.store, &args.set, session)?;
+    let found = store::find(&args.store, &args.set, session)?;
+    let at = versions::of(&args.at, sql.as_deref(), &found.tables(None)?)?;
+    let tables = found.session(&at)?;
     let Some(sql) = sql else {
         prompt::serve(&tables, session)?;
         return Ok(Code::Success);

@@ -4,10 +4,14 @@
 //! depend on that row alone. Elsewhere candle's own operators are put together.
 
 mod activation;
+mod exponential;
 mod layer_norm;
+mod product;
 mod rows;
 mod softmax;
 
 pub(super) use activation::activate;
 pub(super) use layer_norm::layer_norm;
+pub(super) use exponential::{exp, tanh};
+pub(super) use product::{Matrix, product};
 pub(super) use softmax::softmax;

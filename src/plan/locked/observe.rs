@@ -165,7 +165,7 @@ fn folder(root: &Path) -> Result<FileFact> {
     let mut size_bytes = 0;
     for path in files {
         let name = path.strip_prefix(root).unwrap_or(&path);
-        let content = digests::content(&path)?;
+        let content = digests::blake3_of(&path)?;
         digester.field("name", name.as_os_str().as_encoded_bytes());
         digester.field("content", content.as_bytes());
         size_bytes += Stat::of(&path)?.size_bytes;
