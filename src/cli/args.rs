@@ -21,19 +21,19 @@ pub struct Arguments {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Say only what went wrong: no progress, no notes
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, hide_short_help = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Log more: -v info, -vv debug, -vvv trace
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, hide_short_help = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Log level; wins over -q and -v
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
     /// Append the log to this file too (at level info, or --log-level)
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
     /// Colours in messages; auto looks at the terminal and at NO_COLOR
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
 }
 
@@ -82,6 +82,8 @@ pub enum Command {
     /// Compute units of another process's run
     #[command(hide = true)]
     Work(Work),
+    /// Write down what definitions are and made, in clipmill.lock beside them
+    Lock(Lock),
     /// Answer SQL over a store's tables
     Query(Query),
     /// List a table's versions: when, what was done, which rows, why
@@ -108,6 +110,18 @@ pub enum Format {
     Human,
     /// One JSON object on standard output; progress stays on standard error.
     Json,
+}
+
+/// How a command that continuous integration runs says what it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Report {
+    /// Text for people.
+    #[default]
+    Human,
+    /// One JSON object on standard output; progress stays on standard error.
+    Json,
+    /// Text for people, and on standard output GitHub's annotations (`::error file=…::…`).
+    Github,
 }
 
 /// Arguments of `demo`.
@@ -137,6 +151,24 @@ pub struct Check {
     /// Replace a value before the check: --set stages.images.source=photos
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Also compare with clipmill.lock, and tell what a run would make anew; exits with 2 when
+    /// they differ. Needs no data, no weights and no store
+    #[arg(long)]
+    pub locked: bool,
+    /// Write the result to this file too, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// How the result is said
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Report,
+}
+
+/// Arguments of `lock`.
+#[derive(Debug, Args)]
+pub struct Lock {
+    /// Definitions to lock; those of one folder share its clipmill.lock
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     /// How the result is said
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: Format,
@@ -207,9 +239,16 @@ pub struct Run {
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: u16,
+    /// Refuse what clipmill.lock does not name: other definitions, inputs or weights before any
+    /// work, and tables with other rows than the lock says
+    #[arg(long)]
+    pub locked: bool,
+    /// Write the contracts' checks to this file too, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// How the result is said
     #[arg(long, value_name = "FORMAT", default_value = "human")]
-    pub format: Format,
+    pub format: Report,
 }
 
 /// Arguments of `work`.

@@ -16,7 +16,12 @@ fn examples(command: &str) -> &'static str {
         "check" => {
             "  clipmill check pipelines/*.toml
   clipmill check pipeline.toml --set stages.image_features.batch_size=64
-  clipmill check pipelines/*.toml --format json | jq '.errors[].message'"
+  clipmill check pipelines/*.toml --format json | jq '.errors[].message'
+  clipmill check --locked pipelines/*.toml --format github --junit check.xml"
+        }
+        "lock" => {
+            "  clipmill lock pipelines/flickr30k.toml      # writes pipelines/clipmill.lock
+  clipmill lock pipelines/*.toml && git add pipelines/clipmill.lock"
         }
         "plan" => {
             "  clipmill plan pipelines/flickr30k.toml
@@ -33,7 +38,8 @@ fn examples(command: &str) -> &'static str {
             "  clipmill run pipelines/flickr30k.toml
   clipmill run pipeline.toml --set models.clip.device=cuda
   clipmill run pipeline.toml --only image_features --retry-rejects
-  clipmill run pipeline.toml --format json --log-file run.log"
+  clipmill run pipeline.toml --format json --log-file run.log
+  clipmill run --locked pipeline.toml --format github --junit contracts.xml"
         }
         "query" => {
             "  clipmill query pipeline.toml \"SHOW TABLES\"
@@ -130,6 +136,7 @@ mod tests {
             "plan",
             "explain",
             "run",
+            "lock",
             "query",
             "history",
             "diff",

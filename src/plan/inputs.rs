@@ -39,14 +39,8 @@ pub(super) struct FoundModel {
     pub findings: Vec<Finding>,
 }
 
-/// Looks for the files of a model and takes their digests.
-pub(super) fn model(
-    pipeline: &Pipeline,
-    model: &definition::model::Model,
-    base: &Path,
-    texts: bool,
-    digests: &mut FileDigests,
-) -> Result<FoundModel> {
+/// What a definition says of a model, without looking for its files, and the path that names them.
+fn spec<'d>(model: &'d definition::model::Model, base: &Path) -> (ModelSpec, &'d Spanned<String>) {
     let at = |path: &Spanned<String>| base.join(&path.value);
     let (files, named) = match &model.layout {
         ModelLayout::OpenAi(f) => (
@@ -63,7 +57,34 @@ pub(super) fn model(
             &f.path,
         ),
     };
-    let inventory = files.inventory(texts);
+    let dtype = match model.common.dtype.value {
+        NumericType::F32 => Dtype::F32,
+        NumericType::Bf16 => Dtype::Bf16,
+        NumericType::F16 => Dtype::F16,
+    };
+    let device = match model.common.device.value {
+        Device::Cpu => DeviceChoice::Cpu,
+        Device::Cuda(number) => DeviceChoice::Cuda(number),
+        Device::Auto => DeviceChoice::Auto,
+    };
+    (ModelSpec { name: model.name.value.clone(), files, dtype, device }, named)
+}
+
+/// A model as its definition has it: no file of it was looked for, and none has a digest.
+pub(super) fn unseen(model: &definition::model::Model, base: &Path) -> Model {
+    Model { spec: spec(model, base).0, digests: Vec::new() }
+}
+
+/// Looks for the files of a model and takes their digests.
+pub(super) fn model(
+    pipeline: &Pipeline,
+    model: &definition::model::Model,
+    base: &Path,
+    texts: bool,
+    digests: &mut FileDigests,
+) -> Result<FoundModel> {
+    let (spec, named) = spec(model, base);
+    let inventory = spec.files.inventory(texts);
     let obtain = model.common.obtain.as_deref();
     let mut findings: Vec<_> = inventory
         .absent
@@ -82,17 +103,6 @@ pub(super) fn model(
     for (role, path) in &inventory.files {
         found.push((*role, digests.blake3(path)?));
     }
-    let dtype = match model.common.dtype.value {
-        NumericType::F32 => Dtype::F32,
-        NumericType::Bf16 => Dtype::Bf16,
-        NumericType::F16 => Dtype::F16,
-    };
-    let device = match model.common.device.value {
-        Device::Cpu => DeviceChoice::Cpu,
-        Device::Cuda(number) => DeviceChoice::Cuda(number),
-        Device::Auto => DeviceChoice::Auto,
-    };
-    let spec = ModelSpec { name: model.name.value.clone(), files, dtype, device };
     Ok(FoundModel { model: Some(Model { spec, digests: found }), findings })
 }
 
@@ -104,7 +114,8 @@ pub(super) fn missing(
     what: &str,
     obtain: Option<&str>,
 ) -> Finding {
-    let shown = path.display();
+    let shown = super::paths::tidy(path);
+    let shown = shown.display();
     let put = format!("put it at {shown}");
     let help = match obtain {
         Some(obtain) => format!("{}; {put}", obtain.trim_end_matches(['.', ' '])),
@@ -131,7 +142,10 @@ pub(super) fn check_sha256(
     }
     Ok(Some(pipeline.finding(
         expected.span,
-        format!("{} is another file than the definition means", path.display()),
+        format!(
+            "{} is another file than the definition means",
+            super::paths::tidy(path).display()
+        ),
         format!("its SHA-256 is {got}"),
         Some("get the right file, or correct `sha256` if the new one is meant".to_owned()),
     )))

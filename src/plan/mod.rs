@@ -3,6 +3,7 @@
 pub mod digests;
 pub mod fingerprint;
 pub mod inputs;
+pub mod locked;
 pub mod model;
 pub mod paths;
 pub mod reason;
@@ -17,5 +18,5 @@ pub use crate::definition::contract;
 pub use crate::definition::pipeline::PartSize;
 pub use fingerprint::Fingerprint;
 pub use reason::{Counts, Reason};
-pub use resolve::{Plan, resolve, state_folder, store_folder};
+pub use resolve::{Partial, Plan, resolve, resolve_partly, state_folder, store_folder};
 pub use stage::{Stage, Work};

@@ -35,6 +35,10 @@ pub fn run(plan: &Plan, options: &Options) -> Result<RunReport> {
 /// As [`run`], and when a worker fails or dies twice over one unit of work.
 pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunReport> {
     let begun = Instant::now();
+    // Also where nothing is to be computed: what was asked for and is not there is an error.
+    for model in plan.stages.iter().filter_map(|stage| stage.work.model()) {
+        crate::embed::check_device(model)?;
+    }
     let clock = std::sync::Arc::clone(&options.clock);
     let store = Store::create_on(&plan.store, clock, std::sync::Arc::clone(&means.storage))?;
     let _lock = store.lock(options.wait, &options.cancel)?;
@@ -103,6 +107,7 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
 fn blocked(ctx: &Context<'_>, stage: &Stage) -> bool {
     stage.work.reads().into_iter().any(|table| {
         ctx.report.broken.iter().any(|broken| broken.table == table)
+            || ctx.report.refused.iter().any(|refused| refused.table == table)
             || ctx.report.held_back.iter().any(|held| held == table)
     })
 }
@@ -127,6 +132,8 @@ fn publish_rejects(
     ctx.store.discard_staged(REJECTS, &staged)?;
     let changed = ledger.changed();
     if changed.is_none() && before.is_some() {
+        let refused = super::locked::refusal(ctx, REJECTS, &ctx.plan.rejects, None)?;
+        ctx.report.refused.extend(refused);
         ctx.report.tables.push(report);
         return Ok(());
     }
@@ -154,6 +161,13 @@ fn publish_rejects(
         note,
         reject_counts: std::collections::BTreeMap::new(),
     };
+    if let Some(refused) = super::locked::refusal(ctx, REJECTS, contract, Some(&change))? {
+        // They are told in the report; the next run finds them again.
+        ctx.store.discard_staged(REJECTS, &change.add)?;
+        ctx.report.refused.push(refused);
+        ctx.report.tables.push(report);
+        return Ok(());
+    }
     match ctx.store.publish(REJECTS, contract, change)? {
         Outcome::Published { version, rows } => {
             report.version = Some(version);

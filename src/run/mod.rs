@@ -4,6 +4,7 @@
 pub mod clocks;
 pub mod context;
 pub mod engine;
+pub mod locked;
 pub mod remember;
 pub mod report;
 pub mod unit;

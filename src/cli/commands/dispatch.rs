@@ -6,8 +6,8 @@ use crate::cli::exit::Code;
 use crate::cli::session::Session;
 
 use super::{
-    check, completions, demo, diff, explain, history, plan, query, restore, run, schema, vacuum,
-    verify, work,
+    check, completions, demo, diff, explain, history, lock, plan, query, restore, run, schema,
+    vacuum, verify, work,
 };
 
 /// Does one command.
@@ -22,6 +22,7 @@ pub(crate) fn perform(command: &Command, session: &Session) -> Result<Code> {
         Command::Explain(args) => explain::perform(args, session),
         Command::Run(args) => run::perform(args, session),
         Command::Work(args) => work::perform(args, session),
+        Command::Lock(args) => lock::perform(args, session),
         Command::Query(args) => query::perform(args, session),
         Command::History(args) => history::perform(args, session),
         Command::Diff(args) => diff::perform(args, session),
