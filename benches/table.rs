@@ -112,7 +112,8 @@ fn features() {
     let table: u64 = room.now().parts().iter().map(|part| part.size_bytes).sum();
     let before = room.written.0.load(Ordering::SeqCst);
     let key = middle.keys().next().unwrap().0.clone();
-    let old = room.now().parts().iter().find(|part| {
+    let now = room.now();
+    let old = now.parts().iter().find(|part| {
         let seal = part.seal.as_ref().unwrap();
         seal.min_key[0] == clipmill::table::KeyPart::Text(key.clone())
     });
@@ -171,9 +172,10 @@ fn captions() {
     let write = |changed: Option<usize>| {
         write_atomic(&dir.path().join("captions.token"), |to| {
             for n in 0..rows {
-                let more = if changed == Some(n) { " now" } else { "" };
+                // as long as the other: captions behind it stay where they are in the file
+                let verb = if changed == Some(n) { "holds" } else { "shows" };
                 let (id, word) = (10_000_000_000 + n as u64 / 5, (n * 7919) % 10_007);
-                writeln!(to, "{id}.jpg#{}\tpicture {n} shows thing {word}{more} .", n % 5).unwrap();
+                writeln!(to, "{id}.jpg#{}\tpicture {n} {verb} thing {word} .", n % 5).unwrap();
             }
             Ok(())
         })

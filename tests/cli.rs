@@ -23,6 +23,8 @@ mod demo;
 mod disturbed;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/lock.rs"]
+mod lock;
 #[path = "cli/missing.rs"]
 mod missing;
 #[path = "cli/query.rs"]

@@ -25,6 +25,8 @@ mod faults;
 mod faulty;
 #[path = "crash/full.rs"]
 mod full;
+#[path = "crash/jobs.rs"]
+mod jobs;
 #[path = "crash/killed.rs"]
 mod killed;
 #[path = "crash/resumed.rs"]

@@ -23,5 +23,7 @@ mod kinds;
 mod property;
 #[path = "incremental/rejects.rs"]
 mod rejects;
+#[path = "incremental/settled.rs"]
+mod settled;
 #[path = "incremental/step.rs"]
 mod step;

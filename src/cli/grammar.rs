@@ -16,12 +16,30 @@ fn examples(command: &str) -> &'static str {
         "check" => {
             "  clipmill check pipelines/*.toml
   clipmill check pipeline.toml --set stages.image_features.batch_size=64
-  clipmill check pipelines/*.toml --format json | jq '.errors[].message'"
+  clipmill check pipelines/*.toml --format json | jq '.errors[].message'
+  clipmill check --locked pipelines/*.toml --format github --junit check.xml"
+        }
+        "lock" => {
+            "  clipmill lock pipelines/flickr30k.toml      # writes pipelines/clipmill.lock
+  clipmill lock pipelines/*.toml && git add pipelines/clipmill.lock"
+        }
+        "plan" => {
+            "  clipmill plan pipelines/flickr30k.toml
+  clipmill plan pipeline.toml --set models.clip.dtype=bf16      # what would that cost?
+  clipmill plan pipeline.toml --detailed-exitcode || clipmill run pipeline.toml
+  clipmill plan pipeline.toml --format json | jq .tables.image_features.new"
+        }
+        "explain" => {
+            "  clipmill explain pipelines/flickr30k.toml 1000092795
+  clipmill explain pipeline.toml 1000092795 --caption 2
+  clipmill explain pipeline.toml 1000092795 --format json | jq '.rows[].reason'"
         }
         "run" => {
             "  clipmill run pipelines/flickr30k.toml
   clipmill run pipeline.toml --set models.clip.device=cuda
-  clipmill run pipeline.toml --format json --log-file run.log"
+  clipmill run pipeline.toml --only image_features --retry-rejects
+  clipmill run pipeline.toml --format json --log-file run.log
+  clipmill run --locked pipeline.toml --format github --junit contracts.xml"
         }
         "train" => {
             "  clipmill train pipelines/flickr30k.toml
@@ -137,7 +155,10 @@ mod tests {
             "",
             "demo",
             "check",
+            "plan",
+            "explain",
             "run",
+            "lock",
             "query",
             "history",
             "diff",

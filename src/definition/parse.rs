@@ -34,7 +34,7 @@ pub fn parse(
     let mut findings = Findings::new(Arc::clone(&source));
     let mut root = tree::read(text, 0, &mut findings);
     let sets = overrides::apply(&mut root, sets, &mut findings);
-    variables::expand(&mut root, env, &mut findings);
+    let variables = variables::expand(&mut root, env, &mut findings);
 
     let header = Header::read(&root, &mut findings);
     let sources = blocks(&root, "sources", "source", &SourceKind::NAMES, &mut findings, source_of);
@@ -58,7 +58,8 @@ pub fn parse(
     let order = graph::check(&mut stages, &sources, &models, &known, &mut findings);
     let pipeline = header
         .complete
-        .map(|header| Pipeline::new(header, sources, models, stages, order, source, sets));
+        .map(|header| Pipeline::new(header, sources, models, stages, order, source, sets))
+        .map(|pipeline| Pipeline { variables, ..pipeline });
     findings.into_result(pipeline)
 }
 

@@ -12,6 +12,7 @@ use super::source::Source;
 use super::span::{Span, Spanned};
 use super::stage::Stage;
 use super::tree::Table;
+use super::variables::Variable;
 use crate::base::diagnostic::{Finding, Report, SourceText};
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Kind};
@@ -36,6 +37,8 @@ pub struct Pipeline {
     pub stages: Vec<Stage>,
     /// The text, as it was read.
     pub source: Arc<SourceText>,
+    /// Strings that held environment variables.
+    pub variables: Vec<Variable>,
     /// The `--set` arguments, as given; spans may point into these.
     pub sets: Vec<Arc<SourceText>>,
     /// Indices into `stages`, every stage after those it reads.
@@ -145,8 +148,20 @@ impl Pipeline {
         let PipelineBlock { name, description, store, part_rows, part_seconds } = block;
         let parts = PartSize { rows: part_rows, seconds: part_seconds };
         let digest = Digest::of(&[]);
-        let mut pipeline =
-            Self { name, description, store, parts, sources, models, stages, source, sets, order, digest };
+        let mut pipeline = Self {
+            name,
+            description,
+            store,
+            parts,
+            sources,
+            models,
+            stages,
+            source,
+            variables: Vec::new(),
+            sets,
+            order,
+            digest,
+        };
         pipeline.digest = pipeline.canonical_digest();
         pipeline
     }

@@ -159,7 +159,7 @@ fn name_of(path: &Path) -> String {
     whole.to_string_lossy().into_owned()
 }
 
-fn blake3_of(path: &Path) -> Result<Digest> {
+pub(super) fn blake3_of(path: &Path) -> Result<Digest> {
     let mut hasher = blake3::Hasher::new();
     hasher
         .update_mmap_rayon(path)

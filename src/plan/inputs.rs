@@ -46,25 +46,34 @@ pub(super) struct FoundModel {
     pub findings: Vec<Finding>,
 }
 
-/// Looks for the files of a model and takes their digests.
-pub(super) fn model(
-    pipeline: &Pipeline,
-    model: &definition::model::Model,
-    base: &Path,
-    texts: bool,
-    digests: &mut FileDigests,
-) -> Result<FoundModel> {
+/// What a definition says of a model.
+enum Spec {
+    Clip(ModelSpec),
+    Gpt2(Gpt2Spec),
+}
+
+impl Spec {
+    fn inventory(&self, texts: bool) -> Inventory {
+        match self {
+            Self::Clip(spec) => spec.files.inventory(texts),
+            Self::Gpt2(spec) => gpt2_inventory(&spec.folder),
+        }
+    }
+}
+
+/// The files that a model needs, but for those that only texts need.
+pub(super) fn inventory(model: &definition::model::Model, base: &Path) -> Inventory {
+    spec(model, base).0.inventory(false)
+}
+
+/// What a definition says of a model, without looking for its files, and the path that names them.
+fn spec<'d>(model: &'d definition::model::Model, base: &Path) -> (Spec, &'d Spanned<String>) {
     let at = |path: &Spanned<String>| base.join(&path.value);
     let (name, common) = (model.name.value.clone(), &model.common);
     let (dtype, device) = (dtype(common.dtype.value), device(common.device.value));
     let (files, named) = match &model.layout {
         ModelLayout::Gpt2(f) => {
-            let folder = at(&f.path);
-            let inventory = gpt2_inventory(&folder);
-            let (found, findings) = files(pipeline, model, &f.path, &inventory, digests)?;
-            let spec = Gpt2Spec { name, folder, dtype, device };
-            let model = found.map(|digests| AnyModel::Gpt2(Model { spec, digests }));
-            return Ok(FoundModel { model, findings });
+            return (Spec::Gpt2(Gpt2Spec { name, folder: at(&f.path), dtype, device }), &f.path);
         }
         ModelLayout::OpenAi(f) => (
             ModelFiles::OpenAi { weights: at(&f.path), tokenizer: f.tokenizer.as_ref().map(at) },
@@ -80,10 +89,33 @@ pub(super) fn model(
             &f.path,
         ),
     };
-    let (found, findings) = self::files(pipeline, model, named, &files.inventory(texts), digests)?;
-    let spec = ModelSpec { name, files, dtype, device };
-    let model = found.map(|digests| AnyModel::Clip(Model { spec, digests }));
-    Ok(FoundModel { model, findings })
+    (Spec::Clip(ModelSpec { name, files, dtype, device }), named)
+}
+
+/// A model as its definition has it: no file of it was looked for, and none has a digest.
+pub(super) fn unseen(model: &definition::model::Model, base: &Path) -> AnyModel {
+    known(spec(model, base).0, Vec::new())
+}
+
+fn known(spec: Spec, digests: Digests) -> AnyModel {
+    match spec {
+        Spec::Clip(spec) => AnyModel::Clip(Model { spec, digests }),
+        Spec::Gpt2(spec) => AnyModel::Gpt2(Model { spec, digests }),
+    }
+}
+
+/// Looks for the files of a model and takes their digests.
+pub(super) fn model(
+    pipeline: &Pipeline,
+    model: &definition::model::Model,
+    base: &Path,
+    texts: bool,
+    digests: &mut FileDigests,
+) -> Result<FoundModel> {
+    let (spec, named) = spec(model, base);
+    let inventory = spec.inventory(texts);
+    let (found, findings) = files(pipeline, model, named, &inventory, digests)?;
+    Ok(FoundModel { model: found.map(|digests| known(spec, digests)), findings })
 }
 
 type Digests = Vec<(Role, Digest)>;
@@ -141,7 +173,8 @@ pub(super) fn missing(
     what: &str,
     obtain: Option<&str>,
 ) -> Finding {
-    let shown = path.display();
+    let shown = super::paths::tidy(path);
+    let shown = shown.display();
     let put = format!("put it at {shown}");
     let help = match obtain {
         Some(obtain) => format!("{}; {put}", obtain.trim_end_matches(['.', ' '])),
@@ -168,7 +201,10 @@ pub(super) fn check_sha256(
     }
     Ok(Some(pipeline.finding(
         expected.span,
-        format!("{} is another file than the definition means", path.display()),
+        format!(
+            "{} is another file than the definition means",
+            super::paths::tidy(path).display()
+        ),
         format!("its SHA-256 is {got}"),
         Some("get the right file, or correct `sha256` if the new one is meant".to_owned()),
     )))

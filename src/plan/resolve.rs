@@ -50,6 +50,11 @@ pub struct Plan {
     pub rejects: Contract,
     /// Contract of the table `metrics`.
     pub metrics: Contract,
+    /// Line and column of each stage in the definition, by table; none for what came by `--set`.
+    pub places: BTreeMap<String, (usize, usize)>,
+    /// Of a locked run, the digest of what each table must hold; a version that holds anything
+    /// else is not published.
+    pub locked: Option<BTreeMap<String, Digest>>,
 }
 
 impl Plan {
@@ -89,10 +94,10 @@ pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
     let base = folder_of(definition);
     let store = store_folder(pipeline, definition);
     let mut digests = FileDigests::open(&state_folder(&store));
-    let mut resolver =
-        Resolver { pipeline, base: &base, digests: &mut digests, findings: Vec::new() };
+    let mut resolver = Resolver::new(pipeline, &base, Some(&mut digests));
     let stages = resolver.stages();
-    let findings = std::mem::take(&mut resolver.findings);
+    let mut findings = std::mem::take(&mut resolver.absent);
+    findings.append(&mut resolver.findings);
     if !findings.is_empty() {
         return Err(pipeline.error(Kind::MissingInput, findings));
     }
@@ -116,17 +121,65 @@ pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
         stages,
         rejects: contract::builtin(TableKind::Rejects)?,
         metrics: contract::builtin(TableKind::Metrics)?,
+        places: pipeline
+            .stages
+            .iter()
+            .filter(|stage| stage.table.span.text == 0)
+            .map(|stage| {
+                let place = pipeline.source.line_column(stage.table.span.start);
+                (stage.table.value.clone(), place)
+            })
+            .collect(),
+        locked: None,
     })
+}
+
+/// The stages of a definition whose inputs need not be there.
+#[derive(Debug)]
+pub struct Partial {
+    /// Each after those it reads. A stage whose model is not there is left out where files are
+    /// looked for; where they are not, fingerprints hold only what the definition says.
+    pub stages: Vec<Stage>,
+    /// What is not there.
+    pub absent: Vec<Finding>,
+}
+
+/// Resolves what can be resolved: with `digests` as far as files are there, without from the
+/// definition and its contracts alone.
+///
+/// # Errors
+/// [`Kind::MissingInput`] for a contract that is not there or a file whose SHA-256 is another than
+/// the definition's; [`Kind::Definition`] for a broken contract file.
+pub fn resolve_partly(
+    pipeline: &Pipeline,
+    definition: &Path,
+    digests: Option<&mut FileDigests>,
+) -> Result<Partial> {
+    let base = folder_of(definition);
+    let mut resolver = Resolver::new(pipeline, &base, digests);
+    let stages = resolver.stages();
+    if !resolver.findings.is_empty() {
+        return Err(pipeline.error(Kind::MissingInput, resolver.findings));
+    }
+    Ok(Partial { stages: stages?, absent: resolver.absent })
 }
 
 struct Resolver<'a> {
     pipeline: &'a Pipeline,
     base: &'a Path,
-    digests: &'a mut FileDigests,
+    /// None where sources and models are not looked for.
+    digests: Option<&'a mut FileDigests>,
+    /// Sources and models that are not there.
+    absent: Vec<Finding>,
+    /// What else is wrong.
     findings: Vec<Finding>,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    fn new(pipeline: &'a Pipeline, base: &'a Path, digests: Option<&'a mut FileDigests>) -> Self {
+        Self { pipeline, base, digests, absent: Vec::new(), findings: Vec::new() }
+    }
+
     fn stages(&mut self) -> Result<Vec<Stage>> {
         let mut images = BTreeMap::new();
         let mut captions = BTreeMap::new();
@@ -151,9 +204,19 @@ impl Resolver<'_> {
             let texts = self.pipeline.stages.iter().any(|stage| {
                 matches!(&stage.operator, Operator::EmbedCaptions(s) if *s.model == *model.name)
             });
-            let found = inputs::model(self.pipeline, model, self.base, texts, self.digests)?;
-            self.findings.extend(found.findings);
-            match found.model {
+            let found = match self.digests.as_deref_mut() {
+                None => Some(inputs::unseen(model, self.base)),
+                Some(digests) => {
+                    let found = inputs::model(self.pipeline, model, self.base, texts, digests)?;
+                    if found.model.is_some() {
+                        self.findings.extend(found.findings);
+                    } else {
+                        self.absent.extend(found.findings);
+                    }
+                    found.model
+                }
+            };
+            match found {
                 Some(inputs::AnyModel::Clip(model)) => {
                     models.insert(model.spec.name.clone(), model);
                 }
@@ -284,11 +347,12 @@ impl Resolver<'_> {
         obtain: Option<&str>,
         sha256: Option<&Spanned<String>>,
     ) -> Result<Vec<PathBuf>> {
+        let Some(digests) = self.digests.as_deref_mut() else { return Ok(Vec::new()) };
         let mut all = Vec::new();
         for pattern in patterns {
             let found = super::paths::expand(&pattern.value, self.base)?;
             for path in &found.missing {
-                self.findings.push(inputs::missing(
+                self.absent.push(inputs::missing(
                     self.pipeline,
                     pattern,
                     path,
@@ -299,7 +363,7 @@ impl Resolver<'_> {
             all.extend(found.paths);
         }
         if let (Some(expected), [one]) = (sha256, all.as_slice()) {
-            let finding = inputs::check_sha256(self.pipeline, expected, one, self.digests)?;
+            let finding = inputs::check_sha256(self.pipeline, expected, one, digests)?;
             self.findings.extend(finding);
         }
         Ok(all)

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::embed::ImageEncoder;
 use crate::flow::{Origin, Reject};
 use crate::plan::{Counts, Reason};
 use crate::sources::{self, Member};
@@ -30,6 +31,8 @@ pub(super) struct Book<'p, 'l> {
     pub learned: Vec<Member>,
     /// What streams could not make a member of, by archive.
     pub unread: BTreeMap<usize, Vec<Reject>>,
+    /// Models that were loaded, by target.
+    pub encoders: Vec<Option<ImageEncoder>>,
 }
 
 /// A member that was met.
@@ -52,6 +55,7 @@ impl<'p, 'l> Book<'p, 'l> {
             looked_at: 0,
             learned: Vec::new(),
             unread: BTreeMap::new(),
+            encoders: Vec::new(),
         }
     }
 
@@ -108,15 +112,19 @@ impl<'p, 'l> Book<'p, 'l> {
     pub(super) fn settle(&mut self, member: &Member, needs: &Needs) {
         let key = Key::image(&member.image_id);
         let reasons = std::iter::once(needs.index).chain(needs.targets.iter().copied());
-        if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.get_mut(&member.image_id)) {
-            seen.booked = reasons.clone().collect();
+        let digest = member.digest.unwrap_or_else(|| crate::base::Digest::of(&[]));
+        let booked: Vec<_> = reasons
+            .clone()
+            .zip(self.pass.tables())
+            .map(|(reason, (_, _, state))| state.booked(reason, &key, &digest))
+            .collect();
+        for (counts, reason) in self.counts.iter_mut().zip(&booked) {
+            counts.add(*reason);
         }
-        for (number, (reason, (stage, prints, state))) in
-            reasons.zip(self.pass.tables()).enumerate()
-        {
-            if let Some(counts) = self.counts.get_mut(number) {
-                counts.add(reason);
-            }
+        if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.get_mut(&member.image_id)) {
+            seen.booked = booked;
+        }
+        for (reason, (stage, prints, state)) in reasons.zip(self.pass.tables()) {
             match reason {
                 Reason::UpToDate => state.keep(&key),
                 Reason::Moved => {

@@ -39,11 +39,26 @@ pub struct Options {
 pub struct Means {
     /// Where tables are written.
     pub storage: Arc<dyn Storage>,
+    /// Processes that compute units of the work; none computes all in this one.
+    pub workers: Option<Workers>,
+}
+
+/// How worker processes are started. Each is told what to do on its standard input, in lines of
+/// [`super::unit::Order`], and answers on its standard output, in lines of
+/// [`super::unit::Reply`].
+#[derive(Debug, Clone)]
+pub struct Workers {
+    /// How many work at once.
+    pub count: std::num::NonZeroUsize,
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<std::ffi::OsString>,
 }
 
 impl Default for Means {
     fn default() -> Self {
-        Self { storage: Arc::new(Disk) }
+        Self { storage: Arc::new(Disk), workers: None }
     }
 }
 
@@ -56,6 +71,8 @@ pub(super) struct Context<'a> {
     pub store: Store,
     /// The unit of work that is computed, where this process does another one's work.
     pub unit: Option<String>,
+    /// What the names of all units that this run hands out begin with.
+    pub handed_out: Option<String>,
     pub clocks: Clocks,
     pub report: RunReport,
     /// What tables will hold; only while planning.
@@ -66,7 +83,29 @@ pub(super) struct Context<'a> {
     pub versions: BTreeMap<String, i64>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// A run that has done nothing yet.
+    pub(super) fn new(
+        plan: &'a Plan,
+        options: &'a Options,
+        means: &'a Means,
+        store: Store,
+    ) -> Self {
+        Self {
+            plan,
+            options,
+            means,
+            store,
+            unit: None,
+            handed_out: None,
+            foresight: None,
+            lookout: None,
+            clocks: Clocks::default(),
+            report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
+            versions: BTreeMap::new(),
+        }
+    }
+
     /// Notes what is found of the image that somebody asked about.
     pub(super) fn watch(&self, image_id: &str, sight: impl FnOnce() -> Sight) {
         if let Some(lookout) = self.lookout.as_ref().filter(|l| l.image_id == image_id) {

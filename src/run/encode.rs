@@ -46,21 +46,16 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         book: &'b mut Book<'p, 'l>,
         out: Sender<Write>,
     ) -> Self {
+        let mut loaded = std::mem::take(&mut book.encoders).into_iter();
         let batches = pass.targets.iter().map(|target| Batch {
             schema: arrow_schema(&target.stage.contract),
-            encoder: None,
+            encoder: loaded.next().flatten(),
             members: Vec::new(),
             input: Vec::new(),
         });
-        Self {
-            options,
-            clocks,
-            pass,
-            book,
-            out,
-            images: arrow_schema(&pass.stage.contract),
-            batches: batches.collect(),
-        }
+        let batches = batches.collect();
+        let images = arrow_schema(&pass.stage.contract);
+        Self { options, clocks, pass, book, out, images, batches }
     }
 
     /// Takes outcomes until there are none, then empties the batches.
@@ -73,6 +68,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         for target in 0..self.batches.len() {
             self.encode(target)?;
         }
+        self.book.encoders = self.batches.into_iter().map(|batch| batch.encoder).collect();
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::ledger::{self, Ledger};
 use super::order::{dependents, wanted};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
-use super::{align, caption, captions, evaluate, images, texts, train};
+use super::{align, caption, captions, evaluate, handout, images, settled, texts, train};
 
 /// The table of what could not become a row.
 pub const REJECTS: &str = "rejects";
@@ -35,23 +35,21 @@ pub fn run(plan: &Plan, options: &Options) -> Result<RunReport> {
 /// As [`run`], and when a worker fails or dies twice over one unit of work.
 pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunReport> {
     let begun = Instant::now();
+    // Also where nothing is to be computed: what was asked for and is not there is an error.
+    for model in plan.stages.iter().filter_map(|stage| stage.work.model()) {
+        crate::embed::check_device(model)?;
+    }
     let clock = std::sync::Arc::clone(&options.clock);
     let store = Store::create_on(&plan.store, clock, std::sync::Arc::clone(&means.storage))?;
     let _lock = store.lock(options.wait, &options.cancel)?;
     super::remember::write(plan)?;
+    let settling = settled::begin(plan, options)?;
+    if let Some(mut report) = settled::report(plan, options, &store, &settling) {
+        report.elapsed = begun.elapsed();
+        return Ok(report);
+    }
     store.sweep()?;
-    let mut ctx = Context {
-        plan,
-        options,
-        means,
-        store,
-        unit: None,
-        foresight: None,
-        lookout: None,
-        clocks: super::clocks::Clocks::default(),
-        report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
-        versions: std::collections::BTreeMap::new(),
-    };
+    let mut ctx = Context::new(plan, options, means, store);
     let rejects = ctx.store.snapshot(REJECTS)?;
     let now = options.clock.now_us();
     let mut ledger = Ledger::load(rejects.as_ref(), options.retry_rejects, now)?;
@@ -67,6 +65,7 @@ pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunRepo
     ctx.report.rejects = ledger.by_class();
     let clocks = std::mem::take(&mut ctx.clocks);
     ctx.report.book(&clocks);
+    settled::keep_run(plan, options, &ctx.store, &settling, &ctx.report, &ledger);
     ctx.report.elapsed = begun.elapsed();
     Ok(ctx.report)
 }
@@ -88,12 +87,16 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
             Work::IndexImages(work) => {
                 let dependents = dependents(plan, &stage.table, &wanted);
                 done.extend(dependents.iter().map(|(stage, _)| stage.table.as_str()));
+                handout::images(ctx, ledger, stage, work, &dependents)?;
                 images::run(ctx, ledger, stage, work, dependents)?;
             }
             // Made in the pass over their images.
             Work::EmbedImages(_) => {}
             Work::ReadCaptions(work) => captions::run(ctx, ledger, stage, work)?,
-            Work::EmbedCaptions(work) => texts::run(ctx, ledger, stage, work)?,
+            Work::EmbedCaptions(work) => {
+                handout::texts(ctx, ledger, stage, work)?;
+                texts::run(ctx, ledger, stage, work)?;
+            }
             Work::Align(work) => align::run(ctx, ledger, stage, work)?,
             Work::Train(work) => train::run(ctx, ledger, stage, work)?,
             Work::Caption(work) => caption::run(ctx, ledger, stage, work)?,
@@ -107,6 +110,7 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
 fn blocked(ctx: &Context<'_>, stage: &Stage) -> bool {
     stage.work.reads().into_iter().any(|table| {
         ctx.report.broken.iter().any(|broken| broken.table == table)
+            || ctx.report.refused.iter().any(|refused| refused.table == table)
             || ctx.report.held_back.iter().any(|held| held == table)
     })
 }
@@ -131,6 +135,8 @@ fn publish_rejects(
     ctx.store.discard_staged(REJECTS, &staged)?;
     let changed = ledger.changed();
     if changed.is_none() && before.is_some() {
+        let refused = super::locked::refusal(ctx, REJECTS, &ctx.plan.rejects, None)?;
+        ctx.report.refused.extend(refused);
         ctx.report.tables.push(report);
         return Ok(());
     }
@@ -158,6 +164,13 @@ fn publish_rejects(
         note,
         reject_counts: std::collections::BTreeMap::new(),
     };
+    if let Some(refused) = super::locked::refusal(ctx, REJECTS, contract, Some(&change))? {
+        // They are told in the report; the next run finds them again.
+        ctx.store.discard_staged(REJECTS, &change.add)?;
+        ctx.report.refused.push(refused);
+        ctx.report.tables.push(report);
+        return Ok(());
+    }
     match ctx.store.publish(REJECTS, contract, change)? {
         Outcome::Published { version, rows } => {
             report.version = Some(version);

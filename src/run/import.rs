@@ -1,6 +1,5 @@
 //! A captioner that was trained elsewhere becomes the checkpoint of a stage.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::{Digest, Error, Kind, Result};
@@ -77,18 +76,7 @@ pub fn import(
     let _lock = store.lock(options.wait, &options.cancel)?;
     super::remember::write(plan)?;
     let means = Means::default();
-    let mut ctx = Context {
-        plan,
-        options,
-        means: &means,
-        store,
-        unit: None,
-        foresight: None,
-        lookout: None,
-        clocks: super::clocks::Clocks::default(),
-        report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
-        versions: BTreeMap::new(),
-    };
+    let mut ctx = Context::new(plan, options, &means, store);
     let below = checkpoints_folder(&state_folder(ctx.store.root()), &stage.table);
     let name = Digest::of(file.display().to_string().as_bytes()).short();
     let run = below.join(format!("{IMPORTED}-{name}"));

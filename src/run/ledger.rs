@@ -8,11 +8,11 @@ use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 
 use crate::base::digest::Digester;
-use crate::base::{Digest, Result};
+use crate::base::{Digest, Kind, Result};
 use crate::flow::{Origin, Reject, RejectClass};
 use crate::plan::{Counts, Reason};
 use crate::sources::Member;
-use crate::table::Snapshot;
+use crate::table::{Part, Snapshot};
 
 use super::rows;
 
@@ -61,6 +61,8 @@ pub(super) struct Entry {
 pub(super) struct Before {
     entries: BTreeMap<Slot, Entry>,
     by_digest: BTreeMap<(String, Digest), Slot>,
+    /// Whether a part could not be read, so that a version has to be made.
+    damaged: bool,
     retry: bool,
 }
 
@@ -75,6 +77,13 @@ pub(super) struct Ledger {
 }
 
 impl Before {
+    fn read_part(&mut self, snapshot: &Snapshot, part: &Part) -> Result<()> {
+        for batch in snapshot.scan_part(part, COLUMNS)? {
+            self.read(&batch?)?;
+        }
+        Ok(())
+    }
+
     fn read(&mut self, batch: &RecordBatch) -> Result<()> {
         let text = |name| rows::column::<StringArray>(batch, name);
         let (source, member, id) = (text("source")?, text("member")?, text("image_id")?);
@@ -154,8 +163,13 @@ impl Ledger {
         let mut earlier = Before { retry, ..Before::default() };
         if let Some(snapshot) = before {
             for part in snapshot.parts() {
-                for batch in snapshot.scan_part(part, COLUMNS)? {
-                    earlier.read(&batch?)?;
+                // A damaged part: its rows are found again, or tried again.
+                if let Err(error) = earlier.read_part(snapshot, part) {
+                    if error.kind() != Kind::Store {
+                        return Err(error);
+                    }
+                    tracing::warn!(%error, "rejects are lost and found anew");
+                    earlier.damaged = true;
                 }
             }
         }
@@ -172,7 +186,11 @@ impl Ledger {
         let slot = (reject.origin.clone(), stage.to_owned());
         let entry = match self.before.entries.get(&slot) {
             // Found again without being tried: nothing new to tell.
-            Some(old) if old.reject == reject && reject.digest.is_none() && !self.before.retry => {
+            Some(old)
+                if old.reject == reject
+                    && (reject.digest.is_none() || old.fingerprint == fingerprint)
+                    && !self.before.retry =>
+            {
                 old.clone()
             }
             Some(old) => Entry {
@@ -224,9 +242,15 @@ impl Ledger {
     /// The rows of the new version, sorted; none where nothing changed.
     pub(super) fn changed(&self) -> Option<Vec<(&str, &Entry)>> {
         let after = self.after();
-        let same = after.len() == self.before.entries.len()
+        let same = !self.before.damaged
+            && after.len() == self.before.entries.len()
             && after.iter().all(|(slot, entry)| self.before.entries.get(*slot) == Some(*entry));
         (!same).then(|| after.into_iter().map(|((_, stage), e)| (stage.as_str(), e)).collect())
+    }
+
+    /// Whether a part of the old version is lost.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.before.damaged
     }
 
     /// How the new version differs from the old one.
@@ -243,6 +267,12 @@ impl Ledger {
         let gone = self.before.entries.keys().filter(|slot| !after.contains_key(slot)).count();
         counts.add_many(Reason::Removed, gone as u64);
         counts
+    }
+
+    /// Contents that `stage` refuses, and will not try again.
+    pub(super) fn refused_contents(&self, stage: &str) -> u64 {
+        let of = |(slot, entry): &(&Slot, &Entry)| slot.1 == stage && entry.reject.digest.is_some();
+        self.after().into_iter().filter(of).count() as u64
     }
 
     /// What is refused of one image, by table; what is tried again counts as it was refused.

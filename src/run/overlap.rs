@@ -51,6 +51,23 @@ pub(super) fn drive<'p>(
     book: &mut Book<'p, '_>,
     listed: &Listed,
 ) -> Result<Done> {
+    let done = compute(ctx, pass, book, listed)?;
+    book.refuse_doubles(listed);
+    let (learned, unread) = (std::mem::take(&mut book.learned), std::mem::take(&mut book.unread));
+    keep_indexes(listed, learned, &unread, done.complete)?;
+    Ok(done)
+}
+
+/// Computes what the listed members need into durable parts, and keeps no index.
+///
+/// # Errors
+/// As [`drive`].
+pub(super) fn compute<'p>(
+    ctx: &mut Context<'_>,
+    pass: &'p Pass<'p>,
+    book: &mut Book<'p, '_>,
+    listed: &Listed,
+) -> Result<Done> {
     let work: Vec<_> = listed
         .members
         .iter()
@@ -79,9 +96,6 @@ pub(super) fn drive<'p>(
     }
     // The rows first: they cost more than the index, and either may find the disk full.
     let parts = sinks.into_iter().map(Sink::finish).collect::<Result<_>>()?;
-    book.refuse_doubles(listed);
-    let (learned, unread) = (std::mem::take(&mut book.learned), std::mem::take(&mut book.unread));
-    keep_indexes(listed, learned, &unread, complete)?;
     Ok(Done { parts, complete })
 }
 
@@ -221,12 +235,14 @@ impl<'r> Threads<'r> {
         let cancel = &self.options.cancel;
         let wanted: Option<BTreeSet<_>> =
             wanted.map(|members| members.iter().map(|m| &m.origin).collect());
+        let mut left = wanted.as_ref().map(BTreeSet::len);
         let mut whole = true;
         let streamed = archive.stream(
             &mut |member| wanted.as_ref().is_none_or(|wanted| wanted.contains(&member.origin)),
             &mut |item| {
                 let task = match item {
                     Item::Sample(member, bytes) => {
+                        left = left.map(|left| left.saturating_sub(1));
                         Task::Look { archive, member, bytes: Some(bytes) }
                     }
                     Item::Reject(reject) => Task::Refused { archive: number, reject },
@@ -235,7 +251,8 @@ impl<'r> Threads<'r> {
                     whole = false;
                     return ControlFlow::Break(());
                 }
-                ControlFlow::Continue(())
+                // What is behind the last one that is wanted need not be unpacked.
+                if left == Some(0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             },
             cancel,
         );

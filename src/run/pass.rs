@@ -70,7 +70,8 @@ impl<'a> Pass<'a> {
         let prints = |stage: &Stage| {
             Prints::limited(&stage.fingerprint.digest().to_string(), limits)
         };
-        let state = State::load(&ctx.store, stage, IMAGES)?;
+        let units = ctx.handed_out.as_deref();
+        let state = State::load(&ctx.store, stage, IMAGES)?.with_units(units);
         let mut targets = Vec::new();
         for (stage, work) in dependents {
             targets.push(Target {
@@ -78,7 +79,7 @@ impl<'a> Pass<'a> {
                 work,
                 prints: prints(stage),
                 preprocessing: crate::embed::describe(&work.model)?.preprocessing,
-                state: State::load(&ctx.store, stage, FEATURES)?,
+                state: State::load(&ctx.store, stage, FEATURES)?.with_units(units),
             });
         }
         let prints = prints(stage);

@@ -15,6 +15,7 @@ use crate::table::{Change, Outcome, Snapshot, StagedPart};
 use super::clocks::{Part, Spend};
 use super::context::Context;
 use super::ledger::Ledger;
+use super::locked;
 use super::report::{Broken, TableReport};
 use super::rows;
 use super::sink::Sink;
@@ -55,6 +56,7 @@ pub(super) fn publish(
         made.counts.add_many(Reason::Removed, state.unseen());
     }
     let computed: u64 = made.parts.iter().map(|part| part.rows).sum();
+    let computed = computed + state.taken_of_this_run();
     let mut report = TableReport {
         table: stage.table.clone(),
         version: state.snapshot.as_ref().map(Snapshot::version),
@@ -65,15 +67,22 @@ pub(super) fn publish(
         published: false,
     };
     if keep_unseen && state.would_mix(true) {
-        ctx.report.notes.push(format!(
-            "{}: the rows made so far are kept aside until all are made anew; run again to go on",
-            stage.table
-        ));
+        return Ok(aside(ctx, stage, report));
+    }
+    let change = change(ctx, ledger, stage, state, made)?;
+    // Of a run that was stopped on the way nothing can be what the lock says.
+    if keep_unseen && ctx.plan.locked.is_some() && change.is_some() {
+        return Ok(aside(ctx, stage, report));
+    }
+    let next = change.as_ref().map(|(change, _)| change);
+    if !keep_unseen
+        && let Some(refused) = locked::refusal(ctx, &stage.table, &stage.contract, next)?
+    {
+        ctx.report.refused.push(refused);
         ctx.see(stage, &report);
         ctx.report.tables.push(report);
         return Ok(false);
     }
-    let change = change(ctx, ledger, stage, state, made)?;
     let Some((change, spent)) = change else {
         ctx.see(stage, &report);
         ctx.report.tables.push(report);
@@ -101,6 +110,17 @@ pub(super) fn publish(
     ctx.see(stage, &report);
     ctx.report.tables.push(report);
     Ok(published)
+}
+
+/// Publishes nothing of what is durable; the next run goes on from it.
+fn aside(ctx: &mut Context<'_>, stage: &Stage, report: TableReport) -> bool {
+    ctx.report.notes.push(format!(
+        "{}: the rows made so far are kept aside until all are made anew; run again to go on",
+        stage.table
+    ));
+    ctx.see(stage, &report);
+    ctx.report.tables.push(report);
+    false
 }
 
 /// The change to the table, and the staged parts that it makes useless; none where there is

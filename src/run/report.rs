@@ -8,6 +8,7 @@ use crate::plan::{Counts, Stage};
 use crate::table::Snapshot;
 
 use super::clocks::{Part, Spent};
+use super::locked::Refused;
 use super::state::State;
 
 /// What happened to one table.
@@ -106,6 +107,9 @@ pub struct RunReport {
     pub tables: Vec<TableReport>,
     /// Rows of `rejects`, by class.
     pub rejects: BTreeMap<RejectClass, u64>,
+    /// Members of image sources that were passed over without a word: folders, junk of archivers,
+    /// files that are no images.
+    pub ignored: u64,
     /// Lines for the user: captions left out, the device that `auto` took.
     pub notes: Vec<String>,
     /// Scores of all captions of a table of scores together, by its name and the score's.
@@ -114,6 +118,8 @@ pub struct RunReport {
     pub broken: Vec<Broken>,
     /// Tables that were not made because one before them broke its contract.
     pub held_back: Vec<String>,
+    /// Tables that a lock did not let be what they would have been.
+    pub refused: Vec<Refused>,
     /// Whether it was stopped on request before its end.
     pub interrupted: bool,
     /// Wall time.
@@ -139,7 +145,10 @@ impl RunReport {
     /// Whether nothing had to be done.
     #[must_use]
     pub fn is_up_to_date(&self) -> bool {
-        !self.interrupted && self.broken.is_empty() && self.tables.iter().all(|t| !t.published)
+        !self.interrupted
+            && self.broken.is_empty()
+            && self.refused.is_empty()
+            && self.tables.iter().all(|t| !t.published)
     }
 
     pub(super) fn book(&mut self, clocks: &super::clocks::Clocks) {

@@ -27,6 +27,8 @@ pub(super) struct State {
     /// Parts that no version will ever name: of another fingerprint, or unreadable.
     spoilt: Vec<StagedPart>,
     resumed: BTreeMap<Short, Resumed>,
+    /// What the units of this very run are called: their rows were computed, not resumed.
+    handed_out: Option<String>,
 }
 
 /// A row that an earlier run computed and did not publish.
@@ -59,6 +61,7 @@ impl State {
             staged: Vec::new(),
             spoilt: Vec::new(),
             resumed: BTreeMap::new(),
+            handed_out: None,
         };
         state.read_staged(store, stage, columns)?;
         let Some(snapshot) = snapshot else { return Ok(state) };
@@ -160,6 +163,38 @@ impl State {
         } else {
             reason
         }
+    }
+
+    /// Rows of units with such names count as computed by this run.
+    pub(super) fn with_units(mut self, handed_out: Option<&str>) -> Self {
+        self.handed_out = handed_out.map(str::to_owned);
+        self
+    }
+
+    fn is_of_this_run(&self, row: &Resumed) -> bool {
+        let part = self.staged.get(row.part);
+        let ours = self.handed_out.as_deref().zip(part);
+        ours.is_some_and(|(units, part)| part.label.unit.starts_with(units))
+    }
+
+    /// The reason to book for a row that was judged so: a row that another process of this run
+    /// computed was not resumed, but new, or changed.
+    pub(super) fn booked(&self, reason: Reason, key: &Key<'_>, digest: &Digest) -> Reason {
+        let row = || self.resumed.get(&key.short());
+        if reason == Reason::Resumed && row().is_some_and(|row| self.is_of_this_run(row)) {
+            return match self.judge_stored(key, digest, 0) {
+                // The place is of no account to a row that is computed.
+                Reason::Moved => Reason::New,
+                reason => reason,
+            };
+        }
+        reason
+    }
+
+    /// Rows that other processes of this run computed and that were taken over.
+    pub(super) fn taken_of_this_run(&self) -> u64 {
+        let taken = |row: &&Resumed| row.taken.load(Ordering::Relaxed) && self.is_of_this_run(row);
+        self.resumed.values().filter(taken).count() as u64
     }
 
     fn judge_stored(&self, key: &Key<'_>, digest: &Digest, place: u64) -> Reason {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::base::Result;
 use crate::plan::{Plan, Reason, Work};
-use crate::table::{Snapshot, Store};
+use crate::table::Store;
 
 use super::align::{self, EXAMPLES};
 use super::context::{Context, Means, Options};
@@ -19,9 +19,9 @@ use super::foresight::{Captions, Foresight};
 use super::ledger::Ledger;
 use super::lookout::{Lookout, Sight};
 use super::order::{dependents, wanted};
-use super::report::{Foreseen, RunReport, Survey};
+use super::report::{Foreseen, Survey};
 use super::state::State;
-use super::{captions, survey_captioner, survey_images, texts};
+use super::{captions, settled, survey_captioner, survey_images, texts};
 
 /// Says what [`super::run`] would do, and changes nothing: no row is computed, no weights are
 /// loaded, no table is written, no lock is taken. Digests of contents that had to be read are
@@ -30,38 +30,51 @@ use super::{captions, survey_captioner, survey_images, texts};
 /// # Errors
 /// When an input or the store cannot be read, and where a run would fail before its first row.
 pub fn survey(plan: &Plan, options: &Options) -> Result<Survey> {
+    let begun = Instant::now();
     let means = Means::default();
     let mut ctx = context(plan, options, &means, None)?;
+    let settling = settled::begin(plan, options)?;
+    if let Some(mut survey) = settled::survey(plan, options, &ctx.store, &settling) {
+        survey.elapsed = begun.elapsed();
+        return Ok(survey);
+    }
     let mut ledger = ledger(&ctx)?;
-    tables(&mut ctx, &mut ledger.0)
+    let mut survey = tables(&mut ctx, &mut ledger)?;
+    let rejects = ledger.by_class();
+    settled::keep_survey(plan, options, &ctx.store, &settling, &survey, &rejects);
+    survey.elapsed = begun.elapsed();
+    Ok(survey)
 }
 
-/// As [`survey`], and what it sees of one image in every table.
+/// What a survey sees of one image in every table, and the ids of all images.
 ///
 /// # Errors
 /// As [`survey`].
-pub(super) fn survey_image(
+pub(super) fn of_image(
     plan: &Plan,
     options: &Options,
     image_id: &str,
-) -> Result<(Survey, Vec<Sight>)> {
+) -> Result<(Vec<Sight>, Vec<String>)> {
     let means = Means::default();
     let mut ctx = context(plan, options, &means, Some(Lookout::new(image_id)))?;
     let mut ledger = ledger(&ctx)?;
-    let survey = tables(&mut ctx, &mut ledger.0)?;
+    tables(&mut ctx, &mut ledger)?;
     let mut seen = ctx.lookout.map(Lookout::into_seen).unwrap_or_default();
-    for (table, entry) in ledger.0.of_image(image_id) {
+    for (table, entry) in ledger.of_image(image_id) {
         let Some(stage) = plan.stage(table) else { continue };
-        let rejected = Some((entry.reject.clone(), entry.attempts));
         let same = seen.iter_mut().find(|sight| {
             sight.table == table && sight.origin.as_ref() == Some(&entry.reject.origin)
         });
         match same {
-            Some(sight) => sight.reject = rejected,
-            None => seen.push(Sight::refused(stage, image_id, entry.reject.clone(), entry.attempts)),
+            Some(sight) => sight.reject = Some((entry.reject.clone(), entry.attempts)),
+            None => {
+                let (reject, attempts) = (entry.reject.clone(), entry.attempts);
+                seen.push(Sight::refused(stage, image_id, reject, attempts));
+            }
         }
     }
-    Ok((survey, seen))
+    let images = ctx.foresight.map(|foresight| foresight.images).unwrap_or_default();
+    Ok((seen, images.into_values().flatten().collect()))
 }
 
 fn context<'a>(
@@ -70,28 +83,20 @@ fn context<'a>(
     means: &'a Means,
     lookout: Option<Lookout>,
 ) -> Result<Context<'a>> {
-    Ok(Context {
-        plan,
-        options,
-        means,
-        store: Store::look(&plan.store, Arc::clone(&options.clock))?,
-        unit: None,
-        foresight: Some(Foresight::default()),
-        lookout,
-        clocks: super::clocks::Clocks::default(),
-        report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
-        versions: BTreeMap::new(),
-    })
+    let store = Store::look(&plan.store, Arc::clone(&options.clock))?;
+    let mut ctx = Context::new(plan, options, means, store);
+    ctx.foresight = Some(Foresight::default());
+    ctx.lookout = lookout;
+    Ok(ctx)
 }
 
-fn ledger(ctx: &Context<'_>) -> Result<(Ledger, Option<Snapshot>)> {
+fn ledger(ctx: &Context<'_>) -> Result<Ledger> {
     let rejects = ctx.store.snapshot(REJECTS)?;
     let now = ctx.options.clock.now_us();
-    Ok((Ledger::load(rejects.as_ref(), ctx.options.retry_rejects, now)?, rejects))
+    Ledger::load(rejects.as_ref(), ctx.options.retry_rejects, now)
 }
 
 fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
-    let begun = Instant::now();
     let plan = ctx.plan;
     let wanted = wanted(plan, &ctx.options.only)?;
     let mut below = BTreeMap::new();
@@ -157,11 +162,13 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
     let mut tables: Vec<_> =
         plan.stages.iter().filter_map(|stage| found.remove(&stage.table)).collect();
     let rejects = ctx.store.snapshot(REJECTS)?;
-    tables.push(Foreseen::of_rejects(REJECTS, rejects.as_ref(), ledger.counts()));
+    let mut rejects = Foreseen::of_rejects(REJECTS, rejects.as_ref(), ledger.counts());
+    rejects.pending |= ledger.is_damaged();
+    tables.push(rejects);
     Ok(Survey {
         pipeline: plan.name.clone(),
         tables,
         notes: std::mem::take(&mut ctx.report.notes),
-        elapsed: begun.elapsed(),
+        ..Survey::default()
     })
 }

@@ -131,8 +131,6 @@ fn learn(
     listed: &mut Listed,
     learned: &mut BTreeSet<usize>,
 ) -> Result<Vec<Reject>> {
-    let progress = std::sync::Arc::clone(&ctx.options.progress);
-    progress.begin(&pass.stage.table, None);
     let mut rejects = Vec::new();
     // Examples are not found by their image alone. Rows of theirs may outlive the features.
     let has_rows_below = below.iter().any(|state| state.has_rows());
@@ -153,11 +151,9 @@ fn learn(
         for chunk in unknown.chunks_mut(CHUNK) {
             ctx.options.cancel.check()?;
             let read: Vec<_> = chunk.par_iter_mut().map(|m| content(archive, m)).collect();
-            progress.advance(&pass.stage.table, read.len() as u64);
             rejects.extend(read.into_iter().flatten());
         }
     }
-    progress.end(&pass.stage.table);
     Ok(rejects)
 }
 

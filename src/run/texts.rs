@@ -34,6 +34,8 @@ const WINDOW: usize = 4096;
 /// A caption that needs a vector.
 #[derive(Debug)]
 pub(super) struct Wanted {
+    /// Its place among the rows of the table of captions.
+    pub at: u64,
     image_id: String,
     caption_index: i32,
     digest: Digest,
@@ -61,7 +63,10 @@ pub(super) fn run(
     if !wanted.is_empty() {
         let progress = std::sync::Arc::clone(&ctx.options.progress);
         progress.begin(&stage.table, Some(wanted.len() as u64));
-        let out = embed(ctx, ledger, stage, work, &state, &wanted, &mut sink);
+        let out = load(ctx, stage, work).and_then(|encoder| {
+            let job = Job { ctx, stage, work, state: &state, encoder: &encoder };
+            job.embed(ledger, &wanted, &mut sink)
+        });
         progress.end(&stage.table);
         complete = out?;
     }
@@ -88,7 +93,9 @@ pub(super) fn survey(
     work: &EmbedCaptions,
 ) -> Result<(State, Counts, Vec<Wanted>)> {
     let state = State::load(&ctx.store, stage, CAPTION_FEATURES)?;
+    let state = state.with_units(ctx.handed_out.as_deref());
     let (mut counts, mut wanted) = (Counts::default(), Vec::new());
+    let mut rows = 0;
     let before = ledger.before();
     let prints = Prints::plain(&stage.fingerprint.digest().to_string());
     upstream::each_caption(ctx, &work.captions, &work.column, &mut |row| {
@@ -98,7 +105,9 @@ pub(super) fn survey(
             Some(_) => Reason::RejectedEarlier,
             None => state.judge(&key, &digest, 0),
         };
-        counts.add(reason);
+        counts.add(state.booked(reason, &key, &digest));
+        let at = rows;
+        rows += 1;
         ctx.watch(key.image_id, || {
             Sight::new(stage, key, reason, &state).of(digest).at(&row.origin())
         });
@@ -111,6 +120,7 @@ pub(super) fn survey(
                 ledger.carry_at(&stage.table, &prints, &digest, origin, row.image_id);
             }
             _ => wanted.push(Wanted {
+                at,
                 image_id: row.image_id.to_owned(),
                 caption_index: row.caption_index,
                 digest,
@@ -123,16 +133,11 @@ pub(super) fn survey(
     Ok((state, counts, wanted))
 }
 
-/// True if all were embedded.
-fn embed(
-    ctx: &Context<'_>,
-    ledger: &mut Ledger,
-    stage: &Stage,
-    work: &EmbedCaptions,
-    state: &State,
-    wanted: &[Wanted],
-    sink: &mut Sink,
-) -> Result<bool> {
+/// Loads the stage's model.
+///
+/// # Errors
+/// When its files or the device are not as they were asked for.
+pub(super) fn load(ctx: &Context<'_>, stage: &Stage, work: &EmbedCaptions) -> Result<TextEncoder> {
     let encoder = TextEncoder::load(&work.model)?;
     ctx.options.progress.note(&format!(
         "{}: model `{}` on {}",
@@ -140,15 +145,40 @@ fn embed(
         work.model.name,
         encoder.device()
     ));
-    let mut embedding = Embedding { ctx, ledger, stage, work, state, encoder, sink };
-    // A window is a part, so that parts hold neighbouring keys.
-    let part_rows = usize::try_from(ctx.plan.parts.rows).unwrap_or(WINDOW);
-    for window in wanted.chunks(part_rows.clamp(1, WINDOW)) {
-        if !embedding.window(window)? {
-            return Ok(false);
+    Ok(encoder)
+}
+
+/// What is at hand while captions are embedded.
+pub(super) struct Job<'a, 'c> {
+    pub ctx: &'a Context<'c>,
+    pub stage: &'a Stage,
+    pub work: &'a EmbedCaptions,
+    pub state: &'a State,
+    pub encoder: &'a TextEncoder,
+}
+
+impl Job<'_, '_> {
+    /// True if all were embedded.
+    ///
+    /// # Errors
+    /// When the model fails or a part cannot be written.
+    pub(super) fn embed(
+        &self,
+        ledger: &mut Ledger,
+        wanted: &[Wanted],
+        sink: &mut Sink,
+    ) -> Result<bool> {
+        let Self { ctx, stage, work, state, encoder } = *self;
+        let mut embedding = Embedding { ctx, ledger, stage, work, state, encoder, sink };
+        // A window is a part, so that parts hold neighbouring keys.
+        let part_rows = usize::try_from(ctx.plan.parts.rows).unwrap_or(WINDOW);
+        for window in wanted.chunks(part_rows.clamp(1, WINDOW)) {
+            if !embedding.window(window)? {
+                return Ok(false);
+            }
         }
+        Ok(true)
     }
-    Ok(true)
 }
 
 /// Captions on their way through the model.
@@ -158,7 +188,7 @@ struct Embedding<'a, 'c> {
     stage: &'a Stage,
     work: &'a EmbedCaptions,
     state: &'a State,
-    encoder: TextEncoder,
+    encoder: &'a TextEncoder,
     sink: &'a mut Sink,
 }
 

@@ -23,6 +23,7 @@ mod diff;
 mod distance;
 mod folder;
 mod history;
+mod identity;
 mod journal;
 mod key;
 mod loaded;

@@ -71,7 +71,7 @@ pub(super) fn publish(folder: &Folder, contract: &Contract, change: &Change) -> 
     let (removed, kept) = split(folder, parts, &change.remove)?;
     let added = locate(folder, &change.add)?;
 
-    let digest = check::digest(contract)?;
+    let digest = contract.digest();
     let commit = base.as_ref().map(Snapshot::commit).transpose()?.flatten();
     let same_contract = commit.is_some_and(|commit| commit.contract == Some(digest));
     let kept_paths: Vec<PathBuf> = kept.iter().map(|part| folder.path().join(&part.path)).collect();

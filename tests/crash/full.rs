@@ -24,7 +24,8 @@ const PLAN: Plan = Plan {
 #[test]
 fn storage_that_fills_up_anywhere() {
     let shape = Shape::new(PLAN);
-    let means = |storage: &Arc<Faulty>| Means { storage: Arc::clone(storage) as _, ..Means::default() };
+    let means =
+        |storage: &Arc<Faulty>| Means { storage: Arc::clone(storage) as _, ..Means::default() };
     let counted = Arc::new(Faulty::new(None));
     shape.house.run_on(&means(&counted), |_| ()).unwrap();
     let operations = counted.done();
@@ -65,13 +66,8 @@ fn a_file_system_that_is_too_small() {
     // The size leaves room for the store as it was and a little more, so that the run is cut off
     // in its middle.
     let used = Command::new("du").args(["-sk"]).arg(shape.store()).output().unwrap();
-    let used: u64 = String::from_utf8(used.stdout)
-        .unwrap()
-        .split_whitespace()
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let used: u64 =
+        String::from_utf8(used.stdout).unwrap().split_whitespace().next().unwrap().parse().unwrap();
     let mut cut_off = 0;
     for more_kib in [16, 64, 160, 320] {
         let script = folder.join("script.sh");

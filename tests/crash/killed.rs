@@ -15,14 +15,8 @@ use super::tables;
 const WAITING_BATCHES: u64 = 10;
 const BATCH_ROWS: u64 = 2;
 
-const PLAN: Plan = Plan {
-    packing: Packing::Tar,
-    before: 8,
-    after: 30,
-    bad: false,
-    captions: false,
-    part_rows: 4,
-};
+pub const PLAN: Plan =
+    Plan { packing: Packing::Tar, before: 8, after: 30, bad: false, captions: false, part_rows: 4 };
 
 /// When to kill.
 #[derive(Debug, Clone, Copy)]
@@ -152,4 +146,10 @@ fn several_archives_and_no_store() {
 fn captions_their_features_and_examples() {
     let plan = Plan { packing: Packing::TarGz, captions: true, bad: true, ..PLAN };
     survive("captions", plan, 10, 5, &[], 1);
+}
+
+#[test]
+fn two_processes() {
+    let plan = Plan { packing: Packing::Several, captions: true, bad: true, ..PLAN };
+    survive("two processes", plan, 10, 6, &["--jobs", "2"], 2);
 }

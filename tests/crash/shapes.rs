@@ -46,13 +46,13 @@ impl Shape {
         house.model(7);
         house.define(&definition(plan));
         if plan.before > 0 {
-            fill(&house, plan, pictures(plan.before), caption_lines(plan.before));
+            fill(&house, plan, &pictures(plan.before), &caption_lines(plan.before));
             let report = house.run().unwrap();
             assert!(report.broken.is_empty(), "{:?}", report.broken);
         }
         let old = tables::read(&house.path("store"));
         let (images, lines) = edited(plan);
-        fill(&house, plan, images, lines);
+        fill(&house, plan, &images, &lines);
         let shape = Self { house, old, new: Tables::new(), computed: Default::default() };
         tables::restore(&shape.store(), &shape.kept());
         shape.learned(plan)
@@ -107,18 +107,18 @@ fn edited(plan: Plan) -> (Images, Vec<String>) {
     (images, lines)
 }
 
-fn fill(house: &House, plan: Plan, images: Images, lines: Vec<String>) {
+fn fill(house: &House, plan: Plan, images: &Images, lines: &[String]) {
     match plan.packing {
-        Packing::Tar => house.images(&images),
+        Packing::Tar => house.images(images),
         Packing::TarGz => {
-            put(&house.path("images.tar.gz"), &house::gz(&house::tar_of(&images)));
+            put(&house.path("images.tar.gz"), &house::gz(&house::tar_of(images)));
         }
         Packing::Folder => {
             let folder = house.path("images");
             if folder.exists() {
                 std::fs::remove_dir_all(&folder).unwrap();
             }
-            for (name, bytes) in &images {
+            for (name, bytes) in images {
                 put(&folder.join(name), bytes);
             }
         }
@@ -130,7 +130,7 @@ fn fill(house: &House, plan: Plan, images: Images, lines: Vec<String>) {
             put(&house.path("c.tar"), &tar(&images[2 * third..]));
         }
     }
-    house.captions(&lines);
+    house.captions(lines);
 }
 
 fn definition(plan: Plan) -> String {
@@ -138,9 +138,7 @@ fn definition(plan: Plan) -> String {
         Packing::Tar => "[sources.photos.tar]\npaths = \"images.tar\"",
         Packing::TarGz => "[sources.photos.tar]\npaths = \"images.tar.gz\"",
         Packing::Folder => "[sources.photos.folder]\npaths = \"images\"",
-        Packing::Several => {
-            "[sources.photos.tar]\npaths = [\"a.tar\", \"b.tar.gz\", \"c.tar\"]"
-        }
+        Packing::Several => "[sources.photos.tar]\npaths = [\"a.tar\", \"b.tar.gz\", \"c.tar\"]",
     };
     let mut text = house::DEFINITION
         .replace("[sources.photos.tar]\npaths = \"images.tar\"", source)

@@ -71,6 +71,21 @@ pub fn assert_whole(now: &Tables, old: &Tables, new: &Tables, when: &str) {
     }
 }
 
+/// As [`assert_whole`], after a run that ended with an error: such a run still tells what it had
+/// refused by then, so `rejects` may hold a part of what is to come, and nothing else.
+pub fn assert_whole_after_error(now: &Tables, old: &Tables, new: &Tables, when: &str) {
+    let mut others = now.clone();
+    let told = others.remove("rejects").unwrap_or_default();
+    let known = |row: &String| {
+        [old, new].iter().any(|tables| tables.get("rejects").is_some_and(|of| of.contains(row)))
+    };
+    assert!(told.iter().all(known), "{when}: rejects that no run makes: {told:#?}");
+    assert!(told.windows(2).all(|two| two[0] != two[1]), "{when}: a reject is there twice");
+    let mut before = old.clone();
+    before.remove("rejects");
+    assert_whole(&others, &before, new, when);
+}
+
 /// Fails unless all tables are row for row those expected.
 pub fn assert_same(now: &Tables, expected: &Tables, when: &str) {
     let names = |tables: &Tables| tables.keys().cloned().collect::<Vec<_>>();

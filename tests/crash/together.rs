@@ -16,7 +16,8 @@ fn pair() -> (House, String, String) {
     let examples = whole.find("[stages.examples.").unwrap();
     let stages = whole.find("[stages.images.").unwrap();
     let images = whole[..captions].to_owned();
-    let texts = whole[..stages].to_owned() + &whole[captions..examples].replace("images = \"images\"\n", "");
+    let texts = whole[..stages].to_owned()
+        + &whole[captions..examples].replace("images = \"images\"\n", "");
     (house, images, texts)
 }
 

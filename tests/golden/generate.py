@@ -92,13 +92,14 @@ for beams, penalty, early, most, copies in [
 
 with torch.no_grad():
     logits = gpt(inputs_embeds=project(features).view(-1, PREFIX, WIDTH)).logits[:, -1].clone()
-logits[:5] = logits[:5].round()  # ties
 kept = []
-for temperature, k, p in [
+# Rounded logits have ties, of which top-k keeps all; which of them top-p keeps is up to torch's
+# sort, which is not stable.
+for temperature, k, p, rounded in [(1.0, 2, None, True), (1.0, 9, None, True)] + [(*of, False) for of in [
     (1.0, 1, None), (1.0, 5, None), (1.0, 200, None), (1.0, None, 0.0), (1.0, None, 0.5),
     (1.0, None, 0.8), (1.0, None, 0.95), (0.5, None, 0.8), (1.7, 10, 0.9), (0.7, 40, 0.8),
-]:
-    scores = logits.clone()
+]]:
+    scores = logits.round() if rounded else logits.clone()
     if temperature != 1.0:
         scores = TemperatureLogitsWarper(temperature)(None, scores)
     if k is not None:
@@ -108,7 +109,7 @@ for temperature, k, p in [
     rows = [[i for i, x in enumerate(row) if x != float("-inf")] for row in scores.tolist()]
     # a set that holds nearly all is told by what it lacks
     rows = [row if len(row) < 60 else {"all_but": sorted(set(range(VOCABULARY)) - set(row))} for row in rows]
-    kept.append({"temperature": temperature, "top_k": k, "top_p": p, "tokens": rows})
+    kept.append({"rounded": rounded, "temperature": temperature, "top_k": k, "top_p": p, "tokens": rows})
 save_file({"logits": logits}, out / "logits.safetensors")
 head = {"transformers": transformers.__version__, "torch": torch.__version__, "end": end}
 (out / "expected.json").write_text(

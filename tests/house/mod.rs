@@ -14,6 +14,7 @@ use clipmill::base::{Cancel, Result};
 use clipmill::decode;
 use clipmill::flow::Pixels;
 use clipmill::nn::clip::{ClipConfig, write_random};
+use clipmill::plan::Plan;
 use clipmill::run::{Means, Options, RunReport};
 use clipmill::sources::write::{TarWriter, gzip};
 use clipmill::table::Store;
@@ -138,12 +139,19 @@ impl House {
             wait: false,
         };
         adjust(&mut options);
+        clipmill::run::run_with(&self.resolve()?, &options, means)
+    }
+
+    pub fn plan(&self) -> Plan {
+        self.resolve().unwrap()
+    }
+
+    fn resolve(&self) -> Result<Plan> {
         let file = self.path("pipeline.toml");
         let text = clipmill::base::files::read_text_capped(&file, 1 << 20).unwrap();
         let environment = Environment::default();
         let pipeline = clipmill::definition::parse("pipeline.toml", &text, &environment, &[])?;
-        let plan = clipmill::plan::resolve(&pipeline, &file)?;
-        clipmill::run::run_with(&plan, &options, means)
+        clipmill::plan::resolve(&pipeline, &file)
     }
 
     /// Every row of a table as text, sorted, without where and when.

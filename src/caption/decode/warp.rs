@@ -5,7 +5,8 @@ use super::scores::{Normal, single};
 /// Divides scores by the temperature and takes away, by minus infinity, every token that top-k
 /// or top-p do not keep. The kept sets are those of `TemperatureLogitsWarper`, `TopKLogitsWarper` and
 /// `TopPLogitsWarper`, in this order: top-k keeps what ties with its last; top-p takes the least
-/// likely tokens away while they sum up to `1 - p` at most, and always keeps one.
+/// likely tokens away while they sum up to `1 - p` at most, and always keeps one. (Which of
+/// exactly equal scores top-p takes first is undefined there; here those of lower id.)
 pub fn warp(scores: &mut [f32], temperature: f64, top_k: Option<usize>, top_p: Option<f64>) {
     // The reference leaves 1.0 out, which is the same.
     let temperature = single(temperature);

@@ -28,6 +28,7 @@ pub(crate) fn perform(args: &Query, session: &Session) -> Result<Code> {
         None => None,
     };
     refuse_binary_on_terminal(args, session)?;
+    args.output.as_deref().map_or(Ok(()), refuse_missing_folder)?;
     let found = store::find(&args.store, &args.set, session)?;
     let at = versions::of(&args.at, sql.as_deref(), &found.tables(None)?)?;
     let tables = found.session(&at)?;
@@ -55,6 +56,18 @@ fn refuse_binary_on_terminal(args: &Query, session: &Session) -> Result<()> {
             .help("name a file with --output, or send standard output to one"));
     }
     Ok(())
+}
+
+/// A misspelt folder is no wish for a new one.
+fn refuse_missing_folder(output: &Path) -> Result<()> {
+    match output.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(Error::new(Kind::Usage, "the folder is not there")
+                .at(output.display())
+                .help(format!("make it first: `mkdir -p {}`", folder.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// One statement; of a file of several all are answered and the last is shown.
