@@ -35,5 +35,5 @@ mod upstream;
 pub use context::{Means, Options};
 pub use engine::{REJECTS, run, run_with};
 pub use lookout::Sight;
-pub use report::{Broken, Foreseen, RunReport, Survey, TableReport};
+pub use report::{Broken, Foreseen, Refused, RunReport, Survey, TableReport};
 pub use survey::survey;
