@@ -149,6 +149,9 @@ fn the_digest_sees_values_and_nothing_else() {
 fn the_shipped_definitions_are_right() {
     for file in std::fs::read_dir(root().join("pipelines")).unwrap() {
         let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue; // their lock
+        }
         let text = read_text_capped(&path, 1 << 20).unwrap();
         assert!(text.starts_with("#:schema "), "{}", path.display());
         if let Err(error) = parse(&text, &[]) {

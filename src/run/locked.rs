@@ -2,27 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{Digest, Result};
+use crate::base::Result;
 use crate::plan::contract::{Contract, TableKind};
 use crate::plan::locked::{LockedStage, LockedTable};
 use crate::plan::{Fingerprint, Stage};
 use crate::table::{Change, Snapshot, Store};
 
 use super::context::Context;
-
-/// A table that would hold, or holds, something else than the lock says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// The table.
-    pub table: String,
-    /// The digest in the lock; none where it does not name the table.
-    pub expected: Option<Digest>,
-    /// The digest of what the table would hold, or holds.
-    pub found: Digest,
-    /// Whether a new version was kept back; false where the run had nothing to change, and the
-    /// table holds something else already.
-    pub kept_back: bool,
-}
+use super::report::Refused;
 
 /// Whether a lock forbids this change of `table`; without a change, what the table holds now.
 pub(super) fn refusal(

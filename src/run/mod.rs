@@ -54,6 +54,7 @@ pub use import::{Imported, import, training};
 pub use lookout::Sight;
 pub use metrics::METRICS;
 pub use report::{Broken, Foreseen, RunReport, Survey, TableReport};
+pub use report::{Broken, Foreseen, Refused, RunReport, Survey, TableReport};
 pub use survey::survey;
 pub use unit::{Finished, Order, Reply, Unit};
 pub use work::Worker;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::base::Digest;
 use crate::flow::RejectClass;
 use crate::plan::{Counts, Stage};
 use crate::table::Snapshot;
 
 use super::clocks::{Part, Spent};
-use super::locked::Refused;
 use super::state::State;
 
 /// What happened to one table.
@@ -96,6 +96,20 @@ pub struct Broken {
     pub table: String,
     /// Every check that fails, with offending rows.
     pub breaches: Vec<crate::table::Breach>,
+}
+
+/// A table that would hold, or holds, something else than the lock says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The table.
+    pub table: String,
+    /// The digest in the lock; none where it does not name the table.
+    pub expected: Option<Digest>,
+    /// The digest of what the table would hold, or holds.
+    pub found: Digest,
+    /// Whether a new version was kept back; false where the run had nothing to change, and the
+    /// table holds something else already.
+    pub kept_back: bool,
 }
 
 /// What a run did, table by table.

@@ -106,8 +106,8 @@ fn the_log_goes_to_its_file_and_quiet_says_nothing() {
 #[test]
 fn the_short_help_leaves_out_what_every_command_takes() {
     let (short, long) = (stdout(&run(&["run", "-h"])), stdout(&run(&["run", "--help"])));
-    assert!(short.contains("--wait") && !short.contains("--log-file"), "{short}");
-    assert!(long.contains("--wait") && long.contains("--log-file"), "{long}");
+    assert!(short.contains("--wait") && !short.contains("--log-level"), "{short}");
+    assert!(long.contains("--wait") && long.contains("--log-level"), "{long}");
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -10,8 +10,7 @@ use crate::cli::exit::Code;
 use crate::cli::render::Annotation;
 use crate::cli::session::Session;
 use crate::plan::Plan;
-use crate::run::locked::Refused;
-use crate::run::{RunReport, TableReport};
+use crate::run::{Refused, RunReport, TableReport};
 
 use super::drawing;
 

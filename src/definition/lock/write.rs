@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn every_fact_has_one_line_and_sections_are_sorted() {
         let text = write(&full());
-        let headers: Vec<&str> = text.lines().filter(|line| line.starts_with('[')).collect();
+        let headers: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']')).collect();
         let mut sorted = headers.clone();
         sorted.sort_unstable();
         assert_eq!(headers, sorted);
