@@ -53,7 +53,6 @@ pub use explain::explain;
 pub use import::{Imported, import, training};
 pub use lookout::Sight;
 pub use metrics::METRICS;
-pub use report::{Broken, Foreseen, RunReport, Survey, TableReport};
 pub use report::{Broken, Foreseen, Refused, RunReport, Survey, TableReport};
 pub use survey::survey;
 pub use unit::{Finished, Order, Reply, Unit};
