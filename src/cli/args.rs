@@ -36,7 +36,13 @@ pub struct Global {
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
     /// Colours in messages; auto looks at the terminal and at NO_COLOR
-    #[arg(long, global = true, hide_short_help = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     pub color: Color,
 }
 

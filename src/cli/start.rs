@@ -100,7 +100,10 @@ fn json_name(command: &Command) -> Option<&'static str> {
         Command::Vacuum(vacuum) => ("vacuum", vacuum.place.format == Format::Json),
         Command::Verify(verify) => ("verify", verify.place.format == Format::Json),
         Command::Query(query) => ("query", query.format == Rows::Json),
-        Command::Work(_) | Command::ExportCheckpoint(_) | Command::Completions(_) | Command::Schema => return None,
+        Command::Work(_)
+        | Command::ExportCheckpoint(_)
+        | Command::Completions(_)
+        | Command::Schema => return None,
     };
     json.then_some(name)
 }

@@ -14,7 +14,9 @@ use super::embed_captions::EmbedCaptions;
 use super::embed_images::EmbedImages;
 use super::evaluate::Evaluate;
 use super::index_images::IndexImages;
-use super::model::{Gpt2Files, HuggingFaceFiles, ModelLayout, ModelSettings, OpenAiFiles, OpenClipFiles};
+use super::model::{
+    Gpt2Files, HuggingFaceFiles, ModelLayout, ModelSettings, OpenAiFiles, OpenClipFiles,
+};
 use super::names;
 use super::pipeline::PipelineBlock;
 use super::read_captions::ReadCaptions;

@@ -201,10 +201,7 @@ pub(super) fn check_sha256(
     }
     Ok(Some(pipeline.finding(
         expected.span,
-        format!(
-            "{} is another file than the definition means",
-            super::paths::tidy(path).display()
-        ),
+        format!("{} is another file than the definition means", super::paths::tidy(path).display()),
         format!("its SHA-256 is {got}"),
         Some("get the right file, or correct `sha256` if the new one is meant".to_owned()),
     )))

@@ -19,13 +19,5 @@ pub const CAPTION: u32 = 1;
 pub const EVALUATE: u32 = 1;
 
 /// All of them, for what holds only while none was raised.
-pub const ALL: [u32; 8] = [
-    INDEX_IMAGES,
-    EMBED_IMAGES,
-    READ_CAPTIONS,
-    EMBED_CAPTIONS,
-    ALIGN,
-    TRAIN,
-    CAPTION,
-    EVALUATE,
-];
+pub const ALL: [u32; 8] =
+    [INDEX_IMAGES, EMBED_IMAGES, READ_CAPTIONS, EMBED_CAPTIONS, ALIGN, TRAIN, CAPTION, EVALUATE];

@@ -7,9 +7,9 @@ use crate::flow::{Origin, Reject};
 use crate::plan::{Counts, Reason};
 use crate::sources::{self, Member};
 
+use super::key::Key;
 use super::ledger::Ledger;
 use super::pass::{Listed, Needs, Pass};
-use super::key::Key;
 
 /// The decisions of a pass so far.
 #[derive(Debug)]

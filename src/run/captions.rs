@@ -15,11 +15,11 @@ use crate::table::schema::arrow_schema;
 use super::caption_row::CaptionRow;
 use super::clocks::{Part, Spend};
 use super::context::Context;
-use super::ledger::Ledger;
-use super::publish::{self, Made};
-use super::lookout::Sight;
-use super::rows;
 use super::key::Columns;
+use super::ledger::Ledger;
+use super::lookout::Sight;
+use super::publish::{self, Made};
+use super::rows;
 use super::state::State;
 use super::upstream;
 

@@ -131,12 +131,7 @@ impl Before {
 
     /// Whether these bytes were refused for `stage` by this very operator, wherever they stood,
     /// and are not to be tried again.
-    pub(super) fn refused(
-        &self,
-        stage: &str,
-        digest: &Digest,
-        prints: &Prints,
-    ) -> Option<&Entry> {
+    pub(super) fn refused(&self, stage: &str, digest: &Digest, prints: &Prints) -> Option<&Entry> {
         if self.retry || self.by_digest.is_empty() {
             return None;
         }

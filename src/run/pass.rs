@@ -9,8 +9,8 @@ use crate::plan::{Reason, Stage};
 use crate::sources::{Archive, Member};
 
 use super::context::Context;
-use super::ledger::{Before, Ledger, Prints};
 use super::key::{Columns, Key, place};
+use super::ledger::{Before, Ledger, Prints};
 use super::state::State;
 
 /// Columns of the table of images.
@@ -67,9 +67,8 @@ impl<'a> Pass<'a> {
         dependents: Vec<(&'a Stage, &'a EmbedImages)>,
     ) -> Result<Self> {
         let limits = [work.max_pixels, work.max_memory_bytes];
-        let prints = |stage: &Stage| {
-            Prints::limited(&stage.fingerprint.digest().to_string(), limits)
-        };
+        let prints =
+            |stage: &Stage| Prints::limited(&stage.fingerprint.digest().to_string(), limits);
         let units = ctx.handed_out.as_deref();
         let state = State::load(&ctx.store, stage, IMAGES)?.with_units(units);
         let mut targets = Vec::new();

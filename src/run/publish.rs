@@ -14,12 +14,12 @@ use crate::table::{Change, Outcome, Snapshot, StagedPart};
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
+use super::key::{Columns, Keys};
 use super::ledger::Ledger;
 use super::locked;
 use super::report::{Broken, TableReport};
 use super::rows;
 use super::sink::Sink;
-use super::key::{Columns, Keys};
 use super::state::State;
 
 /// Parts below a quarter of the usual size are gathered once there are so many of them.

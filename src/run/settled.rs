@@ -88,9 +88,9 @@ fn facts(plan: &Plan, store: &Store, inputs: Digest, names: &[&str]) -> Result<F
             .field("work", format!("{:?}", stage.work).as_bytes());
     }
     let stages = plan.stages.iter().map(|stage| stage.table.as_str());
-    let tables = stages.chain(names.iter().copied()).map(|table| {
-        Ok((table.to_owned(), stamps::of_table(&store.table_folder(table)?)?))
-    });
+    let tables = stages
+        .chain(names.iter().copied())
+        .map(|table| Ok((table.to_owned(), stamps::of_table(&store.table_folder(table)?)?)));
     let tables = tables.collect::<Result<_>>()?;
     Ok(Facts { format: FORMAT, plan: digester.finish(), inputs, tables })
 }
@@ -242,9 +242,8 @@ fn keep(
             notes: notes.to_vec(),
         };
         files::write_atomic(&path(plan), |w| {
-            serde_json::to_writer(w, &kept).map_err(|cause| {
-                Error::new(Kind::Io, "cannot write the note").caused_by(cause)
-            })
+            serde_json::to_writer(w, &kept)
+                .map_err(|cause| Error::new(Kind::Io, "cannot write the note").caused_by(cause))
         })
     };
     // A cache: without it the next run looks at every row.

@@ -364,7 +364,6 @@ pub(super) struct Rewrites {
 }
 
 fn part_number(part: usize) -> Result<u32> {
-    u32::try_from(part).map_err(|cause| {
-        crate::base::Error::new(Kind::Store, "too many parts").caused_by(cause)
-    })
+    u32::try_from(part)
+        .map_err(|cause| crate::base::Error::new(Kind::Store, "too many parts").caused_by(cause))
 }

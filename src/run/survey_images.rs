@@ -141,9 +141,7 @@ fn learn(
             .iter_mut()
             .flatten()
             .filter(|member| member.digest.is_none() && !doubles.contains(&member.image_id))
-            .filter(|member| {
-                pass.content_matters(member) || has_rows_below
-            })
+            .filter(|member| pass.content_matters(member) || has_rows_below)
             .collect();
         if !unknown.is_empty() {
             learned.insert(number);
@@ -217,19 +215,19 @@ impl World {
             let fingerprint = target.prints.plain.clone();
             read(&target.stage.table).then(|| Features { fingerprint, rows: Vec::new() })
         });
-        Self {
-            images: read(&pass.stage.table).then(BTreeSet::new),
-            features: features.collect(),
-        }
+        Self { images: read(&pass.stage.table).then(BTreeSet::new), features: features.collect() }
     }
 
     fn add(&mut self, member: &Member, needs: &Needs) {
         let id = &member.image_id;
-        if let Some(images) = self.images.as_mut().filter(|_| needs.index != Reason::RejectedEarlier) {
+        if let Some(images) =
+            self.images.as_mut().filter(|_| needs.index != Reason::RejectedEarlier)
+        {
             images.insert(id.clone());
         }
         for (features, reason) in self.features.iter_mut().zip(&needs.targets) {
-            if let Some(features) = features.as_mut().filter(|_| *reason != Reason::RejectedEarlier) {
+            if let Some(features) = features.as_mut().filter(|_| *reason != Reason::RejectedEarlier)
+            {
                 features.rows.push((id.clone(), member.digest));
             }
         }

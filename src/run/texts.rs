@@ -15,12 +15,12 @@ use crate::table::schema::arrow_schema;
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
+use super::key::{Columns, Key};
 use super::ledger::{Ledger, Prints};
-use super::publish::{self, Made};
 use super::lookout::Sight;
+use super::publish::{self, Made};
 use super::rows;
 use super::sink::Sink;
-use super::key::{Columns, Key};
 use super::state::State;
 use super::upstream;
 

@@ -80,7 +80,8 @@ impl Selection {
             ImageSourceKind::Tar | ImageSourceKind::Folder => Named::File,
         };
         let all = self.source.include.is_empty();
-        let included = if all { names::is_image(&name, named) } else { self.include.matches(&name) };
+        let included =
+            if all { names::is_image(&name, named) } else { self.include.matches(&name) };
         let is_file = found.kind == EntryKind::File;
         // of a member whose name is over the cap it cannot be said what it is
         let doubtful = matches!(found.fault, Some((RejectClass::OverCap, _)));

@@ -259,8 +259,7 @@ impl Store {
     /// When a folder cannot be read or a file cannot be removed.
     pub fn sweep(&self) -> Result<()> {
         let names = self.storage.list(&self.root);
-        let names =
-            names.map_err(|cause| Error::io("cannot list", self.root.display(), cause))?;
+        let names = names.map_err(|cause| Error::io("cannot list", self.root.display(), cause))?;
         names
             .iter()
             .filter(|name| is_table_name(name) && self.root.join(name).is_dir())

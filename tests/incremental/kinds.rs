@@ -53,7 +53,11 @@ fn folder(house: &House) {
     for (name, bytes) in pictures(IMAGES) {
         put(&house.path("photos").join(name), &bytes);
     }
-    define(house, "[sources.photos.tar]\npaths = \"images.tar\"", "[sources.photos.folder]\npaths = \"photos\"");
+    define(
+        house,
+        "[sources.photos.tar]\npaths = \"images.tar\"",
+        "[sources.photos.folder]\npaths = \"photos\"",
+    );
 }
 
 /// The images in two archives.
@@ -284,7 +288,9 @@ fn check(kind: &Kind) -> Option<String> {
     (kind.change)(&house);
     let step = step(&house);
     let all = changes(&step.report);
-    let rows = all.split("; ").filter(|c| !c.starts_with("images moved") && !c.starts_with("captions moved"));
+    let rows = all
+        .split("; ")
+        .filter(|c| !c.starts_with("images moved") && !c.starts_with("captions moved"));
     let rows: Vec<_> = rows.collect();
     if rows.join("; ") != kind.expected {
         return Some(format!("{}:\n  expected {}\n  got      {all}", kind.name, kind.expected));

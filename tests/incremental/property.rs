@@ -187,13 +187,18 @@ impl World {
             }
             bytes
         };
-        let images: house::Images =
-            self.images.iter().map(|(name, seed, cut)| (name.clone(), bytes(*seed, *cut))).collect();
+        let images: house::Images = self
+            .images
+            .iter()
+            .map(|(name, seed, cut)| (name.clone(), bytes(*seed, *cut)))
+            .collect();
         let tar = tar_of(&images);
         let (photos, packed) = match self.pack {
             0 => ("[sources.photos.tar]\npaths = \"images.tar\"", tar),
             1 => ("[sources.photos.tar]\npaths = \"images.tar\"", gz(&tar)),
-            2 => ("[sources.photos.tar]\npaths = \"other.tar\"", zstd::encode_all(&*tar, 1).unwrap()),
+            2 => {
+                ("[sources.photos.tar]\npaths = \"other.tar\"", zstd::encode_all(&*tar, 1).unwrap())
+            }
             _ => ("[sources.photos.folder]\npaths = \"photos\"", Vec::new()),
         };
         match self.pack {
@@ -227,7 +232,8 @@ impl World {
             text = text.replace("batch_size = 4", "batch_size = 3");
         }
         if seed {
-            let with = "source = \"sentences\"\nsplit = { train = 0.5, val = 0.2, test = 0.3, seed = 5 }";
+            let with =
+                "source = \"sentences\"\nsplit = { train = 0.5, val = 0.2, test = 0.3, seed = 5 }";
             text = text.replace("source = \"sentences\"", with);
         }
         self.house.define(&text);

@@ -55,7 +55,9 @@ fn a_reject_leaves_when_its_image_decodes() {
     house.images(&pictures(6));
     let mended = step(&house);
     let all = changes(&mended.report);
-    for part in ["images content_changed 1", "image_features new 1", "examples new 2", "rejects removed 1"] {
+    for part in
+        ["images content_changed 1", "image_features new 1", "examples new 2", "rejects removed 1"]
+    {
         assert!(all.contains(part), "{all}");
     }
     assert_eq!(rejected(&house), Vec::<String>::new());

@@ -54,7 +54,10 @@ fn whatever_is_touched_makes_it_void() {
         assert_eq!((features.rows, features.counts.get(Reason::UpToDate)), (4, 4));
         change(&house);
         assert!(pending(&house), "{name} changed, and the plan does not see it");
-        assert!(!house.run().unwrap().is_up_to_date(), "{name} changed, and the run does not see it");
+        assert!(
+            !house.run().unwrap().is_up_to_date(),
+            "{name} changed, and the run does not see it"
+        );
         assert!(!pending(&house), "{name}");
     }
 }

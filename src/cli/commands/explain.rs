@@ -45,7 +45,8 @@ pub(crate) fn perform(args: &Explain, session: &Session) -> Result<Code> {
 /// A paragraph of one row.
 fn human(sight: &Sight) -> String {
     let caption = sight.caption_index.map(|n| format!(", caption {n}")).unwrap_or_default();
-    let mut lines = vec![format!("{}: {}{caption}: {}", sight.table, sight.image_id, verdict(sight))];
+    let mut lines =
+        vec![format!("{}: {}{caption}: {}", sight.table, sight.image_id, verdict(sight))];
     let mut line = |name: &str, text: String| lines.push(format!("  {name:<12}{text}"));
     if let Some(origin) = &sight.origin {
         let mut place = format!("{} of source {}", origin.member, origin.source);
@@ -66,7 +67,9 @@ fn human(sight: &Sight) -> String {
             "made of",
             format!("{} is stored, {} now", short(&stored.to_string()), short(&now.to_string())),
         ),
-        (Some(now), None) => line("made of", format!("{}; no row is stored", short(&now.to_string()))),
+        (Some(now), None) => {
+            line("made of", format!("{}; no row is stored", short(&now.to_string())))
+        }
         (None, Some((stored, _))) => {
             line("made of", format!("{} is stored; not read now", short(&stored.to_string())));
         }
@@ -78,7 +81,9 @@ fn human(sight: &Sight) -> String {
     for (fact, stored, now) in facts(sight) {
         let text = match (stored, now) {
             (Some(stored), Some(now)) if stored == now => short(&now),
-            (Some(stored), Some(now)) => format!("{} is stored, {} now", short(&stored), short(&now)),
+            (Some(stored), Some(now)) => {
+                format!("{} is stored, {} now", short(&stored), short(&now))
+            }
             (Some(stored), None) => format!("{} is stored, none now", short(&stored)),
             (None, Some(now)) => short(&now),
             (None, None) => continue,
@@ -98,15 +103,23 @@ fn verdict(sight: &Sight) -> String {
     let words = match reason {
         Reason::New => "new: no row is stored, a run computes it",
         Reason::ContentChanged => "what it is made of changed: a run computes it again",
-        Reason::WeightsChanged => "weights, their configuration or tokenizer changed: a run computes it again",
+        Reason::WeightsChanged => {
+            "weights, their configuration or tokenizer changed: a run computes it again"
+        }
         Reason::SettingsChanged => "a setting that changes it changed: a run computes it again",
-        Reason::OperatorChanged => "a newer operator computes other values: a run computes it again",
-        Reason::PartDamaged => "the part that held it is missing or damaged: a run computes it again",
+        Reason::OperatorChanged => {
+            "a newer operator computes other values: a run computes it again"
+        }
+        Reason::PartDamaged => {
+            "the part that held it is missing or damaged: a run computes it again"
+        }
         Reason::Moved => "the same content at another place: a run rewrites the place",
         Reason::Resumed => "an earlier run computed it and did not publish: a run takes it over",
         Reason::Removed => "no source holds it any more: a run removes it",
-        Reason::RejectedEarlier => "refused earlier; the same bytes are not tried again \
-                                    (--retry-rejects does)",
+        Reason::RejectedEarlier => {
+            "refused earlier; the same bytes are not tried again \
+                                    (--retry-rejects does)"
+        }
         Reason::UpToDate => "up to date",
     };
     words.to_owned()

@@ -29,11 +29,8 @@ pub(crate) fn perform(args: &Plan, session: &Session) -> Result<Code> {
         ..run::options(session)
     };
     let survey = crate::run::survey(&plan, &options)?;
-    let code = if args.detailed_exitcode && survey.is_pending() {
-        Code::Pending
-    } else {
-        Code::Success
-    };
+    let code =
+        if args.detailed_exitcode && survey.is_pending() { Code::Pending } else { Code::Success };
     match args.format {
         Format::Human => {
             survey.notes.iter().for_each(|note| session.say(note));

@@ -100,7 +100,8 @@ fn duration(seconds: f64) -> String {
 impl Progress for Lines {
     fn begin(&self, task: &str, total: Option<u64>) {
         let now_us = self.clock.now_us();
-        let fresh = Task { done: 0, total, begun_us: now_us, said_us: now_us, words: String::new() };
+        let fresh =
+            Task { done: 0, total, begun_us: now_us, said_us: now_us, words: String::new() };
         self.tasks().insert(task.to_owned(), fresh);
     }
 

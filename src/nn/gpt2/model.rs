@@ -8,9 +8,7 @@ use super::block::Block;
 use super::cache::Cache;
 use super::config::Gpt2Config;
 use crate::nn::gradient::Weight;
-use crate::nn::layers::{
-    Dropout, Embedding, Expected, Init, Linear, Norm, Seen, Source, entropy,
-};
+use crate::nn::layers::{Dropout, Embedding, Expected, Init, Linear, Norm, Seen, Source, entropy};
 
 /// A GPT-2 with its head.
 #[derive(Debug)]

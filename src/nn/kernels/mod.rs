@@ -11,7 +11,7 @@ mod rows;
 mod softmax;
 
 pub(super) use activation::activate;
-pub(super) use layer_norm::layer_norm;
 pub(super) use exponential::{exp, tanh};
+pub(super) use layer_norm::layer_norm;
 pub(super) use product::{Matrix, product};
 pub(super) use softmax::softmax;
