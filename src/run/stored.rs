@@ -99,7 +99,7 @@ impl Stored {
                     }
                     Err(error) => return Err(error),
                 };
-                let known = fingerprints.into_iter().map(|one| stored.intern(one));
+                let known = fingerprints.into_iter().map(|one| stored.intern(&one));
                 let known = known.collect::<Result<Vec<_>>>()?;
                 stored.rows.extend(rows.into_iter().map(|mut row| {
                     row.fingerprint = known.get(usize::from(row.fingerprint)).copied().unwrap_or(0);
@@ -112,8 +112,8 @@ impl Stored {
         Ok((stored, damaged))
     }
 
-    fn intern(&mut self, fingerprint: String) -> Result<u16> {
-        intern(&mut self.fingerprints, &fingerprint)
+    fn intern(&mut self, fingerprint: &str) -> Result<u16> {
+        intern(&mut self.fingerprints, fingerprint)
     }
 
     pub(super) fn get(&self, key: &Key<'_>) -> Option<&Row> {

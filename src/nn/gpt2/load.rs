@@ -6,9 +6,13 @@ use candle_core::{DType, Device};
 
 use super::config::Gpt2Config;
 use super::model::Gpt2;
+use crate::base::files::read_text_capped;
 use crate::base::{Error, Kind, Result};
 use crate::nn::layers::{Differences, Source};
 use crate::nn::weights::Weights;
+
+/// Largest configuration or index of shards that is read.
+const CAP_BYTES: u64 = 64 << 20;
 
 impl Gpt2 {
     /// Loads `config.json` and `model.safetensors` or `pytorch_model.bin` (zip or legacy, whole or
@@ -22,8 +26,7 @@ impl Gpt2 {
     /// says; then every missing, misshapen and unexpected tensor is listed.
     pub fn load(folder: &Path, device: &Device, dtype: DType, trainable: bool) -> Result<Self> {
         let path = folder.join("config.json");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|cause| Error::io("cannot read", path.display(), cause))?;
+        let text = read_text_capped(&path, CAP_BYTES)?;
         let config = Gpt2Config::parse(&text).map_err(|error| error.at(path.display()))?;
         let weights = open(folder)?;
         Self::from_weights(&config, weights, device, dtype, trainable)
@@ -80,8 +83,7 @@ fn open(folder: &Path) -> Result<Weights> {
 
 /// The files that an index names, each once.
 fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
-    let text = std::fs::read_to_string(index)
-        .map_err(|cause| Error::io("cannot read", index.display(), cause))?;
+    let text = read_text_capped(index, CAP_BYTES)?;
     let bad = || Error::new(Kind::BadInput, "is no index of shards").at(index.display());
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|cause| bad().caused_by(cause))?;

@@ -9,6 +9,9 @@ use super::gpt2::gpt2_tokenizer_json;
 use super::word_piece::{SPECIAL, join, word_piece_json};
 use crate::base::{Error, Kind, Result};
 
+/// Largest file of a vocabulary that is read.
+const CAP_BYTES: u64 = 256 << 20;
+
 /// The vocabulary of a text model: GPT-2's byte-level BPE or BERT's WordPiece.
 #[derive(Debug)]
 pub struct TextCodec {
@@ -30,9 +33,7 @@ impl TextCodec {
             if !path.is_file() {
                 return Ok(None);
             }
-            std::fs::read_to_string(&path)
-                .map(Some)
-                .map_err(|cause| Error::io("cannot read", path.display(), cause))
+            crate::base::files::read_text_capped(&path, CAP_BYTES).map(Some)
         };
         let opened = if let Some(text) = read("tokenizer.json")? {
             Self::from_json(&text)

@@ -118,12 +118,17 @@ fn one(first: char) -> Option<Found> {
         return Some(Found::says(1, says));
     }
     let code = u32::from(first);
-    let kept = match code {
-        0x21..=0x7e => true,
-        0xa1..=0xbf | 0xd7 | 0xf7 => true,
-        0x2010..=0x2027 | 0x2030..=0x205e | 0x20a0..=0x2bff => true,
-        0x3001 | 0x3002 | 0x3003..=0x3007 | 0xff01..=0xff5e => true,
-        _ => false,
-    };
+    let kept = matches!(
+        code,
+        0x21..=0x7e
+            | 0xa1..=0xbf
+            | 0xd7
+            | 0xf7
+            | 0x2010..=0x2027
+            | 0x2030..=0x205e
+            | 0x20a0..=0x2bff
+            | 0x3001..=0x3007
+            | 0xff01..=0xff5e
+    );
     kept.then(|| Found::plain(1))
 }
