@@ -9,14 +9,11 @@ use crate::table::schema::arrow_schema;
 use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
 
 use super::context::{Context, Means, Options};
-use super::ledger::{self, Ledger};
+use super::ledger::{self, Ledger, REJECTS};
 use super::order::{dependents, wanted};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
 use super::{align, caption, captions, evaluate, handout, images, settled, texts, train};
-
-/// The table of what could not become a row.
-pub const REJECTS: &str = "rejects";
 
 /// Carries a plan out: makes every row that is missing or stale, and publishes each table that
 /// changed.

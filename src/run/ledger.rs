@@ -16,6 +16,9 @@ use crate::table::{Part, Snapshot};
 
 use super::rows;
 
+/// The table of what could not become a row.
+pub const REJECTS: &str = "rejects";
+
 /// Where a reject is filed: its place, and the table it was refused for.
 type Slot = (Origin, String);
 

@@ -48,9 +48,10 @@ mod workers;
 
 pub use caption::settings as caption_settings;
 pub use context::{Means, Options, Workers};
-pub use engine::{REJECTS, run, run_with};
+pub use engine::{run, run_with};
 pub use explain::explain;
 pub use import::{Imported, import, training};
+pub use ledger::REJECTS;
 pub use lookout::Sight;
 pub use metrics::METRICS;
 pub use report::{Broken, Foreseen, Refused, RunReport, Survey, TableReport};

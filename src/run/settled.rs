@@ -103,7 +103,7 @@ fn holding(plan: &Plan, options: &Options, store: &Store, begun: &Begun) -> Opti
     if kept.facts.format != FORMAT || asks_more || !options.only.is_empty() {
         return None;
     }
-    let now = facts(plan, store, begun.inputs.digest, &[super::engine::REJECTS]).ok()?;
+    let now = facts(plan, store, begun.inputs.digest, &[super::ledger::REJECTS]).ok()?;
     (kept.facts == now).then_some(kept)
 }
 
@@ -236,7 +236,7 @@ fn keep(
             return Ok(());
         }
         let kept = Kept {
-            facts: facts(plan, store, inputs.digest, &[super::engine::REJECTS])?,
+            facts: facts(plan, store, inputs.digest, &[super::ledger::REJECTS])?,
             tables,
             rejects: rejects.iter().map(|(class, n)| (class.name().to_owned(), *n)).collect(),
             notes: notes.to_vec(),

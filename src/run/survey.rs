@@ -14,9 +14,9 @@ use crate::table::Store;
 
 use super::align::{self, EXAMPLES};
 use super::context::{Context, Means, Options};
-use super::engine::REJECTS;
 use super::foresight::{Captions, Foresight};
 use super::ledger::Ledger;
+use super::ledger::REJECTS;
 use super::lookout::{Lookout, Sight};
 use super::order::{dependents, wanted};
 use super::report::{Foreseen, Survey};

@@ -11,8 +11,8 @@ use crate::table::{StagedPart, Store};
 
 use super::book::Book;
 use super::context::{Context, Means, Options};
-use super::engine::REJECTS;
 use super::ledger::Ledger;
+use super::ledger::REJECTS;
 use super::order::dependents;
 use super::pass::{Listed, Pass};
 use super::state::State;
