@@ -116,10 +116,12 @@ fn check_locked_needs_neither_data_nor_weights_nor_store() {
     good(&at(dir.path(), &[&["check", "--locked", "pipeline.toml"][..], &set].concat()));
 }
 
+/// What is edited, into what, and which tables a run would make anew: all rows, or changed ones.
+type Edit = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 #[test]
 fn edits_rebuild_what_depends_on_them() {
-    // (what is edited, into what, which tables a run would make anew: all rows, or changed ones)
-    let cases: &[(&str, &str, &[(&str, &str)])] = &[
+    let cases: &[Edit] = &[
         (
             "path = \"clip\"",
             "path = \"clip2\"",

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::house::{
-    self, DEFINITION, House, caption_lines, gz, id, picture, pictures, put, tar_of,
-};
+use super::house::{self, House, caption_lines, gz, id, picture, pictures, put, tar_of};
 use super::step::{changes, computed, options, plan_and_run, step};
 use clipmill::sources::write::TarWriter;
 

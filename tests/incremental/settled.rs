@@ -17,9 +17,12 @@ fn pending(house: &House) -> bool {
     clipmill::run::survey(&definition(house), &options()).unwrap().is_pending()
 }
 
+/// What is touched, and the hand that touches it.
+type Change = (&'static str, fn(&House));
+
 #[test]
 fn whatever_is_touched_makes_it_void() {
-    let changes: [(&str, fn(&House)); 6] = [
+    let changes: [Change; 6] = [
         ("an image", |house| {
             let mut images = pictures(4);
             images[3].1 = picture(40);

@@ -115,8 +115,9 @@ fn enough_beams_find_the_best_text() {
     let wide = settings(beams(6, 0.0, EarlyStopping::Never), 2);
     for prompt in 0..30 {
         let mut all: Vec<Vec<u32>> = vec![vec![END]];
-        let first: Vec<u32> = (1..WORDS as u32).collect();
-        all.extend(first.iter().flat_map(|a| (0..WORDS as u32).map(move |b| vec![*a, b])));
+        let words = u32::try_from(WORDS).unwrap();
+        let first: Vec<u32> = (1..words).collect();
+        all.extend(first.iter().flat_map(|a| (0..words).map(move |b| vec![*a, b])));
         let score = |text: &Vec<u32>| log_probability(prompt, text);
         let best = all.iter().max_by(|a, b| score(a).total_cmp(&score(b))).unwrap();
         let found = &run(&[prompt], &wide)[0];
