@@ -9,6 +9,8 @@ pub mod decode;
 pub mod nn;
 pub mod embed;
 pub mod table;
+pub mod train;
+pub mod caption;
 pub mod run;
 pub mod query;
 pub mod cli;

@@ -23,9 +23,13 @@ mod demo;
 mod disturbed;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/lock.rs"]
+mod lock;
 #[path = "cli/missing.rs"]
 mod missing;
 #[path = "cli/query.rs"]
 mod query;
 #[path = "cli/shop.rs"]
 mod shop;
+#[path = "cli/versions.rs"]
+mod versions;

@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// What an error asks of the user; each has an exit code (see the README).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The command line is wrong.
     Usage,

@@ -10,6 +10,8 @@ pub trait Progress: Debug + Send + Sync {
     fn begin(&self, task: &str, total: Option<u64>);
     /// `done` more units of `task` are finished.
     fn advance(&self, task: &str, done: u64);
+    /// How `task` stands, in a few words beside its bar; the newest ones count.
+    fn status(&self, _task: &str, _words: &str) {}
     /// `task` is over.
     fn end(&self, task: &str);
     /// One line for the user, beside the bars.

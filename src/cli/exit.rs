@@ -13,7 +13,7 @@ pub enum Code {
     Success = 0,
     /// A definition is wrong, an input is missing or broken, a query or a run failed.
     Failure = 1,
-    /// A plan found work to do; only with `--detailed-exitcode`.
+    /// A plan found work to do, with `--detailed-exitcode`; or a definition and its lock differ.
     Pending = 2,
     /// The command line is wrong.
     Usage = 3,
@@ -46,7 +46,7 @@ impl Code {
         match self {
             Self::Success => "success",
             Self::Failure => "failure: a wrong definition, a missing or broken input, a failed run",
-            Self::Pending => "changes pending (`plan --detailed-exitcode` only)",
+            Self::Pending => "changes pending (`plan --detailed-exitcode`, `check --locked`)",
             Self::Usage => "usage: the command line is wrong",
             Self::Contract => "contract broken: readers keep the tables' old versions",
             Self::Interrupted => "interrupted: what was finished is kept",

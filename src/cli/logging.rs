@@ -1,9 +1,11 @@
 //! The log: to standard error between the bars, and to a file when one is asked for.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Mutex;
 
+use clap::ValueEnum;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -39,6 +41,22 @@ fn filter(level: LogLevel) -> LevelFilter {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     }
+}
+
+/// The flags that make another process log as this one does.
+pub(crate) fn flags(global: &Global) -> Vec<OsString> {
+    let mut flags: Vec<OsString> = Vec::new();
+    if global.quiet {
+        flags.push("--quiet".into());
+    }
+    flags.extend((0..global.verbose).map(|_| "--verbose".into()));
+    if let Some(name) = global.log_level.and_then(|level| level.to_possible_value()) {
+        flags.extend(["--log-level".into(), name.get_name().into()]);
+    }
+    if let Some(file) = &global.log_file {
+        flags.extend(["--log-file".into(), file.clone().into_os_string()]);
+    }
+    flags
 }
 
 /// Our own lines at `level`; other crates' only from warnings up, and never above `level`.

@@ -3,11 +3,14 @@
 //! [`main`] is the whole binary. Every command is one file of `commands`; it returns an
 //! [`exit::Code`] or an error, and only [`main`] writes errors and ends the process.
 
+mod age;
 pub mod args;
+pub mod captioner_args;
 mod commands;
 mod console;
 pub mod demo;
 pub mod exit;
+pub mod format;
 mod grammar;
 mod interrupt;
 mod logging;

@@ -1,5 +1,6 @@
 //! What every command is handed: streams, progress, environment, clock, and the wish to stop.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use crate::base::clock::{Clock, SystemClock};
@@ -27,6 +28,8 @@ pub(crate) struct Session {
     pub(crate) cancel: Cancel,
     /// Where work says how far it is: bars on a terminal, lines elsewhere, nothing when quiet.
     pub(crate) progress: Arc<dyn Progress>,
+    /// The flags of the log, for processes that this one starts.
+    pub(crate) logging: Vec<OsString>,
 }
 
 impl Session {
@@ -53,6 +56,7 @@ impl Session {
             clock,
             cancel: Cancel::new(),
             progress,
+            logging: super::logging::flags(global),
         }
     }
 

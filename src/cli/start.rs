@@ -11,7 +11,7 @@ use crate::base::Error;
 use crate::base::environment::Environment;
 use crate::query;
 
-use super::args::{Arguments, Command, Format, Rows};
+use super::args::{Arguments, Command, Format, Report, Rows};
 use super::commands;
 use super::console::{self, Console};
 use super::exit::Code;
@@ -70,6 +70,12 @@ fn perform(arguments: &Arguments, environment: &Environment) -> Code {
             if let Some(name) = json_name(&arguments.command) {
                 explain_json(name, &error);
             }
+            if let Command::Run(run) = &arguments.command
+                && run.format == Report::Github
+                && let Err(second) = console::print(&render::error_github(&error, &run.file))
+            {
+                console::complain(&render::error_human(&second, false));
+            }
             Code::of(error.kind())
         }
     }
@@ -77,14 +83,29 @@ fn perform(arguments: &Arguments, environment: &Environment) -> Code {
 
 /// The command's name, where its output was to be a JSON object.
 fn json_name(command: &Command) -> Option<&'static str> {
-    let (name, format) = match command {
-        Command::Demo(demo) => ("demo", demo.format),
-        Command::Check(check) => ("check", check.format),
-        Command::Run(run) => ("run", run.format),
-        Command::Query(query) if query.format == Rows::Json => ("query", Format::Json),
-        Command::Query(_) | Command::Completions(_) | Command::Schema => return None,
+    let (name, json) = match command {
+        Command::Demo(demo) => ("demo", demo.format == Format::Json),
+        Command::Check(check) => ("check", check.format == Report::Json),
+        Command::Lock(lock) => ("lock", lock.format == Format::Json),
+        Command::Plan(plan) => ("plan", plan.format == Format::Json),
+        Command::Explain(explain) => ("explain", explain.format == Format::Json),
+        Command::Run(run) => ("run", run.format == Report::Json),
+        Command::Train(train) => ("train", train.format == Format::Json),
+        Command::Caption(caption) => ("caption", caption.format == Format::Json),
+        Command::Evaluate(evaluate) => ("evaluate", evaluate.format == Format::Json),
+        Command::ImportCheckpoint(import) => ("import-checkpoint", import.format == Format::Json),
+        Command::History(history) => ("history", history.place.format == Format::Json),
+        Command::Diff(diff) => ("diff", diff.place.format == Format::Json),
+        Command::Restore(restore) => ("restore", restore.place.format == Format::Json),
+        Command::Vacuum(vacuum) => ("vacuum", vacuum.place.format == Format::Json),
+        Command::Verify(verify) => ("verify", verify.place.format == Format::Json),
+        Command::Query(query) => ("query", query.format == Rows::Json),
+        Command::Work(_)
+        | Command::ExportCheckpoint(_)
+        | Command::Completions(_)
+        | Command::Schema => return None,
     };
-    (format == Format::Json).then_some(name)
+    json.then_some(name)
 }
 
 /// A script that reads standard output learns there what failed.

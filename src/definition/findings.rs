@@ -160,7 +160,8 @@ pub(super) fn listed(names: &[&str]) -> String {
     }
 }
 
-/// The candidate that `got` was probably meant to be.
+/// The candidate that `got` was probably meant to be: at most a third of the letters differ
+/// (Damerau-Levenshtein, by the longer name), or one begins with the other.
 pub(super) fn nearest<'a>(
     got: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -172,12 +173,12 @@ pub(super) fn nearest<'a>(
     for candidate in candidates {
         let name = plain(candidate);
         let mut distance = strsim::damerau_levenshtein(&got, &name);
-        let shorter = got.chars().count().min(name.chars().count());
+        let (length, other) = (got.chars().count(), name.chars().count());
+        let shorter = length.min(other);
         if shorter >= 3 && (name.starts_with(&got) || got.starts_with(&name)) {
             distance = distance.min(1);
         }
-        let bound = 1 + shorter / 4;
-        if distance <= bound && best.is_none_or(|(least, _)| distance < least) {
+        if distance * 3 <= length.max(other) && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
         }
     }
@@ -197,6 +198,9 @@ mod tests {
         assert_eq!(nearest("image", keys), Some("images"));
         assert_eq!(nearest("Modle", keys), Some("model"));
         assert_eq!(nearest("weights", keys), None);
+        assert_eq!(nearest("DATA", ["PATH", "HOME"]), None);
+        assert_eq!(nearest("DATA", ["DATE"]), Some("DATE"));
+        assert_eq!(nearest("tra", ["tar", "csv"]), Some("tar"));
         assert_eq!(nearest("", keys), None);
     }
 

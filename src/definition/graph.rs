@@ -2,6 +2,7 @@
 
 use super::contract::{self, ColumnType, TableKind};
 use super::findings::{Findings, listed};
+use super::model::{Model, Role};
 use super::source::Source;
 use super::span::Spanned;
 use super::stage::{Operator, Stage};
@@ -18,18 +19,13 @@ pub(super) struct Known<'a> {
 pub(super) fn check(
     stages: &mut [Stage],
     sources: &[Source],
+    models: &[Model],
     known: &Known<'_>,
     findings: &mut Findings,
 ) -> Vec<usize> {
     for stage in &*stages {
         check_sources(stage, sources, known, findings);
-        if let Some(model) = stage.operator.model()
-            && !known.models.contains(&model.value)
-        {
-            findings
-                .add_unknown(model.span, "model", model, known.models.iter().map(String::as_str))
-                .unsure();
-        }
+        check_model(stage, models, known, findings);
         check_tables(stage, stages, known, findings);
     }
     let cleaned: Vec<(String, bool)> = stages.iter().filter_map(cleans).collect();
@@ -37,6 +33,34 @@ pub(super) fn check(
         check_column(stage, &cleaned, findings);
     }
     order(stages, findings)
+}
+
+/// The model of a stage is there, and of the kind that the operator computes with.
+fn check_model(stage: &Stage, models: &[Model], known: &Known<'_>, findings: &mut Findings) {
+    let Some(name) = stage.operator.model() else { return };
+    let needs = stage.operator.needs();
+    let what = match needs {
+        Role::Embeds => "CLIP",
+        Role::Writes => "GPT-2",
+    };
+    let fitting = || models.iter().filter(|model| model.layout.role() == needs);
+    let names: Vec<&str> = fitting().map(|model| model.name.value.as_str()).collect();
+    let Some(model) = models.iter().find(|model| model.name.value == name.value) else {
+        if !known.models.contains(&name.value) {
+            let all = known.models.iter().map(String::as_str);
+            findings.add_unknown(name.span, "model", name, all).unsure();
+        }
+        return;
+    };
+    if model.layout.role() != needs {
+        let message = format!("the model `{}` is no {what}", name.value);
+        let draft = findings
+            .add(name.span, message)
+            .label(format!("`{}` computes with a {what}", stage.operator.name()));
+        if !names.is_empty() {
+            draft.help(format!("models that are a {what}: {}", listed(&names)));
+        }
+    }
 }
 
 fn check_sources(stage: &Stage, sources: &[Source], known: &Known<'_>, findings: &mut Findings) {

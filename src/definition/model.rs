@@ -1,4 +1,4 @@
-//! `[models.<name>.<kind>]`: a CLIP on disk.
+//! `[models.<name>.<kind>]`: a CLIP or a GPT-2 on disk.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub struct Model {
     pub common: ModelSettings,
 }
 
-/// The layouts in which CLIPs are published; paths are as written, relative to the definition.
+/// The layouts in which models are published; paths are as written, relative to the definition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelLayout {
@@ -32,6 +32,17 @@ pub enum ModelLayout {
     HuggingFace(HuggingFaceFiles),
     /// `open_clip`: open_clip's `.safetensors` or `.pt`.
     OpenClip(OpenClipFiles),
+    /// `gpt2`: a GPT-2's folder.
+    Gpt2(Gpt2Files),
+}
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Turns images and texts into features: a CLIP.
+    Embeds,
+    /// Writes texts: a GPT-2.
+    Writes,
 }
 
 /// Settings of `openai`.
@@ -62,6 +73,15 @@ pub struct OpenClipFiles {
     pub tokenizer: Option<Spanned<String>>,
 }
 
+/// Settings of `gpt2`.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Gpt2Files {
+    /// Folder with `config.json`, `model.safetensors` or `pytorch_model.bin`, and its tokens:
+    /// `vocab.json` and `merges.txt`, `tokenizer.json`, or `vocab.txt` (BERT's word pieces, as
+    /// Chinese GPT-2s have).
+    pub path: Spanned<String>,
+}
+
 /// Settings of every model.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ModelSettings {
@@ -87,6 +107,7 @@ impl ModelLayout {
         let (path, rest) = match self {
             Self::OpenAi(files) => (&files.path, vec![("tokenizer", &files.tokenizer)]),
             Self::HuggingFace(files) => (&files.path, vec![]),
+            Self::Gpt2(files) => (&files.path, vec![]),
             Self::OpenClip(files) => {
                 (&files.path, vec![("config", &files.config), ("tokenizer", &files.tokenizer)])
             }
@@ -156,7 +177,7 @@ impl JsonSchema for Device {
 
 impl ModelLayout {
     /// The kinds, as headers write them.
-    pub const NAMES: [&str; 3] = ["openai", "huggingface", "open_clip"];
+    pub const NAMES: [&str; 4] = ["openai", "huggingface", "open_clip", "gpt2"];
 
     /// The kind in the model's header.
     #[must_use]
@@ -165,6 +186,16 @@ impl ModelLayout {
             Self::OpenAi(_) => "openai",
             Self::HuggingFace(_) => "huggingface",
             Self::OpenClip(_) => "open_clip",
+            Self::Gpt2(_) => "gpt2",
+        }
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self {
+            Self::Gpt2(_) => Role::Writes,
+            Self::OpenAi(_) | Self::HuggingFace(_) | Self::OpenClip(_) => Role::Embeds,
         }
     }
 
@@ -177,6 +208,7 @@ impl ModelLayout {
                 Self::OpenAi(OpenAiFiles { path: path?, tokenizer })
             }
             "huggingface" => Self::HuggingFace(HuggingFaceFiles { path: path? }),
+            "gpt2" => Self::Gpt2(Gpt2Files { path: path? }),
             "open_clip" => {
                 let config = table.optional("config");
                 let tokenizer = table.optional("tokenizer");

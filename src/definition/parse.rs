@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::contract::TableKind;
 use super::findings::Findings;
 use super::graph;
 use super::model::{Model, ModelLayout, ModelSettings};
@@ -33,7 +34,7 @@ pub fn parse(
     let mut findings = Findings::new(Arc::clone(&source));
     let mut root = tree::read(text, 0, &mut findings);
     let sets = overrides::apply(&mut root, sets, &mut findings);
-    variables::expand(&mut root, env, &mut findings);
+    let variables = variables::expand(&mut root, env, &mut findings);
 
     let header = Header::read(&root, &mut findings);
     let sources = blocks(&root, "sources", "source", &SourceKind::NAMES, &mut findings, source_of);
@@ -54,10 +55,11 @@ pub fn parse(
             .label("expected at least one `[stages.<table>.<operator>]`");
     }
     let known = graph::Known { sources: &source_names, models: &model_names, tables: &tables };
-    let order = graph::check(&mut stages, &sources, &known, &mut findings);
+    let order = graph::check(&mut stages, &sources, &models, &known, &mut findings);
     let pipeline = header
         .complete
-        .map(|header| Pipeline::new(header, sources, models, stages, order, source, sets));
+        .map(|header| Pipeline::new(header, sources, models, stages, order, source, sets))
+        .map(|pipeline| Pipeline { variables, ..pipeline });
     findings.into_result(pipeline)
 }
 
@@ -158,10 +160,18 @@ fn model_of(name: Spanned<String>, kind: &str, table: &mut TableReader<'_, '_>) 
 fn stage_of(table: Spanned<String>, kind: &str, reader: &mut TableReader<'_, '_>) -> Option<Stage> {
     let operator = Operator::read(kind, reader);
     let contract = reader.optional("contract");
-    if table.value == super::contract::TableKind::Rejects.name() {
+    for kind in [TableKind::Rejects, TableKind::Metrics] {
+        if table.value == kind.name() {
+            reader
+                .findings
+                .add(table.span, format!("the table `{kind}` is made by every run"))
+                .label("expected another name");
+        }
+    }
+    if table.value == "runs" {
         reader
             .findings
-            .add(table.span, "the table `rejects` is made by every run")
+            .add(table.span, "the folder `runs` of a store is TensorBoard's")
             .label("expected another name");
     }
     Some(Stage { table, operator: operator?, contract })

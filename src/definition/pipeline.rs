@@ -12,6 +12,7 @@ use super::source::Source;
 use super::span::{Span, Spanned};
 use super::stage::Stage;
 use super::tree::Table;
+use super::variables::Variable;
 use crate::base::diagnostic::{Finding, Report, SourceText};
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Kind};
@@ -25,6 +26,9 @@ pub struct Pipeline {
     pub description: Option<String>,
     /// Folder of the tables, as written: relative to the definition's folder.
     pub store: Spanned<String>,
+    /// How computed rows are cut into durable parts; no value of any row depends on it, and the
+    /// definition's digest does not cover it.
+    pub parts: PartSize,
     /// In the order of the text.
     pub sources: Vec<Source>,
     /// In the order of the text.
@@ -33,12 +37,41 @@ pub struct Pipeline {
     pub stages: Vec<Stage>,
     /// The text, as it was read.
     pub source: Arc<SourceText>,
+    /// Strings that held environment variables.
+    pub variables: Vec<Variable>,
     /// The `--set` arguments, as given; spans may point into these.
     pub sets: Vec<Arc<SourceText>>,
     /// Indices into `stages`, every stage after those it reads.
     pub(super) order: Vec<usize>,
     pub(super) digest: Digest,
 }
+
+/// When rows that were computed become a durable part: whichever comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartSize {
+    /// So many rows.
+    pub rows: u64,
+    /// So many seconds after its first row.
+    pub seconds: u64,
+}
+
+impl Default for PartSize {
+    fn default() -> Self {
+        Self { rows: part_rows(), seconds: part_seconds() }
+    }
+}
+
+fn part_rows() -> u64 {
+    4096
+}
+
+fn part_seconds() -> u64 {
+    30
+}
+
+/// Most rows of a part: a change of one row rewrites its part.
+const MAX_PART_ROWS: u64 = 1 << 20;
+const MAX_PART_SECONDS: u64 = 3600;
 
 /// `[pipeline]`
 #[derive(Debug, Clone, JsonSchema)]
@@ -49,6 +82,12 @@ pub(super) struct PipelineBlock {
     pub(super) description: Option<String>,
     /// Folder of the tables, relative to the definition; made by the first run.
     pub(super) store: Spanned<String>,
+    /// Rows of a durable part; a run that dies loses at most the rows of its open parts.
+    #[schemars(default = "part_rows", range(min = 1, max = 1048576))]
+    pub(super) part_rows: u64,
+    /// Seconds after which a part is made durable, however few rows it has.
+    #[schemars(default = "part_seconds", range(min = 0, max = 3600))]
+    pub(super) part_seconds: u64,
 }
 
 /// What could be read of `[pipeline]`.
@@ -77,8 +116,10 @@ impl PipelineBlock {
         let name = table.required("name");
         let description = table.optional("description");
         let store = table.required("store");
+        let part_rows = table.number_or("part_rows", part_rows(), 1, MAX_PART_ROWS);
+        let part_seconds = table.number_or("part_seconds", part_seconds(), 0, MAX_PART_SECONDS);
         table.finish();
-        Some(Self { name: name?, description, store: store? })
+        Some(Self { name: name?, description, store: store?, part_rows, part_seconds })
     }
 }
 
@@ -104,10 +145,23 @@ impl Pipeline {
         source: Arc<SourceText>,
         sets: Vec<Arc<SourceText>>,
     ) -> Self {
-        let PipelineBlock { name, description, store } = block;
+        let PipelineBlock { name, description, store, part_rows, part_seconds } = block;
+        let parts = PartSize { rows: part_rows, seconds: part_seconds };
         let digest = Digest::of(&[]);
-        let mut pipeline =
-            Self { name, description, store, sources, models, stages, source, sets, order, digest };
+        let mut pipeline = Self {
+            name,
+            description,
+            store,
+            parts,
+            sources,
+            models,
+            stages,
+            source,
+            variables: Vec::new(),
+            sets,
+            order,
+            digest,
+        };
         pipeline.digest = pipeline.canonical_digest();
         pipeline
     }
@@ -138,8 +192,8 @@ impl Pipeline {
     }
 
     /// Identifies the definition's values, after `--set` and `${NAME}`: comments, layout and the
-    /// order of blocks and keys leave it as it is, any other value does not. A default that is
-    /// written out counts as the default.
+    /// order of blocks and keys leave it as it is, and so does the size of parts; any other value does
+    /// not. A default that is written out counts as the default.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest

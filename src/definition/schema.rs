@@ -8,11 +8,15 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::align::Align;
+use super::caption::Caption;
 use super::contract::{CheckKind, ColumnBlock, TableBlock};
 use super::embed_captions::EmbedCaptions;
 use super::embed_images::EmbedImages;
+use super::evaluate::Evaluate;
 use super::index_images::IndexImages;
-use super::model::{HuggingFaceFiles, ModelLayout, ModelSettings, OpenAiFiles, OpenClipFiles};
+use super::model::{
+    Gpt2Files, HuggingFaceFiles, ModelLayout, ModelSettings, OpenAiFiles, OpenClipFiles,
+};
 use super::names;
 use super::pipeline::PipelineBlock;
 use super::read_captions::ReadCaptions;
@@ -21,6 +25,7 @@ use super::source_captions::{CaptionFiles, CsvColumns, JsonField};
 use super::source_images::ImageFiles;
 use super::source_splits::SplitFiles;
 use super::stage::Operator;
+use super::train::Train;
 
 /// What every stage has beside its operator's settings.
 #[derive(JsonSchema)]
@@ -117,6 +122,7 @@ pub(super) fn model_schema(kind: &str, generator: &mut SchemaGenerator) -> Value
     let layout: Part = match kind {
         "openai" => OpenAiFiles::json_schema,
         "open_clip" => OpenClipFiles::json_schema,
+        "gpt2" => Gpt2Files::json_schema,
         _ => HuggingFaceFiles::json_schema,
     };
     merged(generator, &[layout, ModelSettings::json_schema])
@@ -128,7 +134,10 @@ pub(super) fn stage_schema(kind: &str, generator: &mut SchemaGenerator) -> Value
         "embed_images" => EmbedImages::json_schema,
         "read_captions" => ReadCaptions::json_schema,
         "embed_captions" => EmbedCaptions::json_schema,
-        _ => Align::json_schema,
+        "align" => Align::json_schema,
+        "train" => Train::json_schema,
+        "caption" => Caption::json_schema,
+        _ => Evaluate::json_schema,
     };
     merged(generator, &[operator, StageSettings::json_schema])
 }

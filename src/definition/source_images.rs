@@ -34,7 +34,8 @@ pub struct ImageFiles {
     /// Regular expression with one capture group that takes the image id out of a member's
     /// name; without it, the id is the file's stem.
     pub id: Option<Spanned<String>>,
-    /// Globs over the names of members; without them, every file with an image's extension.
+    /// Globs over the names of members; without them, every file with the extension of an image,
+    /// and outside shards those without any: the content says what they are.
     pub include: Option<Vec<Spanned<String>>>,
     /// Where to get the files; printed when one is missing.
     pub obtain: Option<String>,

@@ -3,13 +3,17 @@
 use serde::Serialize;
 
 use super::align::Align;
+use super::caption::Caption;
 use super::contract::TableKind;
 use super::embed_captions::EmbedCaptions;
 use super::embed_images::EmbedImages;
+use super::evaluate::Evaluate;
 use super::index_images::IndexImages;
+use super::model::Role;
 use super::read_captions::ReadCaptions;
 use super::reader::TableReader;
 use super::span::Spanned;
+use super::train::Train;
 
 /// One stage of a definition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -36,12 +40,26 @@ pub enum Operator {
     EmbedCaptions(EmbedCaptions),
     /// Captions beside the features of their image.
     Align(Align),
+    /// Trains a captioner.
+    Train(Train),
+    /// Captions images.
+    Caption(Caption),
+    /// Scores captions.
+    Evaluate(Evaluate),
 }
 
 impl Operator {
     /// The names, as headers write them, in the order of the data.
-    pub const NAMES: [&str; 5] =
-        ["index_images", "embed_images", "read_captions", "embed_captions", "align"];
+    pub const NAMES: [&str; 8] = [
+        "index_images",
+        "embed_images",
+        "read_captions",
+        "embed_captions",
+        "align",
+        "train",
+        "caption",
+        "evaluate",
+    ];
 
     /// The name in the stage's header.
     #[must_use]
@@ -52,6 +70,9 @@ impl Operator {
             Self::ReadCaptions(_) => "read_captions",
             Self::EmbedCaptions(_) => "embed_captions",
             Self::Align(_) => "align",
+            Self::Train(_) => "train",
+            Self::Caption(_) => "caption",
+            Self::Evaluate(_) => "evaluate",
         }
     }
 
@@ -64,6 +85,9 @@ impl Operator {
             Self::ReadCaptions(_) => TableKind::Captions,
             Self::EmbedCaptions(_) => TableKind::CaptionFeatures,
             Self::Align(_) => TableKind::Examples,
+            Self::Train(_) => TableKind::Captioner,
+            Self::Caption(_) => TableKind::Generated,
+            Self::Evaluate(_) => TableKind::Scores,
         }
     }
 
@@ -81,6 +105,20 @@ impl Operator {
                 ("captions", &s.captions, TableKind::Captions),
                 ("image_features", &s.image_features, TableKind::ImageFeatures),
             ],
+            Self::Train(s) => vec![("examples", &s.examples, TableKind::Examples)],
+            Self::Caption(s) => {
+                let mut tables = vec![
+                    ("captioner", &s.captioner, TableKind::Captioner),
+                    ("image_features", &s.image_features, TableKind::ImageFeatures),
+                ];
+                let captions = s.captions.iter();
+                tables.extend(captions.map(|table| ("captions", table, TableKind::Captions)));
+                tables
+            }
+            Self::Evaluate(s) => vec![
+                ("generated", &s.generated, TableKind::Generated),
+                ("captions", &s.captions, TableKind::Captions),
+            ],
         }
     }
 
@@ -90,7 +128,17 @@ impl Operator {
         match self {
             Self::EmbedImages(s) => Some(&s.model),
             Self::EmbedCaptions(s) => Some(&s.model),
+            Self::Train(s) => Some(&s.model),
             _ => None,
+        }
+    }
+
+    /// What its model must be able to do.
+    #[must_use]
+    pub fn needs(&self) -> Role {
+        match self {
+            Self::Train(_) => Role::Writes,
+            _ => Role::Embeds,
         }
     }
 }
@@ -104,6 +152,9 @@ impl Operator {
             "read_captions" => ReadCaptions::read(table).map(Self::ReadCaptions),
             "embed_captions" => EmbedCaptions::read(table).map(Self::EmbedCaptions),
             "align" => Align::read(table).map(Self::Align),
+            "train" => Train::read(table).map(Self::Train),
+            "caption" => Caption::read(table).map(Self::Caption),
+            "evaluate" => Evaluate::read(table).map(Self::Evaluate),
             _ => None,
         }
     }

@@ -5,26 +5,64 @@ use super::span::Span;
 use super::tree::{Node, Table, Value};
 use crate::base::environment::Environment;
 
-/// Replaces the variables in every string below `table`.
-pub(super) fn expand(table: &mut Table, env: &Environment, findings: &mut Findings) {
-    for entry in &mut table.entries {
-        expand_node(&mut entry.node, env, findings);
-    }
+/// A string of a definition that held variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// The block it stands in: `sources.photos`, `models.clip`, `stages.images`.
+    pub block: String,
+    /// The key it stands under; of a list in a block, the list's.
+    pub key: String,
+    /// As it was written, `${DATA}/photos.tar`: the same on every machine.
+    pub written: String,
+    /// As it is read here.
+    pub value: String,
 }
 
-fn expand_node(node: &mut Node, env: &Environment, findings: &mut Findings) {
-    match &mut node.value {
-        Value::Text(text) if text.contains("${") => {
-            match expand_text(text, node.span, env, findings) {
-                Some(expanded) => *text = expanded,
-                None => node.value = Value::Broken,
+/// Replaces the variables in every string below `table`; tells where there were any.
+pub(super) fn expand(
+    table: &mut Table,
+    env: &Environment,
+    findings: &mut Findings,
+) -> Vec<Variable> {
+    let mut found = Vec::new();
+    for entry in &mut table.entries {
+        let mut walk = Walk { path: vec![entry.key.clone()], env, findings, found: &mut found };
+        walk.node(&mut entry.node);
+    }
+    found
+}
+
+struct Walk<'a> {
+    path: Vec<String>,
+    env: &'a Environment,
+    findings: &'a mut Findings,
+    found: &'a mut Vec<Variable>,
+}
+
+impl Walk<'_> {
+    fn node(&mut self, node: &mut Node) {
+        match &mut node.value {
+            Value::Text(text) if text.contains("${") => {
+                match expand_text(text, node.span, self.env, self.findings) {
+                    Some(expanded) => {
+                        let block = self.path.get(..2).unwrap_or(&self.path).join(".");
+                        let key = self.path.last().cloned().unwrap_or_default();
+                        let written = std::mem::replace(text, expanded.clone());
+                        self.found.push(Variable { block, key, written, value: expanded });
+                    }
+                    None => node.value = Value::Broken,
+                }
             }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.node(item)),
+            Value::Table(table) => {
+                for entry in &mut table.entries {
+                    self.path.push(entry.key.clone());
+                    self.node(&mut entry.node);
+                    self.path.pop();
+                }
+            }
+            _ => {}
         }
-        Value::Array(items) => {
-            items.iter_mut().for_each(|item| expand_node(item, env, findings));
-        }
-        Value::Table(table) => expand(table, env, findings),
-        _ => {}
     }
 }
 

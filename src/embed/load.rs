@@ -10,9 +10,10 @@ use crate::nn::clip::names::{Names, check};
 use crate::nn::clip::{
     Activation, Architecture, hugging_face_config, hugging_face_preprocessing, open_ai, open_clip,
 };
+use crate::nn::device;
 use crate::nn::tokens::{HuggingFaceTokenizer, SimpleTokenizer, Spelling, Tokenizer};
 use crate::nn::weights::Weights;
-use crate::plan::model::{ModelFiles, ModelSpec};
+use crate::plan::model::{DeviceChoice, ModelFiles, ModelSpec};
 
 /// A model whose headers were read and found to fit each other; its numbers are still on disk.
 #[derive(Debug)]
@@ -28,6 +29,19 @@ fn placed(path: &std::path::Path) -> impl Fn(Error) -> Error {
         Some(_) => error,
         None => error.at(path.display()),
     }
+}
+
+/// Whether the device that a model asks for by name is there and computes in its numeric type;
+/// `auto` takes what it finds.
+///
+/// # Errors
+/// [`Kind::Device`] when this build or this machine does not have it.
+pub fn check_device(model: &ModelSpec) -> Result<()> {
+    if model.device == DeviceChoice::Auto {
+        return Ok(());
+    }
+    let opened = device::open(model.device)?;
+    device::check_clip(model.dtype, &opened.device)
 }
 
 /// Opens a model and checks every tensor's name, shape and type.

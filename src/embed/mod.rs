@@ -12,4 +12,5 @@ mod text;
 pub use facts::{ModelFacts, describe};
 pub use files::{MissingFile, Role, files, missing};
 pub use image::ImageEncoder;
+pub use load::check_device;
 pub use text::TextEncoder;

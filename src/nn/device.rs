@@ -49,6 +49,37 @@ fn cuda(_index: usize) -> Result<Device> {
     ))
 }
 
+/// Candle's type for `dtype`, if candle computes in it on `device`.
+///
+/// # Errors
+/// [`Kind::Device`] for bfloat16 on the processor, whose matrices candle does not multiply, and
+/// for int8.
+pub fn dtype(dtype: Dtype, device: &Device) -> Result<DType> {
+    let error = |what: &str, help: &str| Err(Error::new(Kind::Device, what).help(help));
+    match dtype {
+        Dtype::F32 => Ok(DType::F32),
+        Dtype::F16 => Ok(DType::F16),
+        Dtype::Bf16 if device.is_cpu() => error(
+            "the processor does not compute a language model in bf16",
+            "take `dtype = \"f32\"` or `\"f16\"`, or a CUDA device",
+        ),
+        Dtype::Bf16 => Ok(DType::BF16),
+        Dtype::Int8 => error(
+            "int8 is for CLIPs on the processor only",
+            "take `dtype = \"f32\"` or `\"f16\"`, or `\"bf16\"` on a CUDA device",
+        ),
+    }
+}
+
+/// Whether a CLIP computes in `dtype` on `device`.
+///
+/// # Errors
+/// [`Kind::Device`] where it does not: bfloat16 on a processor without instructions for it, int8
+/// on a GPU.
+pub fn check_clip(dtype: Dtype, device: &Device) -> Result<()> {
+    computation(dtype, device).map(|_| ())
+}
+
 /// How a device computes in a numeric type.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::nn) enum Computation {
@@ -90,8 +121,18 @@ mod tests {
     #[test]
     fn the_processor_is_always_there() {
         assert_eq!(open(DeviceChoice::Cpu).unwrap().name, "cpu");
+        assert_eq!(dtype(Dtype::F16, &Device::Cpu).unwrap(), DType::F16);
         let f16 = computation(Dtype::F16, &Device::Cpu).unwrap();
         assert_eq!(f16, Computation::Candle(DType::F16));
+    }
+
+    #[test]
+    fn candle_multiplies_no_bf16_on_the_processor() {
+        for reduced in [Dtype::Bf16, Dtype::Int8] {
+            let error = dtype(reduced, &Device::Cpu).unwrap_err();
+            assert_eq!(error.kind(), Kind::Device);
+            assert!(error.help_text().unwrap().contains("f16"));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Digest, Error, Kind, Result, files};
+use crate::base::{Cancel, Digest, Error, Kind, Result, files};
 
 const FORMAT: u32 = 1;
 const CAP_BYTES: u64 = 64 << 20;
@@ -89,11 +89,7 @@ impl FileDigests {
         if let Some(entry) = self.stored.files.get(&name).filter(|e| e.stat == stat) {
             return Ok(entry.blake3);
         }
-        let mut hasher = blake3::Hasher::new();
-        hasher
-            .update_mmap_rayon(path)
-            .map_err(|cause| Error::io("cannot read", path.display(), cause))?;
-        let blake3 = Digest::from_bytes(*hasher.finalize().as_bytes());
+        let blake3 = blake3_of(path)?;
         self.stored.files.insert(name, Entry { stat, blake3, sha256: None });
         self.changed = true;
         Ok(blake3)
@@ -115,6 +111,28 @@ impl FileDigests {
             self.changed = true;
         }
         Ok(digest)
+    }
+
+    /// Reads every file again that would be taken for the one of before, and gives how many were
+    /// read and those whose bytes are others than the kept digest says. Files that are gone or
+    /// look changed are left out: a run reads them anyway.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when a file cannot be read, [`Kind::Interrupted`].
+    pub fn verify(&self, cancel: &Cancel) -> Result<(u64, Vec<PathBuf>)> {
+        let (mut read, mut wrong) = (0, Vec::new());
+        for (name, entry) in &self.stored.files {
+            cancel.check()?;
+            let path = Path::new(name);
+            if Stat::of(path).ok() != Some(entry.stat) {
+                continue;
+            }
+            read += 1;
+            if blake3_of(path)? != entry.blake3 {
+                wrong.push(path.to_owned());
+            }
+        }
+        Ok((read, wrong))
     }
 
     /// Writes what was learned.
@@ -139,6 +157,14 @@ impl FileDigests {
 fn name_of(path: &Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     whole.to_string_lossy().into_owned()
+}
+
+pub(super) fn blake3_of(path: &Path) -> Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    hasher
+        .update_mmap_rayon(path)
+        .map_err(|cause| Error::io("cannot read", path.display(), cause))?;
+    Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
 }
 
 fn sha256(path: &Path) -> Result<String> {
@@ -183,7 +209,15 @@ mod tests {
         let mut again = FileDigests::open(dir.path());
         assert_eq!(again.blake3(&file).unwrap(), Digest::of(b"abc"));
         assert!(!again.changed);
+        assert_eq!(again.verify(&Cancel::new()).unwrap(), (1, Vec::new()));
+        let forged = Stat::of(&file).unwrap();
+        for entry in again.stored.files.values_mut() {
+            entry.blake3 = Digest::of(b"xyz");
+            assert_eq!(entry.stat, forged);
+        }
+        assert_eq!(again.verify(&Cancel::new()).unwrap().1.len(), 1);
         put("abd");
+        assert_eq!(again.verify(&Cancel::new()).unwrap(), (0, Vec::new()));
         assert_eq!(again.blake3(&file).unwrap(), Digest::of(b"abd"));
     }
 }

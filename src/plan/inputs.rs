@@ -10,18 +10,19 @@ use crate::definition::model::{Device, ModelLayout, NumericType};
 use crate::definition::pipeline::Pipeline;
 use crate::definition::span::Spanned;
 
+use super::captioner::Gpt2Spec;
 use super::digests::FileDigests;
-use super::model::{DeviceChoice, Dtype, ModelFiles, ModelSpec, Role};
+use super::model::{DeviceChoice, Dtype, Inventory, ModelFiles, ModelSpec, Role, gpt2_inventory};
 use super::source::{CaptionFormat, IdRule};
 
 /// A model whose files are all there.
 #[derive(Debug, Clone)]
-pub(super) struct Model {
-    pub spec: ModelSpec,
+pub(super) struct Model<S> {
+    pub spec: S,
     digests: Vec<(Role, Digest)>,
 }
 
-impl Model {
+impl<S> Model<S> {
     /// The digest of all files of a role; none where the layout has none.
     pub(super) fn digest_of(&self, role: Role) -> Option<Digest> {
         let mut digester = Digester::new();
@@ -34,21 +35,46 @@ impl Model {
     }
 }
 
+/// A model of either kind.
+pub(super) enum AnyModel {
+    Clip(Model<ModelSpec>),
+    Gpt2(Model<Gpt2Spec>),
+}
+
 pub(super) struct FoundModel {
-    pub model: Option<Model>,
+    pub model: Option<AnyModel>,
     pub findings: Vec<Finding>,
 }
 
-/// Looks for the files of a model and takes their digests.
-pub(super) fn model(
-    pipeline: &Pipeline,
-    model: &definition::model::Model,
-    base: &Path,
-    texts: bool,
-    digests: &mut FileDigests,
-) -> Result<FoundModel> {
+/// What a definition says of a model.
+enum Spec {
+    Clip(ModelSpec),
+    Gpt2(Gpt2Spec),
+}
+
+impl Spec {
+    fn inventory(&self, texts: bool) -> Inventory {
+        match self {
+            Self::Clip(spec) => spec.files.inventory(texts),
+            Self::Gpt2(spec) => gpt2_inventory(&spec.folder),
+        }
+    }
+}
+
+/// The files that a model needs, but for those that only texts need.
+pub(super) fn inventory(model: &definition::model::Model, base: &Path) -> Inventory {
+    spec(model, base).0.inventory(false)
+}
+
+/// What a definition says of a model, without looking for its files, and the path that names them.
+fn spec<'d>(model: &'d definition::model::Model, base: &Path) -> (Spec, &'d Spanned<String>) {
     let at = |path: &Spanned<String>| base.join(&path.value);
+    let (name, common) = (model.name.value.clone(), &model.common);
+    let (dtype, device) = (dtype(common.dtype.value), device(common.device.value));
     let (files, named) = match &model.layout {
+        ModelLayout::Gpt2(f) => {
+            return (Spec::Gpt2(Gpt2Spec { name, folder: at(&f.path), dtype, device }), &f.path);
+        }
         ModelLayout::OpenAi(f) => (
             ModelFiles::OpenAi { weights: at(&f.path), tokenizer: f.tokenizer.as_ref().map(at) },
             &f.path,
@@ -63,7 +89,45 @@ pub(super) fn model(
             &f.path,
         ),
     };
-    let inventory = files.inventory(texts);
+    (Spec::Clip(ModelSpec { name, files, dtype, device }), named)
+}
+
+/// A model as its definition has it: no file of it was looked for, and none has a digest.
+pub(super) fn unseen(model: &definition::model::Model, base: &Path) -> AnyModel {
+    known(spec(model, base).0, Vec::new())
+}
+
+fn known(spec: Spec, digests: Digests) -> AnyModel {
+    match spec {
+        Spec::Clip(spec) => AnyModel::Clip(Model { spec, digests }),
+        Spec::Gpt2(spec) => AnyModel::Gpt2(Model { spec, digests }),
+    }
+}
+
+/// Looks for the files of a model and takes their digests.
+pub(super) fn model(
+    pipeline: &Pipeline,
+    model: &definition::model::Model,
+    base: &Path,
+    texts: bool,
+    digests: &mut FileDigests,
+) -> Result<FoundModel> {
+    let (spec, named) = spec(model, base);
+    let inventory = spec.inventory(texts);
+    let (found, findings) = files(pipeline, model, named, &inventory, digests)?;
+    Ok(FoundModel { model: found.map(|digests| known(spec, digests)), findings })
+}
+
+type Digests = Vec<(Role, Digest)>;
+
+/// The digests of a model's files; none where some are missing, which is found.
+fn files(
+    pipeline: &Pipeline,
+    model: &definition::model::Model,
+    named: &Spanned<String>,
+    inventory: &Inventory,
+    digests: &mut FileDigests,
+) -> Result<(Option<Digests>, Vec<Finding>)> {
     let obtain = model.common.obtain.as_deref();
     let mut findings: Vec<_> = inventory
         .absent
@@ -71,7 +135,7 @@ pub(super) fn model(
         .map(|absent| missing(pipeline, named, &absent.path, &absent.what, obtain))
         .collect();
     if !findings.is_empty() {
-        return Ok(FoundModel { model: None, findings });
+        return Ok((None, findings));
     }
     if let Some(expected) = &model.common.sha256
         && let Some((_, weights)) = inventory.files.iter().find(|(r, _)| *r == Role::Weights)
@@ -82,19 +146,24 @@ pub(super) fn model(
     for (role, path) in &inventory.files {
         found.push((*role, digests.blake3(path)?));
     }
-    let dtype = match model.common.dtype.value {
+    Ok((Some(found), findings))
+}
+
+fn dtype(written: NumericType) -> Dtype {
+    match written {
         NumericType::F32 => Dtype::F32,
         NumericType::Bf16 => Dtype::Bf16,
         NumericType::F16 => Dtype::F16,
         NumericType::Int8 => Dtype::Int8,
-    };
-    let device = match model.common.device.value {
+    }
+}
+
+fn device(written: Device) -> DeviceChoice {
+    match written {
         Device::Cpu => DeviceChoice::Cpu,
         Device::Cuda(number) => DeviceChoice::Cuda(number),
         Device::Auto => DeviceChoice::Auto,
-    };
-    let spec = ModelSpec { name: model.name.value.clone(), files, dtype, device };
-    Ok(FoundModel { model: Some(Model { spec, digests: found }), findings })
+    }
 }
 
 /// The finding for an input that is not there: where it was looked for, where to get it.
@@ -105,7 +174,8 @@ pub(super) fn missing(
     what: &str,
     obtain: Option<&str>,
 ) -> Finding {
-    let shown = path.display();
+    let shown = super::paths::tidy(path);
+    let shown = shown.display();
     let put = format!("put it at {shown}");
     let help = match obtain {
         Some(obtain) => format!("{}; {put}", obtain.trim_end_matches(['.', ' '])),
@@ -132,7 +202,7 @@ pub(super) fn check_sha256(
     }
     Ok(Some(pipeline.finding(
         expected.span,
-        format!("{} is another file than the definition means", path.display()),
+        format!("{} is another file than the definition means", super::paths::tidy(path).display()),
         format!("its SHA-256 is {got}"),
         Some("get the right file, or correct `sha256` if the new one is meant".to_owned()),
     )))

@@ -1,8 +1,10 @@
 //! Definitions and stored state become a typed plan: resolved inputs, fingerprints, reasons.
 
+pub mod captioner;
 pub mod digests;
 pub mod fingerprint;
 pub mod inputs;
+pub mod locked;
 pub mod model;
 pub mod paths;
 pub mod reason;
@@ -13,7 +15,9 @@ pub mod versions;
 
 /// Contracts of tables, as the definition room reads them.
 pub use crate::definition::contract;
+/// When computed rows become a durable part, as `[pipeline]` says.
+pub use crate::definition::pipeline::PartSize;
 pub use fingerprint::Fingerprint;
 pub use reason::{Counts, Reason};
-pub use resolve::{Plan, resolve, state_folder, store_folder};
+pub use resolve::{Partial, Plan, resolve, resolve_partly, state_folder, store_folder};
 pub use stage::{Stage, Work};

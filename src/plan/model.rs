@@ -133,6 +133,31 @@ pub struct Absent {
     pub what: String,
 }
 
+/// Looks which files of a GPT-2's folder are there.
+#[must_use]
+pub fn gpt2_inventory(folder: &std::path::Path) -> Inventory {
+    let mut found = Inventory::default();
+    found.hugging_face(folder, false);
+    found.files.retain(|(role, _)| matches!(role, Role::Weights | Role::Config));
+    if !folder.is_dir() {
+        return found;
+    }
+    // The order in which they are looked for; the first that is there is the tokenizer.
+    let kinds: [&[&str]; 3] = [&["tokenizer.json"], &["vocab.json", "merges.txt"], &["vocab.txt"]];
+    let whole = |names: &&&[&str]| names.iter().all(|name| folder.join(name).is_file());
+    match kinds.iter().find(whole) {
+        Some(names) => {
+            found.files.extend(names.iter().map(|name| (Role::Tokenizer, folder.join(name))));
+        }
+        None => found.absent.push(Absent {
+            path: folder.join("vocab.json"),
+            what: "the tokens: `vocab.json` and `merges.txt`, `tokenizer.json`, or `vocab.txt`"
+                .to_owned(),
+        }),
+    }
+    found
+}
+
 /// The files of a layout that decide numbers, and those that are missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {

@@ -1,6 +1,6 @@
 //! Globs and brace ranges become files.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::base::{Error, Kind, Result};
 use crate::definition::braces::expand_braces;
@@ -9,6 +9,27 @@ use crate::definition::braces::expand_braces;
 #[must_use]
 pub fn is_glob(pattern: &str) -> bool {
     pattern.contains(['*', '?', '['])
+}
+
+/// The path as people write it: no `.`, and no `..` after a name. For showing only: where a folder
+/// on the way is a link, the system may go elsewhere.
+#[must_use]
+pub fn tidy(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir
+                if matches!(out.components().next_back(), Some(Component::Normal(_))) =>
+            {
+                out.pop();
+            }
+            // Above the root is the root.
+            Component::ParentDir if out.has_root() => {}
+            part => out.push(part),
+        }
+    }
+    if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
 }
 
 /// What a path of a definition names: files in a steady order, or the names that are missing.
@@ -89,6 +110,20 @@ fn walk(pattern: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_shown_without_detours() {
+        for (path, shown) in [
+            ("pipelines/../data/a.tar", "data/a.tar"),
+            ("./a.tar", "a.tar"),
+            ("../data/./b/../a.tar", "../data/a.tar"),
+            ("p/../../a", "../a"),
+            ("/../a", "/a"),
+            ("p/..", "."),
+        ] {
+            assert_eq!(tidy(Path::new(path)), Path::new(shown), "{path}");
+        }
+    }
 
     #[test]
     fn globs_are_sorted_and_missing_names_named() {

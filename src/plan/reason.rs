@@ -105,6 +105,13 @@ impl Counts {
         }
     }
 
+    /// Takes back one row that was counted.
+    pub fn take_back(&mut self, reason: Reason) {
+        if let Some(slot) = self.0.get_mut(reason.slot()) {
+            *slot = slot.saturating_sub(1);
+        }
+    }
+
     /// The rows with this reason.
     #[must_use]
     pub fn get(&self, reason: Reason) -> u64 {

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::base::diagnostic::Finding;
 use crate::base::{Digest, Kind, Result, files};
 use crate::definition::contract::{self, TableKind};
-use crate::definition::pipeline::Pipeline;
+use crate::definition::pipeline::{PartSize, Pipeline};
 use crate::definition::source::SourceKind;
 use crate::definition::span::Spanned;
 use crate::definition::stage::Operator;
 use crate::definition::{self, read_captions};
 use crate::flow::Split;
 
+use super::captioner::{Caption, Course, Evaluate, Gpt2Spec, Network, Strategy, Train};
 use super::contract::Contract;
 use super::digests::FileDigests;
 use super::fingerprint::Fingerprint;
@@ -41,10 +42,19 @@ pub struct Plan {
     pub sets: Vec<(String, String)>,
     /// Folder of the tables.
     pub store: PathBuf,
+    /// When computed rows become a durable part.
+    pub parts: PartSize,
     /// Each stage after those it reads.
     pub stages: Vec<Stage>,
     /// Contract of the table `rejects`.
     pub rejects: Contract,
+    /// Contract of the table `metrics`.
+    pub metrics: Contract,
+    /// Line and column of each stage in the definition, by table; none for what came by `--set`.
+    pub places: BTreeMap<String, (usize, usize)>,
+    /// Of a locked run, the digest of what each table must hold; a version that holds anything
+    /// else is not published.
+    pub locked: Option<BTreeMap<String, Digest>>,
 }
 
 impl Plan {
@@ -84,10 +94,10 @@ pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
     let base = folder_of(definition);
     let store = store_folder(pipeline, definition);
     let mut digests = FileDigests::open(&state_folder(&store));
-    let mut resolver =
-        Resolver { pipeline, base: &base, digests: &mut digests, findings: Vec::new() };
+    let mut resolver = Resolver::new(pipeline, &base, Some(&mut digests));
     let stages = resolver.stages();
-    let findings = std::mem::take(&mut resolver.findings);
+    let mut findings = std::mem::take(&mut resolver.absent);
+    findings.append(&mut resolver.findings);
     if !findings.is_empty() {
         return Err(pipeline.error(Kind::MissingInput, findings));
     }
@@ -107,19 +117,69 @@ pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect(),
         store,
+        parts: pipeline.parts,
         stages,
         rejects: contract::builtin(TableKind::Rejects)?,
+        metrics: contract::builtin(TableKind::Metrics)?,
+        places: pipeline
+            .stages
+            .iter()
+            .filter(|stage| stage.table.span.text == 0)
+            .map(|stage| {
+                let place = pipeline.source.line_column(stage.table.span.start);
+                (stage.table.value.clone(), place)
+            })
+            .collect(),
+        locked: None,
     })
+}
+
+/// The stages of a definition whose inputs need not be there.
+#[derive(Debug)]
+pub struct Partial {
+    /// Each after those it reads. A stage whose model is not there is left out where files are
+    /// looked for; where they are not, fingerprints hold only what the definition says.
+    pub stages: Vec<Stage>,
+    /// What is not there.
+    pub absent: Vec<Finding>,
+}
+
+/// Resolves what can be resolved: with `digests` as far as files are there, without from the
+/// definition and its contracts alone.
+///
+/// # Errors
+/// [`Kind::MissingInput`] for a contract that is not there or a file whose SHA-256 is another than
+/// the definition's; [`Kind::Definition`] for a broken contract file.
+pub fn resolve_partly(
+    pipeline: &Pipeline,
+    definition: &Path,
+    digests: Option<&mut FileDigests>,
+) -> Result<Partial> {
+    let base = folder_of(definition);
+    let mut resolver = Resolver::new(pipeline, &base, digests);
+    let stages = resolver.stages();
+    if !resolver.findings.is_empty() {
+        return Err(pipeline.error(Kind::MissingInput, resolver.findings));
+    }
+    Ok(Partial { stages: stages?, absent: resolver.absent })
 }
 
 struct Resolver<'a> {
     pipeline: &'a Pipeline,
     base: &'a Path,
-    digests: &'a mut FileDigests,
+    /// None where sources and models are not looked for.
+    digests: Option<&'a mut FileDigests>,
+    /// Sources and models that are not there.
+    absent: Vec<Finding>,
+    /// What else is wrong.
     findings: Vec<Finding>,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    fn new(pipeline: &'a Pipeline, base: &'a Path, digests: Option<&'a mut FileDigests>) -> Self {
+        Self { pipeline, base, digests, absent: Vec::new(), findings: Vec::new() }
+    }
+
     fn stages(&mut self) -> Result<Vec<Stage>> {
         let mut images = BTreeMap::new();
         let mut captions = BTreeMap::new();
@@ -139,21 +199,38 @@ impl Resolver<'_> {
             }
         }
         let mut models = BTreeMap::new();
+        let mut writers = BTreeMap::new();
         for model in &self.pipeline.models {
             let texts = self.pipeline.stages.iter().any(|stage| {
                 matches!(&stage.operator, Operator::EmbedCaptions(s) if *s.model == *model.name)
             });
-            let found = inputs::model(self.pipeline, model, self.base, texts, self.digests)?;
-            self.findings.extend(found.findings);
-            if let Some(model) = found.model {
-                models.insert(model.spec.name.clone(), model);
+            let found = match self.digests.as_deref_mut() {
+                None => Some(inputs::unseen(model, self.base)),
+                Some(digests) => {
+                    let found = inputs::model(self.pipeline, model, self.base, texts, digests)?;
+                    if found.model.is_some() {
+                        self.findings.extend(found.findings);
+                    } else {
+                        self.absent.extend(found.findings);
+                    }
+                    found.model
+                }
+            };
+            match found {
+                Some(inputs::AnyModel::Clip(model)) => {
+                    models.insert(model.spec.name.clone(), model);
+                }
+                Some(inputs::AnyModel::Gpt2(model)) => {
+                    writers.insert(model.spec.name.clone(), model);
+                }
+                None => {}
             }
         }
-        let known = Known { images, captions, splits, models };
+        let known = Known { images, captions, splits, models, writers };
         let mut stages = Vec::new();
         for stage in self.pipeline.order() {
             let contract = self.contract(stage)?;
-            if let Some((work, fingerprint)) = known.work(&stage.operator) {
+            if let Some((work, fingerprint)) = known.work(&stage.operator, &stages) {
                 stages.push(Stage {
                     table: stage.table.value.clone(),
                     contract,
@@ -270,11 +347,12 @@ impl Resolver<'_> {
         obtain: Option<&str>,
         sha256: Option<&Spanned<String>>,
     ) -> Result<Vec<PathBuf>> {
+        let Some(digests) = self.digests.as_deref_mut() else { return Ok(Vec::new()) };
         let mut all = Vec::new();
         for pattern in patterns {
             let found = super::paths::expand(&pattern.value, self.base)?;
             for path in &found.missing {
-                self.findings.push(inputs::missing(
+                self.absent.push(inputs::missing(
                     self.pipeline,
                     pattern,
                     path,
@@ -285,7 +363,7 @@ impl Resolver<'_> {
             all.extend(found.paths);
         }
         if let (Some(expected), [one]) = (sha256, all.as_slice()) {
-            let finding = inputs::check_sha256(self.pipeline, expected, one, self.digests)?;
+            let finding = inputs::check_sha256(self.pipeline, expected, one, digests)?;
             self.findings.extend(finding);
         }
         Ok(all)
@@ -297,13 +375,14 @@ struct Known {
     images: BTreeMap<String, ImageSource>,
     captions: BTreeMap<String, CaptionSource>,
     splits: BTreeMap<String, SplitSource>,
-    models: BTreeMap<String, inputs::Model>,
+    models: BTreeMap<String, inputs::Model<ModelSpec>>,
+    writers: BTreeMap<String, inputs::Model<Gpt2Spec>>,
 }
 
 impl Known {
     /// The work of a stage, and the fingerprint of its rows; none where something that it names
-    /// is missing, which was reported.
-    fn work(&self, operator: &Operator) -> Option<(Work, Fingerprint)> {
+    /// is missing, which was reported. `before` are the stages that it may read.
+    fn work(&self, operator: &Operator, before: &[Stage]) -> Option<(Work, Fingerprint)> {
         match operator {
             Operator::IndexImages(settings) => {
                 // The limits are not in the fingerprint: a cap that was not reached changes
@@ -364,7 +443,66 @@ impl Known {
                     .with("settings.column", &settings.column.value);
                 Some((work, fingerprint))
             }
+            Operator::Train(settings) => {
+                let model = self.writers.get(&settings.model.value)?;
+                let work = Train {
+                    examples: settings.examples.value.clone(),
+                    model: model.spec.clone(),
+                    model_digest: model.digest_of(Role::Weights)?.to_string(),
+                    network: Network::of(settings),
+                    course: Course::of(settings),
+                    keep_last: settings.keep_last as usize,
+                    save_every: settings.save_every.into(),
+                    sample_captions: settings.sample_captions as usize,
+                };
+                let roles = [Role::Weights, Role::Config, Role::Tokenizer];
+                let fingerprint = with_digests(work.fingerprint(), model, &roles);
+                Some((Work::Train(work), fingerprint))
+            }
+            Operator::Caption(settings) => self.caption(settings, before),
+            Operator::Evaluate(settings) => {
+                let work = Evaluate {
+                    generated: settings.generated.value.clone(),
+                    captions: settings.captions.value.clone(),
+                    words: settings.tokenizer,
+                };
+                let fingerprint = work.fingerprint();
+                Some((Work::Evaluate(work), fingerprint))
+            }
         }
+    }
+
+    fn caption(
+        &self,
+        settings: &definition::caption::Caption,
+        before: &[Stage],
+    ) -> Option<(Work, Fingerprint)> {
+        let captioner = before.iter().find(|stage| stage.table == settings.captioner.value)?;
+        let Work::Train(train) = &captioner.work else { return None };
+        let model = self.writers.get(&train.model.name)?;
+        let split = settings.split.as_ref().zip(settings.captions.as_ref());
+        let split = split.map(|(split, captions)| {
+            let split = match split.value {
+                definition::caption::Split::Train => Split::Train,
+                definition::caption::Split::Val => Split::Val,
+                definition::caption::Split::Test => Split::Test,
+            };
+            (split, captions.value.clone())
+        });
+        let work = Caption {
+            captioner: settings.captioner.value.clone(),
+            image_features: settings.image_features.value.clone(),
+            split,
+            strategy: Strategy::of(settings),
+            max_tokens: settings.max_tokens as usize,
+            batch_rows: settings.batch_size as usize,
+            model: train.model.clone(),
+            network: train.network,
+        };
+        // The weights are those of the checkpoint, which the run adds.
+        let roles = [Role::Config, Role::Tokenizer];
+        let fingerprint = with_digests(work.fingerprint(), model, &roles);
+        Some((Work::Caption(work), fingerprint))
     }
 
     fn read_captions(
@@ -398,7 +536,7 @@ impl Known {
     }
 }
 
-fn image_model(fingerprint: Fingerprint, model: &inputs::Model) -> Fingerprint {
+fn image_model(fingerprint: Fingerprint, model: &inputs::Model<ModelSpec>) -> Fingerprint {
     with_roles(
         fingerprint.with("dtype", model.spec.dtype.name()),
         model,
@@ -406,13 +544,25 @@ fn image_model(fingerprint: Fingerprint, model: &inputs::Model) -> Fingerprint {
     )
 }
 
-fn with_roles(mut fingerprint: Fingerprint, model: &inputs::Model, roles: &[Role]) -> Fingerprint {
+fn with_roles(
+    fingerprint: Fingerprint,
+    model: &inputs::Model<ModelSpec>,
+    roles: &[Role],
+) -> Fingerprint {
+    with_digests(fingerprint, model, roles).with("layout", model.spec.files.layout())
+}
+
+fn with_digests<S>(
+    mut fingerprint: Fingerprint,
+    model: &inputs::Model<S>,
+    roles: &[Role],
+) -> Fingerprint {
     for role in roles {
         if let Some(digest) = model.digest_of(*role) {
             fingerprint = fingerprint.with(role.name(), digest);
         }
     }
-    fingerprint.with("layout", model.spec.files.layout())
+    fingerprint
 }
 
 /// Which model made a table's vectors, as its commits keep it.

@@ -2,6 +2,7 @@
 
 use crate::flow::Split;
 
+use super::captioner::{Caption, Evaluate, Train};
 use super::contract::Contract;
 use super::fingerprint::Fingerprint;
 use super::model::ModelSpec;
@@ -22,7 +23,6 @@ pub struct Stage {
 
 /// What a stage does.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a plan has a handful of them")]
 pub enum Work {
     /// Lists the images of a source.
     IndexImages(IndexImages),
@@ -34,6 +34,12 @@ pub enum Work {
     EmbedCaptions(EmbedCaptions),
     /// Captions beside the features of their image.
     Align(Align),
+    /// Trains a captioner.
+    Train(Train),
+    /// Captions images.
+    Caption(Caption),
+    /// Scores captions.
+    Evaluate(Evaluate),
 }
 
 impl Work {
@@ -46,6 +52,9 @@ impl Work {
             Self::ReadCaptions(_) => "read_captions",
             Self::EmbedCaptions(_) => "embed_captions",
             Self::Align(_) => "align",
+            Self::Train(_) => "train",
+            Self::Caption(_) => "caption",
+            Self::Evaluate(_) => "evaluate",
         }
     }
 
@@ -58,6 +67,12 @@ impl Work {
             Self::ReadCaptions(work) => work.images.iter().map(String::as_str).collect(),
             Self::EmbedCaptions(work) => vec![&work.captions],
             Self::Align(work) => vec![&work.captions, &work.image_features],
+            Self::Train(work) => vec![&work.examples],
+            Self::Caption(work) => [work.captioner.as_str(), work.image_features.as_str()]
+                .into_iter()
+                .chain(work.split.iter().map(|(_, captions)| captions.as_str()))
+                .collect(),
+            Self::Evaluate(work) => vec![&work.generated, &work.captions],
         }
     }
 

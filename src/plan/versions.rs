@@ -4,10 +4,20 @@
 /// `index_images`: what is read of an image's header.
 pub const INDEX_IMAGES: u32 = 1;
 /// `embed_images`: decoding, preprocessing and the image tower.
-pub const EMBED_IMAGES: u32 = 1;
+pub const EMBED_IMAGES: u32 = 2;
 /// `read_captions`: parsing, cleaning and drawing of splits.
 pub const READ_CAPTIONS: u32 = 1;
 /// `embed_captions`: tokenising and the text tower.
-pub const EMBED_CAPTIONS: u32 = 1;
+pub const EMBED_CAPTIONS: u32 = 2;
 /// `align`: which columns an example has.
 pub const ALIGN: u32 = 1;
+/// `train`: batches, loss, optimiser and schedule.
+pub const TRAIN: u32 = 1;
+/// `caption`: how tokens are chosen and put together.
+pub const CAPTION: u32 = 1;
+/// `evaluate`: words and scores.
+pub const EVALUATE: u32 = 1;
+
+/// All of them, for what holds only while none was raised.
+pub const ALL: [u32; 8] =
+    [INDEX_IMAGES, EMBED_IMAGES, READ_CAPTIONS, EMBED_CAPTIONS, ALIGN, TRAIN, CAPTION, EVALUATE];

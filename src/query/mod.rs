@@ -66,8 +66,10 @@ mod scan;
 mod session;
 mod statement;
 mod store;
+mod tables_read;
 mod vectors;
 mod write;
+mod words;
 
 pub use answer::{Answer, AnswerColumn, Preview, TableStyle};
 pub use catalog::{Catalog, ColumnEntry, TableEntry};
@@ -77,5 +79,6 @@ pub use encoders::{Encoders, ImageInput};
 pub use guard::THREAD;
 pub use session::Session;
 pub use statement::{Split, split_statements};
+pub use tables_read::tables_read;
 pub use vectors::{QueryVector, VectorSource};
 pub use write::Format;

@@ -145,17 +145,19 @@ impl Session {
                 Some(choices(&name.to_string(), "tables", there)),
             ));
         };
-        let of = |what: fn(&super::ColumnEntry) -> String| {
-            table.columns.iter().map(what).collect::<Vec<String>>()
+        let text_of = |name: &str, what: fn(&super::ColumnEntry) -> String| {
+            let values: Vec<String> = table.columns.iter().map(what).collect();
+            Series::new(name.into(), values).into_column()
         };
-        texts(vec![
-            ("column", of(|column| column.name.clone())),
-            ("type", of(super::ColumnEntry::type_name)),
-            ("nullable", of(|column| if column.nullable { "yes" } else { "no" }.into())),
-            ("unit", of(|column| column.unit.clone())),
-            ("meaning", of(|column| column.meaning.clone())),
-        ])
-        .map(Answer::new)
+        let nullable: Vec<bool> = table.columns.iter().map(|column| column.nullable).collect();
+        let columns = vec![
+            text_of("column", |column| column.name.clone()),
+            text_of("type", super::ColumnEntry::type_name),
+            Series::new("nullable".into(), nullable).into_column(),
+            text_of("unit", |column| column.unit.clone()),
+            text_of("meaning", |column| column.meaning.clone()),
+        ];
+        internal("describe the table", DataFrame::new_infer_height(columns)).map(Answer::new)
     }
 }
 

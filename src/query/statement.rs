@@ -2,9 +2,11 @@
 
 use sqlparser::ast::{Query, Spanned, Statement as Ast};
 use sqlparser::dialect::GenericDialect;
-use sqlparser::parser::{Parser, ParserOptions};
+use sqlparser::parser::{Parser, ParserError, ParserOptions};
+use sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::fault::Text;
+use super::words;
 use crate::base::{Error, Kind, Result};
 
 /// A statement that only reads.
@@ -24,10 +26,16 @@ pub(super) enum Statement {
 pub(super) fn parse(text: &Text) -> Result<Statement> {
     // The dialect and options of polars-sql: what it reads again must be what is read here.
     let options = ParserOptions { trailing_commas: true, ..ParserOptions::default() };
-    let statements = Parser::new(&GenericDialect)
-        .with_options(options)
-        .try_with_sql(text.as_str())
-        .and_then(|mut parser| parser.parse_statements())
+    let statements = Tokenizer::new(&GenericDialect, text.as_str())
+        .tokenize_with_location()
+        .map_err(ParserError::from)
+        .and_then(|mut tokens| {
+            words::name_columns(&mut tokens);
+            Parser::new(&GenericDialect)
+                .with_options(options)
+                .with_tokens_with_locations(tokens)
+                .parse_statements()
+        })
         .map_err(|cause| text.syntax_error(&cause.to_string()))?;
     let mut statements = statements.into_iter();
     match (statements.next(), statements.next()) {
@@ -133,7 +141,6 @@ pub fn split_statements(text: &str) -> Split {
 
 /// Whether there is nothing but spaces and whole comments.
 fn is_blank(text: &str) -> bool {
-    use sqlparser::tokenizer::{Token, Tokenizer};
     text.trim().is_empty()
         || Tokenizer::new(&GenericDialect, text)
             .tokenize()

@@ -8,7 +8,7 @@ use super::fault::choices;
 use super::session::Session;
 use super::vectors::VectorSource;
 use crate::base::{Error, Kind, Result};
-use crate::table::{Snapshot, Store};
+use crate::table::{Commit, Snapshot, Store};
 
 impl Session {
     /// A session over the tables of `store`: each at the version that `at` names, or else at its
@@ -39,7 +39,11 @@ impl Catalog {
         let mut tables = Vec::with_capacity(names.len());
         for name in names {
             let snapshot = match at.get(&name) {
-                Some(version) => Some(store.snapshot_at(&name, *version)?),
+                Some(version) => {
+                    let snapshot = store.snapshot_at(&name, *version)?;
+                    snapshot.whole()?;
+                    Some(snapshot)
+                }
                 None => store.snapshot(&name)?,
             };
             if let Some(snapshot) = snapshot {
@@ -55,7 +59,10 @@ fn entry(name: String, snapshot: &Snapshot) -> Result<TableEntry> {
     // A newer version may have been made without the model, by removing rows or restoring; all
     // rows of a table are of one model, so the last that was named is it.
     let model = match columns.iter().any(ColumnEntry::is_vector) {
-        true => snapshot.history(None)?.into_iter().find_map(|commit| commit.note?.model),
+        true => {
+            let named = |commit: Result<Commit>| commit.map(|c| c.note?.model).transpose();
+            snapshot.commits().find_map(named).transpose()?
+        }
         false => None,
     };
     Ok(TableEntry {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{Array, Int32Array, ListArray, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{ListArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 
@@ -14,11 +14,13 @@ use crate::table::schema::arrow_schema;
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
+use super::key::{Columns, Key};
 use super::ledger::Ledger;
+use super::lookout::Sight;
 use super::publish::{self, Made};
 use super::rows;
-use super::sink::Sink;
-use super::state::{Columns, Key, State};
+use super::state::State;
+use super::upstream;
 
 /// Columns of tables of examples.
 pub(super) const EXAMPLES: Columns =
@@ -42,9 +44,10 @@ pub(super) fn run(
     work: &Align,
 ) -> Result<()> {
     let state = State::load(&ctx.store, stage, EXAMPLES)?;
+    state.clean(&ctx.store, stage)?;
     let fingerprint = stage.fingerprint.digest().to_string();
     let schema = arrow_schema(&stage.contract);
-    let mut sink = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
+    let mut sink = ctx.sink(stage);
     let mut captions = captions(ctx, work)?;
     let total: usize = captions.values().map(Vec::len).sum();
     let mut counts = Counts::default();
@@ -86,29 +89,77 @@ pub(super) fn run(
     Ok(())
 }
 
-fn captions(ctx: &Context<'_>, work: &Align) -> Result<ByImage> {
-    let mut by_image = ByImage::new();
-    let Some(snapshot) = ctx.store.snapshot(&work.captions)? else { return Ok(by_image) };
-    let columns = ["image_id", "caption_index", work.column.as_str(), "split", "digest"];
-    for part in snapshot.parts() {
-        for batch in snapshot.scan_part(part, &columns)? {
-            let batch = batch?;
-            let ids = rows::column::<StringArray>(&batch, "image_id")?;
-            let indices = rows::column::<Int32Array>(&batch, "caption_index")?;
-            let texts = rows::column::<StringArray>(&batch, &work.column)?;
-            let splits = rows::column::<StringArray>(&batch, "split")?;
-            let digests = rows::column::<StringArray>(&batch, "digest")?;
-            for at in 0..batch.num_rows() {
-                by_image.entry(ids.value(at).to_owned()).or_default().push(Waiting {
-                    caption_index: indices.value(at),
-                    text: if texts.is_valid(at) { texts.value(at) } else { "" }.to_owned(),
-                    split: splits.is_valid(at).then(|| splits.value(at).to_owned()),
-                    digest: digests.value(at).to_owned(),
-                });
-            }
+/// Judges every row without joining it.
+pub(super) fn survey(
+    ctx: &Context<'_>,
+    stage: &Stage,
+    work: &Align,
+    state: &State,
+) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let mut captions = captions(ctx, work)?;
+    let features = ctx.foresight.as_ref().and_then(|f| f.features.get(&work.image_features));
+    let Some(features) = features else { return Ok(counts) };
+    for (id, input) in &features.rows {
+        let input = input.map(|digest| digest.to_string()).unwrap_or_default();
+        for one in captions.remove(id).into_iter().flatten() {
+            let judged = Judged::of(id, &one, &input, &features.fingerprint, state);
+            counts.add(judged.reason);
+            judged.settle(id, &one, state);
+            let key = Key::caption(id, one.caption_index);
+            ctx.watch(id, || Sight::new(stage, key, judged.reason, state).of(judged.digest));
         }
     }
+    Ok(counts)
+}
+
+fn captions(ctx: &Context<'_>, work: &Align) -> Result<ByImage> {
+    let mut by_image = ByImage::new();
+    upstream::each_caption(ctx, &work.captions, &work.column, &mut |row| {
+        let waiting = Waiting {
+            caption_index: row.caption_index,
+            text: row.text.to_owned(),
+            split: row.split.map(str::to_owned),
+            digest: row.digest.to_owned(),
+        };
+        match by_image.get_mut(row.image_id) {
+            Some(of) => of.push(waiting),
+            None => {
+                by_image.insert(row.image_id.to_owned(), vec![waiting]);
+            }
+        }
+        Ok(())
+    })?;
     Ok(by_image)
+}
+
+/// What has to happen to an example, and the digest of what it is made from.
+struct Judged {
+    reason: Reason,
+    digest: Digest,
+}
+
+impl Judged {
+    fn of(id: &str, one: &Waiting, image: &str, features: &str, state: &State) -> Self {
+        let digest = Digester::new()
+            .field("caption", one.digest.as_bytes())
+            .field("image", image.as_bytes())
+            .field("features", features.as_bytes())
+            .finish();
+        let reason = state.judge(&Key::caption(id, one.caption_index), &digest, 0);
+        Self { reason, digest }
+    }
+
+    /// Marks the stored row; true if a new one is to be made.
+    fn settle(&self, id: &str, one: &Waiting, state: &State) -> bool {
+        let key = Key::caption(id, one.caption_index);
+        match self.reason {
+            Reason::UpToDate => state.keep(&key),
+            Reason::Resumed => state.take_resumed(&key),
+            _ => state.replace(&key),
+        }
+        !matches!(self.reason, Reason::UpToDate | Reason::Resumed)
+    }
 }
 
 /// The examples of a batch of features that have to be made.
@@ -131,22 +182,11 @@ fn join(
         let Some(mut waiting) = captions.remove(id) else { continue };
         waiting.sort_by_key(|w| w.caption_index);
         for one in waiting {
-            let digest = Digester::new()
-                .field("caption", one.digest.as_bytes())
-                .field("image", inputs.value(at).as_bytes())
-                .field("features", made_by.value(at).as_bytes())
-                .finish();
-            let key = Key::caption(id, one.caption_index);
-            let reason = state.judge(&key, &digest);
-            counts.add(reason);
-            match reason {
-                Reason::UpToDate => state.keep(&key),
-                Reason::Resumed => state.take_resumed(&key),
-                _ => {
-                    state.replace(&key);
-                    from.push(u32::try_from(at).unwrap_or(u32::MAX));
-                    made.push((id, one, digest));
-                }
+            let judged = Judged::of(id, &one, inputs.value(at), made_by.value(at), state);
+            counts.add(judged.reason);
+            if judged.settle(id, &one, state) {
+                from.push(u32::try_from(at).unwrap_or(u32::MAX));
+                made.push((id, one, judged.digest));
             }
         }
     }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::flow::{Origin, Reject, RejectClass};
+use crate::embed::ImageEncoder;
+use crate::flow::{Origin, Reject};
 use crate::plan::{Counts, Reason};
-use crate::sources::Member;
+use crate::sources::{self, Member};
 
+use super::key::Key;
 use super::ledger::Ledger;
-use super::pass::{Needs, Pass};
-use super::state::Key;
+use super::pass::{Listed, Needs, Pass};
 
 /// The decisions of a pass so far.
 #[derive(Debug)]
@@ -17,8 +18,9 @@ pub(super) struct Book<'p, 'l> {
     pub ledger: &'l mut Ledger,
     /// Of the images, then of each target.
     pub counts: Vec<Counts>,
-    /// Where each image of the source is; finds ids that streams name twice.
-    seen: BTreeMap<String, Origin>,
+    /// Where each image of the source is, and what was booked for it; finds ids that streams name
+    /// twice. None where every listing is known.
+    seen: Option<BTreeMap<String, Seen>>,
     /// Ids that two members have: neither is taken.
     pub doubled: BTreeSet<String>,
     /// Rows whose content is known but stands elsewhere now.
@@ -27,50 +29,82 @@ pub(super) struct Book<'p, 'l> {
     pub looked_at: u64,
     /// Members with the digests that were learned.
     pub learned: Vec<Member>,
+    /// What streams could not make a member of, by archive.
+    pub unread: BTreeMap<usize, Vec<Reject>>,
+    /// Models that were loaded, by target.
+    pub encoders: Vec<Option<ImageEncoder>>,
+}
+
+/// A member that was met.
+#[derive(Debug)]
+struct Seen {
+    origin: Origin,
+    booked: Vec<Reason>,
 }
 
 impl<'p, 'l> Book<'p, 'l> {
-    pub(super) fn new(pass: &'p Pass<'p>, ledger: &'l mut Ledger) -> Self {
+    pub(super) fn new(pass: &'p Pass<'p>, ledger: &'l mut Ledger, listed: &Listed) -> Self {
+        let streams = listed.members.iter().any(Option::is_none);
         Self {
             pass,
             ledger,
             counts: vec![Counts::default(); pass.targets.len() + 1],
-            seen: BTreeMap::new(),
-            doubled: BTreeSet::new(),
+            seen: streams.then(BTreeMap::new),
+            doubled: listed.doubles.clone(),
             moved: BTreeMap::new(),
             looked_at: 0,
             learned: Vec::new(),
+            unread: BTreeMap::new(),
+            encoders: Vec::new(),
         }
     }
 
     /// Notes where an id was found. A second place refuses both: false.
     pub(super) fn meet(&mut self, member: &Member) -> bool {
         let id = &member.image_id;
-        let Some(first) = self.seen.insert(id.clone(), member.origin.clone()) else { return true };
-        if first == member.origin {
+        if self.doubled.contains(id) {
+            return false;
+        }
+        let Some(seen) = &mut self.seen else { return true };
+        let Some(first) = seen.get(id) else {
+            let now = Seen { origin: member.origin.clone(), booked: Vec::new() };
+            seen.insert(id.clone(), now);
+            return true;
+        };
+        if first.origin == member.origin {
             return true;
         }
-        let second = member.origin.clone();
-        self.refuse_double(first.clone(), id, &second);
-        self.refuse_double(second, id, &first);
+        for (counts, reason) in self.counts.iter_mut().zip(&first.booked) {
+            counts.take_back(*reason);
+        }
         self.doubled.insert(id.clone());
         self.moved.remove(id);
-        let key = Key::image(id);
         for (_, _, state) in self.pass.tables() {
-            state.replace(&key);
+            state.forget(&Key::image(id));
         }
         false
     }
 
-    fn refuse_double(&mut self, origin: Origin, image_id: &str, other: &Origin) {
-        let reject = Reject {
-            origin,
-            image_id: Some(image_id.to_owned()),
-            class: RejectClass::DuplicateId,
-            message: format!("`{image_id}` is also the id of {}", other.member),
-            digest: None,
-        };
-        self.ledger.refuse(&self.pass.stage.table, &self.pass.fingerprint, reject);
+    /// Refuses every member whose id another one has, in the words in which the next run will find
+    /// them in the kept indexes.
+    pub(super) fn refuse_doubles(&mut self, listed: &Listed) {
+        if self.doubled.is_empty() {
+            return;
+        }
+        let learned: BTreeMap<_, _> = self.learned.iter().map(|m| (&m.origin, m)).collect();
+        let mut same = Vec::new();
+        for (number, known) in listed.members.iter().enumerate() {
+            let members: &mut dyn Iterator<Item = &Member> = match known {
+                Some(members) => &mut members
+                    .iter()
+                    .map(|member| learned.get(&member.origin).copied().unwrap_or(member)),
+                None => &mut self.learned.iter().filter(|member| member.archive == number),
+            };
+            same.extend(members.filter(|m| self.doubled.contains(&m.image_id)).cloned());
+        }
+        for reject in sources::duplicates(&mut same) {
+            self.ledger.refuse(&self.pass.stage.table, &self.pass.prints.plain, reject);
+        }
     }
 
     /// Books why each table does, or does not, make a row of this member; settles what needs no
@@ -78,12 +112,19 @@ impl<'p, 'l> Book<'p, 'l> {
     pub(super) fn settle(&mut self, member: &Member, needs: &Needs) {
         let key = Key::image(&member.image_id);
         let reasons = std::iter::once(needs.index).chain(needs.targets.iter().copied());
-        for (number, (reason, (stage, fingerprint, state))) in
-            reasons.zip(self.pass.tables()).enumerate()
-        {
-            if let Some(counts) = self.counts.get_mut(number) {
-                counts.add(reason);
-            }
+        let digest = member.digest.unwrap_or_else(|| crate::base::Digest::of(&[]));
+        let booked: Vec<_> = reasons
+            .clone()
+            .zip(self.pass.tables())
+            .map(|(reason, (_, _, state))| state.booked(reason, &key, &digest))
+            .collect();
+        for (counts, reason) in self.counts.iter_mut().zip(&booked) {
+            counts.add(*reason);
+        }
+        if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.get_mut(&member.image_id)) {
+            seen.booked = booked;
+        }
+        for (reason, (stage, prints, state)) in reasons.zip(self.pass.tables()) {
             match reason {
                 Reason::UpToDate => state.keep(&key),
                 Reason::Moved => {
@@ -93,7 +134,7 @@ impl<'p, 'l> Book<'p, 'l> {
                 Reason::Resumed => state.take_resumed(&key),
                 Reason::RejectedEarlier => {
                     state.replace(&key);
-                    self.ledger.carry(&stage.table, fingerprint, member);
+                    self.ledger.carry(&stage.table, prints, member);
                 }
                 // A row that is computed takes the old one's place when it is there.
                 _ => {}
@@ -103,6 +144,9 @@ impl<'p, 'l> Book<'p, 'l> {
 
     /// A new row of the table `number` is on its way.
     pub(super) fn made(&mut self, number: usize, image_id: &str) {
+        if self.doubled.contains(image_id) {
+            return;
+        }
         if let Some((_, _, state)) = self.pass.tables().nth(number) {
             state.replace(&Key::image(image_id));
         }
@@ -110,7 +154,10 @@ impl<'p, 'l> Book<'p, 'l> {
 
     /// The table `number` refused this member; its old row goes.
     pub(super) fn refused(&mut self, number: usize, reject: Reject) {
-        if let Some((stage, fingerprint, state)) = self.pass.tables().nth(number) {
+        if reject.image_id.as_ref().is_some_and(|id| self.doubled.contains(id)) {
+            return;
+        }
+        if let Some((stage, prints, state)) = self.pass.tables().nth(number) {
             if let Some(id) = &reject.image_id {
                 state.replace(&Key::image(id));
                 if number == 0 {
@@ -119,7 +166,7 @@ impl<'p, 'l> Book<'p, 'l> {
                     }
                 }
             }
-            self.ledger.refuse(&stage.table, fingerprint, reject);
+            self.ledger.refuse(&stage.table, prints.of(reject.class), reject);
         }
     }
 }

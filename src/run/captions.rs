@@ -12,13 +12,16 @@ use crate::plan::{Counts, Reason, Stage};
 use crate::sources;
 use crate::table::schema::arrow_schema;
 
+use super::caption_row::CaptionRow;
 use super::clocks::{Part, Spend};
 use super::context::Context;
+use super::key::Columns;
 use super::ledger::Ledger;
+use super::lookout::Sight;
 use super::publish::{self, Made};
 use super::rows;
-use super::sink::Sink;
-use super::state::{Columns, Key, State};
+use super::state::State;
+use super::upstream;
 
 /// Columns of the table of captions.
 pub(super) const CAPTIONS: Columns =
@@ -27,11 +30,50 @@ pub(super) const CAPTIONS: Columns =
 /// Rows that are built at a time.
 const BATCH_ROWS: usize = 8192;
 
-/// A caption with what the run adds.
-struct Row {
-    caption: Caption,
-    split: Option<Split>,
-    digest: Digest,
+/// What has to be done for the table.
+#[derive(Debug)]
+pub(super) struct Surveyed {
+    pub state: State,
+    pub counts: Counts,
+    /// All rows of the new version, sorted by key.
+    pub rows: Vec<CaptionRow>,
+    /// Those that are written anew, by their number.
+    wanted: Vec<usize>,
+}
+
+/// Reads the captions and judges each row.
+pub(super) fn survey(
+    ctx: &mut Context<'_>,
+    ledger: &mut Ledger,
+    stage: &Stage,
+    work: &ReadCaptions,
+) -> Result<Surveyed> {
+    let state = State::load(&ctx.store, stage, CAPTIONS)?;
+    let fingerprint = stage.fingerprint.digest().to_string();
+    ctx.options.progress.begin(&stage.table, None);
+    let rows = read(ctx, ledger, stage, work, &fingerprint);
+    ctx.options.progress.end(&stage.table);
+    let rows = rows?;
+    ledger.complete(&stage.table);
+    let (mut counts, mut wanted) = (Counts::default(), Vec::new());
+    for (number, row) in rows.iter().enumerate() {
+        let key = row.key();
+        let reason = state.judge(&key, &row.digest, place(&row.caption));
+        counts.add(reason);
+        ctx.watch(key.image_id, || {
+            Sight::new(stage, key, reason, &state).of(row.digest).at(&row.caption.origin)
+        });
+        match reason {
+            Reason::UpToDate => state.keep(&key),
+            Reason::Resumed => state.take_resumed(&key),
+            // A caption's row is cheap: one that only moved is written anew.
+            _ => {
+                state.replace(&key);
+                wanted.push(number);
+            }
+        }
+    }
+    Ok(Surveyed { state, counts, rows, wanted })
 }
 
 /// Reads the captions and publishes their table.
@@ -41,40 +83,16 @@ pub(super) fn run(
     stage: &Stage,
     work: &ReadCaptions,
 ) -> Result<()> {
-    let state = State::load(&ctx.store, stage, CAPTIONS)?;
+    let Surveyed { state, counts, rows, wanted } = survey(ctx, ledger, stage, work)?;
+    state.clean(&ctx.store, stage)?;
     let fingerprint = stage.fingerprint.digest().to_string();
-    ctx.options.progress.begin(&stage.table, None);
-    let rows = read(ctx, ledger, stage, work, &fingerprint);
-    ctx.options.progress.end(&stage.table);
-    let rows = rows?;
-    ledger.complete(&stage.table);
-
     let schema = arrow_schema(&stage.contract);
-    let mut counts = Counts::default();
-    let mut sink = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
-    let mut waiting = Vec::new();
-    for row in &rows {
-        let key = Key::caption(&row.caption.image_id, row.caption.caption_index);
-        let here = place(&row.caption);
-        let reason = match state.judge(&key, &row.digest) {
-            // A caption's row is cheap: one that only moved is written anew.
-            Reason::UpToDate if state.place_of(&key) != Some(here) => Reason::Moved,
-            reason => reason,
-        };
-        counts.add(reason);
-        match reason {
-            Reason::UpToDate => state.keep(&key),
-            Reason::Resumed => state.take_resumed(&key),
-            _ => {
-                state.replace(&key);
-                waiting.push(row);
-            }
-        }
-        if waiting.len() >= BATCH_ROWS {
-            flush(ctx, &schema, work, &fingerprint, &mut waiting, &mut sink)?;
-        }
+    let mut sink = ctx.sink(stage);
+    for some in wanted.chunks(BATCH_ROWS) {
+        let some: Vec<_> = some.iter().filter_map(|number| rows.get(*number)).collect();
+        let batch = batch(&schema, work, &fingerprint, &some)?;
+        ctx.clocks.time(Part::Write, Spend::Busy, || sink.push(&batch))?;
     }
-    flush(ctx, &schema, work, &fingerprint, &mut waiting, &mut sink)?;
     let made = Made {
         parts: sink.finish()?,
         columns: CAPTIONS,
@@ -89,23 +107,7 @@ pub(super) fn run(
 
 fn place(caption: &Caption) -> u64 {
     let origin = &caption.origin;
-    super::state::place(&origin.source, &origin.member, origin.offset, 0)
-}
-
-fn flush(
-    ctx: &Context<'_>,
-    schema: &SchemaRef,
-    work: &ReadCaptions,
-    fingerprint: &str,
-    waiting: &mut Vec<&Row>,
-    sink: &mut Sink,
-) -> Result<()> {
-    if waiting.is_empty() {
-        return Ok(());
-    }
-    let batch = batch(schema, work, fingerprint, waiting)?;
-    waiting.clear();
-    ctx.clocks.time(Part::Write, Spend::Busy, || sink.push(&batch))
+    super::key::place(&origin.source, &origin.member, origin.offset, 0)
 }
 
 /// All rows of the new version, sorted by key.
@@ -115,7 +117,7 @@ fn read(
     stage: &Stage,
     work: &ReadCaptions,
     fingerprint: &str,
-) -> Result<Vec<Row>> {
+) -> Result<Vec<CaptionRow>> {
     let found = ctx.clocks.time(Part::Read, Spend::Busy, || {
         sources::captions::read(&work.source, &ctx.options.cancel)
     })?;
@@ -134,12 +136,12 @@ fn read(
         _ => None,
     };
     let images = match &work.images {
-        Some(table) => Some(known_images(ctx, table)?),
+        Some(table) => Some(upstream::image_ids(ctx, table)?),
         None => None,
     };
     let mut orphans = 0_u64;
     let mut unlisted = BTreeSet::new();
-    let mut kept: BTreeMap<Key, Row> = BTreeMap::new();
+    let mut kept: Vec<CaptionRow> = Vec::with_capacity(found.captions.len());
     for caption in found.captions {
         if images.as_ref().is_some_and(|images| !images.contains(caption.image_id.as_str())) {
             orphans += 1;
@@ -158,15 +160,18 @@ fn read(
                 Some(caption.split.unwrap_or_else(|| draw(&caption, shares)))
             }
         };
-        let key = Key::caption(&caption.image_id, caption.caption_index);
-        if let Some(first) = kept.get(&key) {
-            let reject = twice(&caption, &first.caption);
-            ledger.refuse(&stage.table, fingerprint, reject);
-            continue;
-        }
         let digest = digest(&caption.text, split);
-        kept.insert(key, Row { caption, split, digest });
+        kept.push(CaptionRow { caption, split, digest });
     }
+    // Of two captions with one number the first of the files stays: the order is a stable one.
+    kept.sort_by(|a, b| a.order().cmp(&b.order()));
+    kept.dedup_by(|second, first| {
+        let same = second.order() == first.order();
+        if same {
+            ledger.refuse(&stage.table, fingerprint, twice(&second.caption, &first.caption));
+        }
+        same
+    });
     if orphans > 0 {
         ctx.report.notes.push(format!(
             "{}: {} captions are of images that are not in `{}`, and were left out",
@@ -182,7 +187,7 @@ fn read(
             crate::base::units::count(unlisted.len() as u64)
         ));
     }
-    Ok(kept.into_values().collect())
+    Ok(kept)
 }
 
 fn draw(caption: &Caption, shares: &crate::plan::stage::Shares) -> Split {
@@ -210,31 +215,13 @@ fn digest(text: &str, split: Option<Split>) -> Digest {
         .finish()
 }
 
-fn known_images(ctx: &Context<'_>, table: &str) -> Result<BTreeSet<String>> {
-    let mut ids = BTreeSet::new();
-    let Some(snapshot) = ctx.store.snapshot(table)? else { return Ok(ids) };
-    for part in snapshot.parts() {
-        for batch in snapshot.scan_part(part, &["image_id"])? {
-            let batch = batch?;
-            let column = rows::column::<arrow::array::StringArray>(&batch, "image_id")?;
-            ids.extend(column.iter().flatten().map(str::to_owned));
-        }
-    }
-    Ok(ids)
-}
-
 fn batch(
     schema: &SchemaRef,
     work: &ReadCaptions,
     fingerprint: &str,
-    of: &[&Row],
+    of: &[&CaptionRow],
 ) -> Result<arrow::array::RecordBatch> {
-    let cleaned: Vec<Option<String>> = of
-        .iter()
-        .map(|row| {
-            (!work.clean.is_empty()).then(|| sources::clean::clean(&row.caption.text, &work.clean))
-        })
-        .collect();
+    let cleaned: Vec<_> = of.iter().map(|row| row.clean_text(&work.clean)).collect();
     let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let captions = || of.iter().map(|row| &row.caption);
     rows::batch(

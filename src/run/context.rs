@@ -8,10 +8,14 @@ use crate::base::clock::Clock;
 use crate::base::progress::Progress;
 use crate::base::{Cancel, Result};
 use crate::plan::{Plan, Stage};
+use crate::table::storage::{Disk, Storage};
 use crate::table::{CommitNote, Store};
 
 use super::clocks::Clocks;
+use super::foresight::Foresight;
+use super::lookout::{Lookout, Sight};
 use super::report::{RunReport, TableReport};
+use super::sink::Sink;
 
 /// What the user asked of a run, and who watches it.
 #[derive(Debug, Clone)]
@@ -30,22 +34,95 @@ pub struct Options {
     pub wait: bool,
 }
 
+/// What a run works with, beyond what it is asked to do.
+#[derive(Debug, Clone)]
+pub struct Means {
+    /// Where tables are written.
+    pub storage: Arc<dyn Storage>,
+    /// Processes that compute units of the work; none computes all in this one.
+    pub workers: Option<Workers>,
+}
+
+/// How worker processes are started. Each is told what to do on its standard input, in lines of
+/// [`super::unit::Order`], and answers on its standard output, in lines of
+/// [`super::unit::Reply`].
+#[derive(Debug, Clone)]
+pub struct Workers {
+    /// How many work at once.
+    pub count: std::num::NonZeroUsize,
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<std::ffi::OsString>,
+}
+
+impl Default for Means {
+    fn default() -> Self {
+        Self { storage: Arc::new(Disk), workers: None }
+    }
+}
+
 /// A run under way.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     pub plan: &'a Plan,
     pub options: &'a Options,
+    pub means: &'a Means,
     pub store: Store,
+    /// The unit of work that is computed, where this process does another one's work.
+    pub unit: Option<String>,
+    /// What the names of all units that this run hands out begin with.
+    pub handed_out: Option<String>,
     pub clocks: Clocks,
     pub report: RunReport,
+    /// What tables will hold; only while planning.
+    pub foresight: Option<Foresight>,
+    /// The image that somebody asked about; only while planning.
+    pub lookout: Option<Lookout>,
     /// Newest version of each table that this run knows.
     pub versions: BTreeMap<String, i64>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// A run that has done nothing yet.
+    pub(super) fn new(
+        plan: &'a Plan,
+        options: &'a Options,
+        means: &'a Means,
+        store: Store,
+    ) -> Self {
+        Self {
+            plan,
+            options,
+            means,
+            store,
+            unit: None,
+            handed_out: None,
+            foresight: None,
+            lookout: None,
+            clocks: Clocks::default(),
+            report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
+            versions: BTreeMap::new(),
+        }
+    }
+
+    /// Notes what is found of the image that somebody asked about.
+    pub(super) fn watch(&self, image_id: &str, sight: impl FnOnce() -> Sight) {
+        if let Some(lookout) = self.lookout.as_ref().filter(|l| l.image_id == image_id) {
+            lookout.see(sight());
+        }
+    }
+
     /// Where kept indexes of archives live.
     pub(super) fn index_folder(&self) -> PathBuf {
         crate::plan::state_folder(&self.plan.store).join("index")
+    }
+
+    /// Where the computed rows of a stage go.
+    pub(super) fn sink(&self, stage: &Stage) -> Sink {
+        let print = stage.fingerprint.digest().to_string();
+        let (store, size) = (&self.store, self.plan.parts);
+        Sink::new(store, size, &stage.table, &stage.contract, &print).of_unit(self.unit.as_deref())
     }
 
     /// The note of a commit on `stage`'s table.
@@ -69,6 +146,7 @@ impl Context<'_> {
             added: 0,
             removed: 0,
             changed: 0,
+            ..CommitNote::default()
         })
     }
 

@@ -46,21 +46,16 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         book: &'b mut Book<'p, 'l>,
         out: Sender<Write>,
     ) -> Self {
+        let mut loaded = std::mem::take(&mut book.encoders).into_iter();
         let batches = pass.targets.iter().map(|target| Batch {
             schema: arrow_schema(&target.stage.contract),
-            encoder: None,
+            encoder: loaded.next().flatten(),
             members: Vec::new(),
             input: Vec::new(),
         });
-        Self {
-            options,
-            clocks,
-            pass,
-            book,
-            out,
-            images: arrow_schema(&pass.stage.contract),
-            batches: batches.collect(),
-        }
+        let batches = batches.collect();
+        let images = arrow_schema(&pass.stage.contract);
+        Self { options, clocks, pass, book, out, images, batches }
     }
 
     /// Takes outcomes until there are none, then empties the batches.
@@ -73,6 +68,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         for target in 0..self.batches.len() {
             self.encode(target)?;
         }
+        self.book.encoders = self.batches.into_iter().map(|batch| batch.encoder).collect();
         Ok(())
     }
 
@@ -80,14 +76,19 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         let mut images = Vec::new();
         for outcome in chunk {
             match outcome {
-                Outcome::Refused(reject) => self.book.refused(0, reject),
+                Outcome::Refused { streamed, reject } => {
+                    if let Some(archive) = streamed {
+                        self.book.unread.entry(archive).or_default().push(reject.clone());
+                    }
+                    self.book.refused(0, reject);
+                }
                 Outcome::Looked(looked) => self.looked(*looked, &mut images)?,
             }
         }
         if images.is_empty() {
             return Ok(());
         }
-        let batch = image_rows(&self.images, &self.pass.fingerprint, &images)?;
+        let batch = image_rows(&self.images, &self.pass.prints.plain, &images)?;
         self.send((0, batch))
     }
 
@@ -147,6 +148,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
             .clocks
             .time(Part::Encode, Spend::Busy, || encoder.encode(&batch.input, members.len()))?;
         batch.input.clear();
+        tracing::debug!(table = %target.stage.table, rows = members.len(), "computed");
         if target.work.normalize {
             vectors.normalise();
         }
@@ -168,7 +170,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         if members.is_empty() {
             return Ok(());
         }
-        let rows = feature_rows(&schema, &target.fingerprint, &members, &vectors)?;
+        let rows = feature_rows(&schema, &target.prints.plain, &members, &vectors)?;
         self.send((number + 1, rows))
     }
 

@@ -3,20 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::base::{Error, Kind, Result};
-use crate::plan::stage::EmbedImages;
+use crate::base::{Kind, Result};
 use crate::plan::{Plan, Stage, Work};
 use crate::table::schema::arrow_schema;
 use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
 
-use super::context::{Context, Options};
-use super::ledger::{self, Ledger};
+use super::context::{Context, Means, Options};
+use super::ledger::{self, Ledger, REJECTS};
+use super::order::{dependents, wanted};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
-use super::{align, captions, images, texts};
-
-/// The table of what could not become a row.
-pub const REJECTS: &str = "rejects";
+use super::{align, caption, captions, evaluate, handout, images, settled, texts, train};
 
 /// Carries a plan out: makes every row that is missing or stale, and publishes each table that
 /// changed.
@@ -26,18 +23,30 @@ pub const REJECTS: &str = "rejects";
 /// # Errors
 /// When an input or the store fails; what was durable by then is taken over by the next run.
 pub fn run(plan: &Plan, options: &Options) -> Result<RunReport> {
+    run_with(plan, options, &Means::default())
+}
+
+/// As [`run`], on another storage or with the help of other processes.
+///
+/// # Errors
+/// As [`run`], and when a worker fails or dies twice over one unit of work.
+pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunReport> {
     let begun = Instant::now();
-    let store = Store::create(&plan.store, std::sync::Arc::clone(&options.clock))?;
+    // Also where nothing is to be computed: what was asked for and is not there is an error.
+    for model in plan.stages.iter().filter_map(|stage| stage.work.model()) {
+        crate::embed::check_device(model)?;
+    }
+    let clock = std::sync::Arc::clone(&options.clock);
+    let store = Store::create_on(&plan.store, clock, std::sync::Arc::clone(&means.storage))?;
     let _lock = store.lock(options.wait, &options.cancel)?;
     super::remember::write(plan)?;
-    let mut ctx = Context {
-        plan,
-        options,
-        store,
-        clocks: super::clocks::Clocks::default(),
-        report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
-        versions: std::collections::BTreeMap::new(),
-    };
+    let settling = settled::begin(plan, options)?;
+    if let Some(mut report) = settled::report(plan, options, &store, &settling) {
+        report.elapsed = begun.elapsed();
+        return Ok(report);
+    }
+    store.sweep()?;
+    let mut ctx = Context::new(plan, options, means, store);
     let rejects = ctx.store.snapshot(REJECTS)?;
     let now = options.clock.now_us();
     let mut ledger = Ledger::load(rejects.as_ref(), options.retry_rejects, now)?;
@@ -53,6 +62,7 @@ pub fn run(plan: &Plan, options: &Options) -> Result<RunReport> {
     ctx.report.rejects = ledger.by_class();
     let clocks = std::mem::take(&mut ctx.clocks);
     ctx.report.book(&clocks);
+    settled::keep_run(plan, options, &ctx.store, &settling, &ctx.report, &ledger);
     ctx.report.elapsed = begun.elapsed();
     Ok(ctx.report)
 }
@@ -74,13 +84,20 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
             Work::IndexImages(work) => {
                 let dependents = dependents(plan, &stage.table, &wanted);
                 done.extend(dependents.iter().map(|(stage, _)| stage.table.as_str()));
+                handout::images(ctx, ledger, stage, work, &dependents)?;
                 images::run(ctx, ledger, stage, work, dependents)?;
             }
             // Made in the pass over their images.
             Work::EmbedImages(_) => {}
             Work::ReadCaptions(work) => captions::run(ctx, ledger, stage, work)?,
-            Work::EmbedCaptions(work) => texts::run(ctx, ledger, stage, work)?,
+            Work::EmbedCaptions(work) => {
+                handout::texts(ctx, ledger, stage, work)?;
+                texts::run(ctx, ledger, stage, work)?;
+            }
             Work::Align(work) => align::run(ctx, ledger, stage, work)?,
+            Work::Train(work) => train::run(ctx, ledger, stage, work)?,
+            Work::Caption(work) => caption::run(ctx, ledger, stage, work)?,
+            Work::Evaluate(work) => evaluate::run(ctx, ledger, stage, work)?,
         }
     }
     Ok(())
@@ -90,45 +107,9 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
 fn blocked(ctx: &Context<'_>, stage: &Stage) -> bool {
     stage.work.reads().into_iter().any(|table| {
         ctx.report.broken.iter().any(|broken| broken.table == table)
+            || ctx.report.refused.iter().any(|refused| refused.table == table)
             || ctx.report.held_back.iter().any(|held| held == table)
     })
-}
-
-fn dependents<'p>(
-    plan: &'p Plan,
-    images: &str,
-    wanted: &BTreeSet<&str>,
-) -> Vec<(&'p Stage, &'p EmbedImages)> {
-    plan.stages
-        .iter()
-        .filter(|stage| wanted.contains(stage.table.as_str()))
-        .filter_map(|stage| match &stage.work {
-            Work::EmbedImages(work) if work.images == images => Some((stage, work)),
-            _ => None,
-        })
-        .collect()
-}
-
-/// The tables asked for, and all that they are made from.
-fn wanted<'p>(plan: &'p Plan, only: &'p [String]) -> Result<BTreeSet<&'p str>> {
-    let mut wanted: BTreeSet<&str> = BTreeSet::new();
-    for table in only {
-        if plan.stage(table).is_none() {
-            let names: Vec<_> = plan.stages.iter().map(|s| s.table.as_str()).collect();
-            return Err(Error::new(Kind::Usage, format!("no stage makes a table `{table}`"))
-                .help(format!("the definition makes: {}", names.join(", "))));
-        }
-        wanted.insert(table);
-    }
-    if only.is_empty() {
-        wanted.extend(plan.stages.iter().map(|stage| stage.table.as_str()));
-    }
-    for stage in plan.stages.iter().rev() {
-        if wanted.contains(stage.table.as_str()) {
-            wanted.extend(stage.work.reads());
-        }
-    }
-    Ok(wanted)
 }
 
 /// Publishes the rejects, if they changed.
@@ -141,7 +122,7 @@ fn publish_rejects(
         table: REJECTS.to_owned(),
         version: before.map(Snapshot::version),
         rows: before.map_or(0, Snapshot::rows),
-        counts: crate::plan::Counts::default(),
+        counts: ledger.counts(),
         computed: 0,
         resumed: 0,
         published: false,
@@ -151,12 +132,14 @@ fn publish_rejects(
     ctx.store.discard_staged(REJECTS, &staged)?;
     let changed = ledger.changed();
     if changed.is_none() && before.is_some() {
+        let refused = super::locked::refusal(ctx, REJECTS, &ctx.plan.rejects, None)?;
+        ctx.report.refused.extend(refused);
         ctx.report.tables.push(report);
         return Ok(());
     }
     let rows = changed.unwrap_or_default();
     let contract = &ctx.plan.rejects;
-    let mut sink = Sink::new(&ctx.store, REJECTS, contract, "");
+    let mut sink = Sink::new(&ctx.store, ctx.plan.parts, REJECTS, contract, "");
     if !rows.is_empty() {
         sink.push(&ledger::batch(&arrow_schema(contract), &rows)?)?;
     }
@@ -169,6 +152,7 @@ fn publish_rejects(
         added: rows.len() as u64,
         removed: before.map_or(0, Snapshot::rows),
         changed: 0,
+        ..CommitNote::default()
     };
     let change = Change {
         expected_version: before.map(Snapshot::version),
@@ -177,6 +161,13 @@ fn publish_rejects(
         note,
         reject_counts: std::collections::BTreeMap::new(),
     };
+    if let Some(refused) = super::locked::refusal(ctx, REJECTS, contract, Some(&change))? {
+        // They are told in the report; the next run finds them again.
+        ctx.store.discard_staged(REJECTS, &change.add)?;
+        ctx.report.refused.push(refused);
+        ctx.report.tables.push(report);
+        return Ok(());
+    }
     match ctx.store.publish(REJECTS, contract, change)? {
         Outcome::Published { version, rows } => {
             report.version = Some(version);

@@ -15,34 +15,31 @@ use super::overlap;
 use super::pass::{FEATURES, IMAGES, Listed, Pass};
 use super::publish::{self, Made};
 
-/// Opens and lists a source; members with one id in known listings are refused here.
-fn list(ctx: &Context<'_>, work: &IndexImages) -> Result<Listed> {
+/// Opens and lists a source, as far as that can be done without streaming.
+pub(super) fn list(ctx: &Context<'_>, work: &IndexImages) -> Result<Listed> {
     let archives = sources::open(&work.source, &ctx.index_folder())?;
-    let mut known = Vec::new();
-    let mut streamed = BTreeSet::new();
-    let mut rejects = Vec::new();
-    for (number, archive) in archives.iter().enumerate() {
+    let mut listed = Listed {
+        archives: Vec::new(),
+        members: Vec::new(),
+        rejects: Vec::new(),
+        doubles: BTreeSet::new(),
+    };
+    for archive in &archives {
         ctx.options.cancel.check()?;
         match archive.list(&ctx.options.cancel)? {
-            Listing::Known { members, rejects: bad } => {
-                known.extend(members);
-                rejects.push(bad);
+            Listing::Known { members, rejects } => {
+                listed.members.push(Some(members));
+                listed.rejects.push(rejects);
             }
             Listing::Streamed => {
-                streamed.insert(number);
-                rejects.push(Vec::new());
+                listed.members.push(None);
+                listed.rejects.push(Vec::new());
             }
         }
     }
-    let doubles = sources::duplicates(&mut known);
-    let mut members: Vec<_> =
-        (0..archives.len()).map(|n| (!streamed.contains(&n)).then(Vec::new)).collect();
-    for member in known {
-        if let Some(Some(of)) = members.get_mut(member.archive) {
-            of.push(member);
-        }
-    }
-    Ok(Listed { archives, members, rejects, doubles })
+    listed.archives = archives;
+    listed.doubles = sources::doubled(listed.members.iter().flatten().flatten());
+    Ok(listed)
 }
 
 /// Runs the pass and publishes its tables: the images first, then what is made from them.
@@ -54,13 +51,17 @@ pub(super) fn run(
     dependents: Vec<(&Stage, &EmbedImages)>,
 ) -> Result<()> {
     let pass = Pass::new(ctx, ledger, stage, work, dependents)?;
-    let listed = list(ctx, work)?;
-    for reject in listed.rejects.iter().flatten().chain(&listed.doubles) {
-        ledger.refuse(&stage.table, &pass.fingerprint, reject.clone());
+    for (stage, _, state) in pass.tables() {
+        state.clean(&ctx.store, stage)?;
     }
-    let mut book = Book::new(&pass, ledger);
+    let listed = list(ctx, work)?;
+    for reject in listed.rejects.iter().flatten() {
+        ledger.refuse(&stage.table, &pass.prints.plain, reject.clone());
+    }
+    let mut book = Book::new(&pass, ledger, &listed);
     let done = overlap::drive(ctx, &pass, &mut book, &listed)?;
     ctx.report.images += book.looked_at;
+    ctx.report.ignored += listed.archives.iter().map(sources::Archive::ignored).sum::<u64>();
     let Book { counts, doubled, moved, ledger, .. } = book;
     let mut held = false;
     let nothing = BTreeMap::new();

@@ -7,15 +7,48 @@ use arrow::array::TimestampMicrosecondArray;
 use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 
-use crate::base::{Digest, Result};
+use crate::base::digest::Digester;
+use crate::base::{Digest, Kind, Result};
 use crate::flow::{Origin, Reject, RejectClass};
+use crate::plan::{Counts, Reason};
 use crate::sources::Member;
-use crate::table::Snapshot;
+use crate::table::{Part, Snapshot};
 
 use super::rows;
 
+/// The table of what could not become a row.
+pub const REJECTS: &str = "rejects";
+
 /// Where a reject is filed: its place, and the table it was refused for.
 type Slot = (Origin, String);
+
+/// Under which fingerprints a table refuses: what was refused under another is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Prints {
+    pub plain: String,
+    /// With the limits of decoding: what is too large for one limit is not for another.
+    limited: String,
+}
+
+impl Prints {
+    /// Of a table that has no limits.
+    pub(super) fn plain(fingerprint: &str) -> Self {
+        Self { plain: fingerprint.to_owned(), limited: fingerprint.to_owned() }
+    }
+
+    pub(super) fn limited(fingerprint: &str, limits: [u64; 2]) -> Self {
+        let mut digester = Digester::new();
+        digester.field("fingerprint", fingerprint.as_bytes());
+        for limit in limits {
+            digester.field("limit", &limit.to_le_bytes());
+        }
+        Self { plain: fingerprint.to_owned(), limited: digester.finish().to_string() }
+    }
+
+    pub(super) fn of(&self, class: RejectClass) -> &str {
+        if class == RejectClass::ImageTooLarge { &self.limited } else { &self.plain }
+    }
+}
 
 /// One row of `rejects`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +64,8 @@ pub(super) struct Entry {
 pub(super) struct Before {
     entries: BTreeMap<Slot, Entry>,
     by_digest: BTreeMap<(String, Digest), Slot>,
+    /// Whether a part could not be read, so that a version has to be made.
+    damaged: bool,
     retry: bool,
 }
 
@@ -45,6 +80,13 @@ pub(super) struct Ledger {
 }
 
 impl Before {
+    fn read_part(&mut self, snapshot: &Snapshot, part: &Part) -> Result<()> {
+        for batch in snapshot.scan_part(part, COLUMNS)? {
+            self.read(&batch?)?;
+        }
+        Ok(())
+    }
+
     fn read(&mut self, batch: &RecordBatch) -> Result<()> {
         let text = |name| rows::column::<StringArray>(batch, name);
         let (source, member, id) = (text("source")?, text("member")?, text("image_id")?);
@@ -92,17 +134,21 @@ impl Before {
 
     /// Whether these bytes were refused for `stage` by this very operator, wherever they stood,
     /// and are not to be tried again.
-    pub(super) fn refused(
-        &self,
-        stage: &str,
-        digest: &Digest,
-        fingerprint: &str,
-    ) -> Option<&Entry> {
-        if self.retry {
+    pub(super) fn refused(&self, stage: &str, digest: &Digest, prints: &Prints) -> Option<&Entry> {
+        if self.retry || self.by_digest.is_empty() {
             return None;
         }
         let slot = self.by_digest.get(&(stage.to_owned(), *digest))?;
-        self.entries.get(slot).filter(|e| e.fingerprint == fingerprint)
+        self.entries.get(slot).filter(|e| prints.of(e.reject.class) == e.fingerprint)
+    }
+}
+
+impl Before {
+    /// Whether any bytes were refused for `stage` that are not to be tried again.
+    pub(super) fn refused_any(&self, stage: &str) -> bool {
+        let first = (stage.to_owned(), Digest::from_bytes([0; 32]));
+        let mut of = self.by_digest.range(first..);
+        !self.retry && of.next().is_some_and(|((of, _), _)| of == stage)
     }
 }
 
@@ -115,8 +161,13 @@ impl Ledger {
         let mut earlier = Before { retry, ..Before::default() };
         if let Some(snapshot) = before {
             for part in snapshot.parts() {
-                for batch in snapshot.scan_part(part, COLUMNS)? {
-                    earlier.read(&batch?)?;
+                // A damaged part: its rows are found again, or tried again.
+                if let Err(error) = earlier.read_part(snapshot, part) {
+                    if error.kind() != Kind::Store {
+                        return Err(error);
+                    }
+                    tracing::warn!(%error, "rejects are lost and found anew");
+                    earlier.damaged = true;
                 }
             }
         }
@@ -133,7 +184,11 @@ impl Ledger {
         let slot = (reject.origin.clone(), stage.to_owned());
         let entry = match self.before.entries.get(&slot) {
             // Found again without being tried: nothing new to tell.
-            Some(old) if old.reject == reject && reject.digest.is_none() && !self.before.retry => {
+            Some(old)
+                if old.reject == reject
+                    && (reject.digest.is_none() || old.fingerprint == fingerprint)
+                    && !self.before.retry =>
+            {
                 old.clone()
             }
             Some(old) => Entry {
@@ -154,10 +209,10 @@ impl Ledger {
 
     /// Keeps a refusal of an earlier run that was not tried again, at the place where its bytes
     /// stand now.
-    pub(super) fn carry(&mut self, stage: &str, fingerprint: &str, member: &Member) {
+    pub(super) fn carry(&mut self, stage: &str, prints: &Prints, member: &Member) {
         if let Some(digest) = member.digest {
             let origin = member.origin.clone();
-            self.carry_at(stage, fingerprint, &digest, origin, &member.image_id);
+            self.carry_at(stage, prints, &digest, origin, &member.image_id);
         }
     }
 
@@ -165,12 +220,12 @@ impl Ledger {
     pub(super) fn carry_at(
         &mut self,
         stage: &str,
-        fingerprint: &str,
+        prints: &Prints,
         digest: &Digest,
         origin: Origin,
         image_id: &str,
     ) {
-        let Some(entry) = self.before.refused(stage, digest, fingerprint) else { return };
+        let Some(entry) = self.before.refused(stage, digest, prints) else { return };
         let mut entry = entry.clone();
         entry.reject.origin = origin.clone();
         entry.reject.image_id = Some(image_id.to_owned());
@@ -185,9 +240,46 @@ impl Ledger {
     /// The rows of the new version, sorted; none where nothing changed.
     pub(super) fn changed(&self) -> Option<Vec<(&str, &Entry)>> {
         let after = self.after();
-        let same = after.len() == self.before.entries.len()
+        let same = !self.before.damaged
+            && after.len() == self.before.entries.len()
             && after.iter().all(|(slot, entry)| self.before.entries.get(*slot) == Some(*entry));
         (!same).then(|| after.into_iter().map(|((_, stage), e)| (stage.as_str(), e)).collect())
+    }
+
+    /// Whether a part of the old version is lost.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.before.damaged
+    }
+
+    /// How the new version differs from the old one.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        let after = self.after();
+        for (slot, entry) in &after {
+            counts.add(match self.before.entries.get(*slot) {
+                None => Reason::New,
+                Some(old) if old == *entry => Reason::UpToDate,
+                Some(_) => Reason::ContentChanged,
+            });
+        }
+        let gone = self.before.entries.keys().filter(|slot| !after.contains_key(slot)).count();
+        counts.add_many(Reason::Removed, gone as u64);
+        counts
+    }
+
+    /// Contents that `stage` refuses, and will not try again.
+    pub(super) fn refused_contents(&self, stage: &str) -> u64 {
+        let of = |(slot, entry): &(&Slot, &Entry)| slot.1 == stage && entry.reject.digest.is_some();
+        self.after().into_iter().filter(of).count() as u64
+    }
+
+    /// What is refused of one image, by table; what is tried again counts as it was refused.
+    pub(super) fn of_image(&self, image_id: &str) -> Vec<(&str, &Entry)> {
+        let of = |entry: &Entry| entry.reject.image_id.as_deref() == Some(image_id);
+        let mut all: BTreeMap<&Slot, &Entry> = self.before.entries.iter().collect();
+        all.extend(self.now.iter());
+        let of_it = all.into_iter().filter(|(_, entry)| of(entry));
+        of_it.map(|((_, stage), entry)| (stage.as_str(), entry)).collect()
     }
 
     fn after(&self) -> BTreeMap<&Slot, &Entry> {
@@ -302,8 +394,8 @@ mod tests {
         assert_eq!(first.changed().unwrap().len(), 2);
 
         let mut second = after(&first, false);
-        assert!(second.before.refused("images", &digest, "g").is_none());
-        assert!(second.before.refused("images", &digest, "f").is_some());
+        assert!(second.before.refused("images", &digest, &Prints::plain("g")).is_none());
+        assert!(second.before.refused("images", &digest, &Prints::plain("f")).is_some());
         let member = Member {
             image_id: "1".into(),
             origin: reject("a", None).origin,
@@ -313,13 +405,13 @@ mod tests {
             digest: Some(digest),
             layout: crate::sources::Layout::Whole,
         };
-        second.carry("images", "f", &member);
+        second.carry("images", &Prints::plain("f"), &member);
         second.refuse("images", "f", reject("b", None));
         second.complete("images");
         assert!(second.changed().is_none(), "nothing was tried, so nothing changes");
 
         let mut third = after(&first, true);
-        assert!(third.before.refused("images", &digest, "f").is_none());
+        assert!(third.before.refused("images", &digest, &Prints::plain("f")).is_none());
         third.refuse("images", "f", reject("a", Some(digest)));
         third.complete("images");
         let rows = third.changed().unwrap();

@@ -1,27 +1,60 @@
 //! Carries a plan out: overlap, back-pressure, resume, rejects. It computes nothing itself
 //! (invariant 8).
 
+pub mod checkpoints;
 pub mod clocks;
 pub mod context;
 pub mod engine;
+pub mod locked;
 pub mod remember;
 pub mod report;
+pub mod unit;
+pub mod work;
 
 mod align;
 mod book;
+mod caption;
+mod caption_row;
 mod captions;
 mod encode;
+mod evaluate;
+mod explain;
+mod foresight;
+mod handout;
 mod images;
+mod import;
+mod key;
 mod ledger;
+mod lookout;
+mod metrics;
+mod order;
 mod overlap;
 mod pass;
 mod publish;
 mod recipe;
 mod rows;
+mod settled;
 mod sink;
+mod stamps;
 mod state;
+mod stored;
+mod survey;
+mod survey_captioner;
+mod survey_images;
 mod texts;
+mod train;
+mod upstream;
+mod workers;
 
-pub use context::Options;
-pub use engine::{REJECTS, run};
-pub use report::{Broken, RunReport, TableReport};
+pub use caption::settings as caption_settings;
+pub use context::{Means, Options, Workers};
+pub use engine::{run, run_with};
+pub use explain::explain;
+pub use import::{Imported, import, training};
+pub use ledger::REJECTS;
+pub use lookout::Sight;
+pub use metrics::METRICS;
+pub use report::{Broken, Foreseen, Refused, RunReport, Survey, TableReport};
+pub use survey::survey;
+pub use unit::{Finished, Order, Reply, Unit};
+pub use work::Worker;

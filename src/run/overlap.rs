@@ -7,11 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rayon::prelude::*;
 
 use crate::base::{Error, Kind, Result};
+use crate::flow::Reject;
 use crate::sources::{Archive, Item, Member};
 use crate::table::StagedPart;
 
@@ -27,6 +29,8 @@ use super::sink::{Sink, Write};
 const CHUNK: usize = 32;
 /// Chunks that wait between two parts.
 const WAITING: usize = 2;
+/// How often the writer looks at the age of its parts while no rows come.
+const PART_LOOK: Duration = Duration::from_secs(1);
 
 /// What came out of a pass.
 #[derive(Debug)]
@@ -47,6 +51,23 @@ pub(super) fn drive<'p>(
     book: &mut Book<'p, '_>,
     listed: &Listed,
 ) -> Result<Done> {
+    let done = compute(ctx, pass, book, listed)?;
+    book.refuse_doubles(listed);
+    let (learned, unread) = (std::mem::take(&mut book.learned), std::mem::take(&mut book.unread));
+    keep_indexes(listed, learned, &unread, done.complete)?;
+    Ok(done)
+}
+
+/// Computes what the listed members need into durable parts, and keeps no index.
+///
+/// # Errors
+/// As [`drive`].
+pub(super) fn compute<'p>(
+    ctx: &mut Context<'_>,
+    pass: &'p Pass<'p>,
+    book: &mut Book<'p, '_>,
+    listed: &Listed,
+) -> Result<Done> {
     let work: Vec<_> = listed
         .members
         .iter()
@@ -54,10 +75,7 @@ pub(super) fn drive<'p>(
         .collect();
     let streams = work.iter().any(Option::is_none);
     let tasks: usize = work.iter().flatten().map(Vec::len).sum();
-    let mut sinks: Vec<_> = pass
-        .tables()
-        .map(|(stage, print, _)| Sink::new(&ctx.store, &stage.table, &stage.contract, print))
-        .collect();
+    let mut sinks: Vec<_> = pass.tables().map(|(stage, _, _)| ctx.sink(stage)).collect();
     let mut complete = true;
     if streams || tasks > 0 {
         let progress = std::sync::Arc::clone(&ctx.options.progress);
@@ -65,9 +83,18 @@ pub(super) fn drive<'p>(
         let threads = Threads { options: ctx.options, clocks: &ctx.clocks, listed, pass };
         let out = threads.run(book, &mut sinks, &work);
         progress.end(&pass.stage.table);
-        complete = out?;
-        keep_indexes(listed, std::mem::take(&mut book.learned), complete)?;
+        match out {
+            Ok(whole) => complete = whole,
+            Err(error) => {
+                // What was computed before the failure is kept where that can be done.
+                for sink in sinks {
+                    let _ = sink.finish();
+                }
+                return Err(error);
+            }
+        }
     }
+    // The rows first: they cost more than the index, and either may find the disk full.
     let parts = sinks.into_iter().map(Sink::finish).collect::<Result<_>>()?;
     Ok(Done { parts, complete })
 }
@@ -76,7 +103,9 @@ pub(super) fn drive<'p>(
 fn select(pass: &Pass<'_>, book: &mut Book<'_, '_>, members: &[Member]) -> Vec<Member> {
     let mut wanted = Vec::new();
     for member in members {
-        book.meet(member);
+        if !book.meet(member) {
+            continue;
+        }
         match member.digest.map(|digest| pass.needs(member, &digest)) {
             Some(needs) if !needs.bytes() => book.settle(member, &needs),
             _ => wanted.push(member.clone()),
@@ -86,14 +115,26 @@ fn select(pass: &Pass<'_>, book: &mut Book<'_, '_>, members: &[Member]) -> Vec<M
 }
 
 /// Writes the content digests that were learned into the kept indexes.
-fn keep_indexes(listed: &Listed, learned: Vec<Member>, complete: bool) -> Result<()> {
+pub(super) fn keep_indexes(
+    listed: &Listed,
+    learned: Vec<Member>,
+    unread: &BTreeMap<usize, Vec<Reject>>,
+    complete: bool,
+) -> Result<()> {
     let mut by_archive: BTreeMap<usize, Vec<Member>> = BTreeMap::new();
     for member in learned {
         by_archive.entry(member.archive).or_default().push(member);
     }
     let parts = listed.archives.iter().zip(&listed.members).zip(&listed.rejects);
     for (number, ((archive, members), rejects)) in parts.enumerate() {
-        let Some(learned) = by_archive.remove(&number) else { continue };
+        let Some(learned) = by_archive.remove(&number) else {
+            if let Some(members) = members
+                && !archive.index_holds()
+            {
+                archive.keep_index(members, rejects)?;
+            }
+            continue;
+        };
         match members {
             Some(members) => {
                 let digests: BTreeMap<_, _> =
@@ -107,7 +148,10 @@ fn keep_indexes(listed: &Listed, learned: Vec<Member>, complete: bool) -> Result
                 archive.keep_index(&members, rejects)?;
             }
             // Half a stream is no index.
-            None if complete => archive.keep_index(&learned, rejects)?,
+            None if complete => {
+                let rejects = unread.get(&number).map_or(&[][..], Vec::as_slice);
+                archive.keep_index(&learned, rejects)?;
+            }
             None => {}
         }
     }
@@ -160,7 +204,7 @@ impl<'r> Threads<'r> {
     fn read(&self, work: &'r [Option<Vec<Member>>], out: Sender<Vec<Task<'r>>>) -> Result<bool> {
         let mut chunk = Chunk { clocks: self.clocks, out, tasks: Vec::with_capacity(CHUNK) };
         let cancel = &self.options.cancel;
-        for (archive, wanted) in self.listed.archives.iter().zip(work) {
+        for ((number, archive), wanted) in self.listed.archives.iter().enumerate().zip(work) {
             match wanted {
                 Some(members) if members.is_empty() => {}
                 Some(members) if archive.is_seekable() => {
@@ -173,7 +217,7 @@ impl<'r> Threads<'r> {
                     }
                 }
                 wanted => {
-                    if !self.stream(archive, wanted.as_deref(), &mut chunk)? {
+                    if !self.stream((number, archive), wanted.as_deref(), &mut chunk)? {
                         return Ok(false);
                     }
                 }
@@ -184,28 +228,31 @@ impl<'r> Threads<'r> {
 
     fn stream(
         &self,
-        archive: &'r Archive,
+        (number, archive): (usize, &'r Archive),
         wanted: Option<&[Member]>,
         chunk: &mut Chunk<'r>,
     ) -> Result<bool> {
         let cancel = &self.options.cancel;
         let wanted: Option<BTreeSet<_>> =
             wanted.map(|members| members.iter().map(|m| &m.origin).collect());
+        let mut left = wanted.as_ref().map(BTreeSet::len);
         let mut whole = true;
         let streamed = archive.stream(
             &mut |member| wanted.as_ref().is_none_or(|wanted| wanted.contains(&member.origin)),
             &mut |item| {
                 let task = match item {
                     Item::Sample(member, bytes) => {
+                        left = left.map(|left| left.saturating_sub(1));
                         Task::Look { archive, member, bytes: Some(bytes) }
                     }
-                    Item::Reject(reject) => Task::Refused(reject),
+                    Item::Reject(reject) => Task::Refused { archive: number, reject },
                 };
                 if chunk.push(task).is_break() || cancel.is_cancelled() {
                     whole = false;
                     return ControlFlow::Break(());
                 }
-                ControlFlow::Continue(())
+                // What is behind the last one that is wanted need not be unpacked.
+                if left == Some(0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             },
             cancel,
         );
@@ -234,13 +281,24 @@ impl<'r> Threads<'r> {
     }
 
     fn write(&self, sinks: &mut [Sink], rows: &Receiver<Write>) -> Result<()> {
-        while let Ok((table, batch)) = self.clocks.time(Part::Write, Spend::Starved, || rows.recv())
-        {
-            if let Some(sink) = sinks.get_mut(table) {
-                self.clocks.time(Part::Write, Spend::Busy, || sink.push(&batch))?;
+        loop {
+            let next =
+                self.clocks.time(Part::Write, Spend::Starved, || rows.recv_timeout(PART_LOOK));
+            match next {
+                Ok((table, batch)) => {
+                    if let Some(sink) = sinks.get_mut(table) {
+                        self.clocks.time(Part::Write, Spend::Busy, || sink.push(&batch))?;
+                    }
+                }
+                // A slow model: what has waited for its time becomes durable all the same.
+                Err(RecvTimeoutError::Timeout) => {
+                    self.clocks.time(Part::Write, Spend::Busy, || {
+                        sinks.iter_mut().try_for_each(Sink::tick)
+                    })?;
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
-        Ok(())
     }
 }
 

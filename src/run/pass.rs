@@ -1,5 +1,7 @@
 //! What a pass over a source of images knows when it begins.
 
+use std::collections::BTreeSet;
+
 use crate::base::{Digest, Result};
 use crate::flow::{Preprocessing, Reject};
 use crate::plan::stage::{EmbedImages, IndexImages};
@@ -7,8 +9,9 @@ use crate::plan::{Reason, Stage};
 use crate::sources::{Archive, Member};
 
 use super::context::Context;
-use super::ledger::{Before, Ledger};
-use super::state::{Columns, Key, State, place};
+use super::key::{Columns, Key, place};
+use super::ledger::{Before, Ledger, Prints};
+use super::state::State;
 
 /// Columns of the table of images.
 pub(super) const IMAGES: Columns = Columns {
@@ -25,7 +28,7 @@ pub(super) const FEATURES: Columns =
 pub(super) struct Target<'a> {
     pub stage: &'a Stage,
     pub work: &'a EmbedImages,
-    pub fingerprint: String,
+    pub prints: Prints,
     pub preprocessing: Preprocessing,
     pub state: State,
 }
@@ -35,7 +38,7 @@ pub(super) struct Target<'a> {
 pub(super) struct Pass<'a> {
     pub stage: &'a Stage,
     pub work: &'a IndexImages,
-    pub fingerprint: String,
+    pub prints: Prints,
     pub state: State,
     pub targets: Vec<Target<'a>>,
     pub before: std::sync::Arc<Before>,
@@ -63,25 +66,37 @@ impl<'a> Pass<'a> {
         work: &'a IndexImages,
         dependents: Vec<(&'a Stage, &'a EmbedImages)>,
     ) -> Result<Self> {
-        let state = State::load(&ctx.store, stage, IMAGES)?;
+        let limits = [work.max_pixels, work.max_memory_bytes];
+        let prints =
+            |stage: &Stage| Prints::limited(&stage.fingerprint.digest().to_string(), limits);
+        let units = ctx.handed_out.as_deref();
+        let state = State::load(&ctx.store, stage, IMAGES)?.with_units(units);
         let mut targets = Vec::new();
         for (stage, work) in dependents {
             targets.push(Target {
                 stage,
                 work,
-                fingerprint: stage.fingerprint.digest().to_string(),
+                prints: prints(stage),
                 preprocessing: crate::embed::describe(&work.model)?.preprocessing,
-                state: State::load(&ctx.store, stage, FEATURES)?,
+                state: State::load(&ctx.store, stage, FEATURES)?.with_units(units),
             });
         }
-        let fingerprint = stage.fingerprint.digest().to_string();
-        Ok(Self { stage, work, fingerprint, state, targets, before: ledger.before() })
+        let prints = prints(stage);
+        Ok(Self { stage, work, prints, state, targets, before: ledger.before() })
+    }
+
+    /// Whether what has to be done for a member hangs on its content: it does not where nothing
+    /// is stored of its id, and nothing was refused.
+    pub(super) fn content_matters(&self, member: &Member) -> bool {
+        let key = Key::image(&member.image_id);
+        self.tables()
+            .any(|(stage, _, state)| state.knows(&key) || self.before.refused_any(&stage.table))
     }
 
     /// What has to be done for a member of this content.
     pub(super) fn needs(&self, member: &Member, digest: &Digest) -> Needs {
         let key = Key::image(&member.image_id);
-        if self.before.refused(&self.stage.table, digest, &self.fingerprint).is_some() {
+        if self.before.refused(&self.stage.table, digest, &self.prints).is_some() {
             let targets = vec![Reason::RejectedEarlier; self.targets.len()];
             return Needs { index: Reason::RejectedEarlier, targets };
         }
@@ -91,23 +106,20 @@ impl<'a> Pass<'a> {
             member.origin.offset,
             member.size_bytes,
         );
-        let index = match self.state.judge(&key, digest) {
-            Reason::UpToDate if self.state.place_of(&key) != Some(here) => Reason::Moved,
-            other => other,
-        };
+        let index = self.state.judge(&key, digest, here);
         let targets = self.targets.iter().map(|target| {
-            match self.before.refused(&target.stage.table, digest, &target.fingerprint) {
+            match self.before.refused(&target.stage.table, digest, &target.prints) {
                 Some(_) => Reason::RejectedEarlier,
-                None => target.state.judge(&key, digest),
+                None => target.state.judge(&key, digest, 0),
             }
         });
         Needs { index, targets: targets.collect() }
     }
 
     /// The tables of the pass, in the order of its sinks: the images, then each target.
-    pub(super) fn tables(&self) -> impl Iterator<Item = (&'a Stage, &str, &State)> {
-        std::iter::once((self.stage, self.fingerprint.as_str(), &self.state))
-            .chain(self.targets.iter().map(|t| (t.stage, t.fingerprint.as_str(), &t.state)))
+    pub(super) fn tables(&self) -> impl Iterator<Item = (&'a Stage, &Prints, &State)> {
+        std::iter::once((self.stage, &self.prints, &self.state))
+            .chain(self.targets.iter().map(|t| (t.stage, &t.prints, &t.state)))
     }
 }
 
@@ -115,10 +127,11 @@ impl<'a> Pass<'a> {
 #[derive(Debug)]
 pub(super) struct Listed {
     pub archives: Vec<Archive>,
-    /// Members of archives whose listing is known, by archive; none for streams.
+    /// Members of archives whose listing is known, by archive; none for streams. Those with one
+    /// id are all there, as an index keeps them.
     pub members: Vec<Option<Vec<Member>>>,
     /// By archive, as its index keeps them.
     pub rejects: Vec<Vec<Reject>>,
     /// Ids that two members of known listings have.
-    pub doubles: Vec<Reject>,
+    pub doubles: BTreeSet<String>,
 }

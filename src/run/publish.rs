@@ -14,11 +14,13 @@ use crate::table::{Change, Outcome, Snapshot, StagedPart};
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
+use super::key::{Columns, Keys};
 use super::ledger::Ledger;
+use super::locked;
 use super::report::{Broken, TableReport};
 use super::rows;
-use super::sink::{PART_ROWS, Sink};
-use super::state::{Columns, Keys, State};
+use super::sink::Sink;
+use super::state::State;
 
 /// Parts below a quarter of the usual size are gathered once there are so many of them.
 const SMALL_PARTS: usize = 8;
@@ -54,6 +56,7 @@ pub(super) fn publish(
         made.counts.add_many(Reason::Removed, state.unseen());
     }
     let computed: u64 = made.parts.iter().map(|part| part.rows).sum();
+    let computed = computed + state.taken_of_this_run();
     let mut report = TableReport {
         table: stage.table.clone(),
         version: state.snapshot.as_ref().map(Snapshot::version),
@@ -64,16 +67,23 @@ pub(super) fn publish(
         published: false,
     };
     if keep_unseen && state.would_mix(true) {
-        ctx.report.notes.push(format!(
-            "{}: the rows made so far are kept aside until all are made anew; run again to go on",
-            stage.table
-        ));
+        return Ok(aside(ctx, stage, report));
+    }
+    let change = change(ctx, ledger, stage, state, made)?;
+    // Of a run that was stopped on the way nothing can be what the lock says.
+    if keep_unseen && ctx.plan.locked.is_some() && change.is_some() {
+        return Ok(aside(ctx, stage, report));
+    }
+    let next = change.as_ref().map(|(change, _)| change);
+    if !keep_unseen
+        && let Some(refused) = locked::refusal(ctx, &stage.table, &stage.contract, next)?
+    {
+        ctx.report.refused.push(refused);
         ctx.see(stage, &report);
         ctx.report.tables.push(report);
         return Ok(false);
     }
-    let change = change(ctx, ledger, stage, state, made)?;
-    let Some(change) = change else {
+    let Some((change, spent)) = change else {
         ctx.see(stage, &report);
         ctx.report.tables.push(report);
         return Ok(true);
@@ -86,6 +96,10 @@ pub(super) fn publish(
             report.version = Some(version);
             report.rows = rows;
             report.published = true;
+            // What is left of earlier runs is in the new version or of no use.
+            if let Err(error) = ctx.store.discard_staged(&stage.table, &spent) {
+                tracing::warn!(%error, "parts are left over; the next run removes them");
+            }
             true
         }
         Outcome::Broken(breaches) => {
@@ -98,20 +112,37 @@ pub(super) fn publish(
     Ok(published)
 }
 
-/// The change to the table; none where there is nothing to do.
+/// Publishes nothing of what is durable; the next run goes on from it.
+fn aside(ctx: &mut Context<'_>, stage: &Stage, report: TableReport) -> bool {
+    ctx.report.notes.push(format!(
+        "{}: the rows made so far are kept aside until all are made anew; run again to go on",
+        stage.table
+    ));
+    ctx.see(stage, &report);
+    ctx.report.tables.push(report);
+    false
+}
+
+/// The change to the table, and the staged parts that it makes useless; none where there is
+/// nothing to do.
 fn change(
     ctx: &Context<'_>,
     ledger: &Ledger,
     stage: &Stage,
     state: &State,
     made: Made<'_>,
-) -> Result<Option<Change>> {
+) -> Result<Option<(Change, Vec<StagedPart>)>> {
     let keep_unseen = !made.complete;
     let mut rewrites = state.rewrites(keep_unseen);
     let mut add = without(ctx, stage, made.parts, made.columns, made.without)?;
-    let fingerprint = stage.fingerprint.digest().to_string();
-    let mut copies = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
-    gather_small(state, &mut rewrites);
+    let mut copies = ctx.sink(stage);
+    let nothing = add.is_empty() && rewrites.remove.is_empty() && !state.any_taken();
+    if nothing && state.snapshot.is_some() {
+        ctx.store.discard_staged(&stage.table, &state.staged)?;
+        return Ok(None);
+    }
+    let small_rows = ctx.plan.parts.rows / 4;
+    gather_small(state, &mut rewrites, small_rows);
     if let Some(snapshot) = &state.snapshot {
         for part in rewrites.copy.iter().filter_map(|part| snapshot.parts().get(*part)) {
             for batch in snapshot.scan_part(part, &[])? {
@@ -122,13 +153,15 @@ fn change(
         }
         copy_moved(snapshot, stage, made.moved, &mut copies)?;
     }
+    // Many processes, or many crashes, leave many small parts.
+    let few = state.staged.iter().filter(|part| part.rows < small_rows).count() < SMALL_PARTS;
     for (staged, taken) in state.staged.iter().zip(state.taken()) {
-        if taken.len() as u64 == staged.rows {
+        if taken.len() as u64 == staged.rows && (few || staged.rows >= small_rows) {
             add.push(staged.clone());
         } else {
             for batch in ctx.store.scan_staged(&stage.table, &stage.contract, staged, &[])? {
                 let batch = batch?;
-                let wanted = |keys: &Keys<'_>, at| taken.contains(&keys.key(at));
+                let wanted = |keys: &Keys<'_>, at| taken.contains(&keys.key(at).short());
                 copies.push(&keep(&batch, made.columns, wanted)?)?;
             }
         }
@@ -140,32 +173,36 @@ fn change(
         .cloned()
         .collect();
     add.extend(copies.finish()?);
-    if add.is_empty() && rewrites.remove.is_empty() && state.snapshot.is_some() {
-        ctx.store.discard_staged(&stage.table, &spent)?;
-        return Ok(None);
-    }
     let mut note = ctx.note(stage)?;
     note.added = made.counts.get(Reason::New) + made.counts.get(Reason::Resumed);
     note.removed = made.counts.get(Reason::Removed);
+    note.reasons = reasons(&made.counts);
     note.changed =
         made.counts.computed() + made.counts.get(Reason::Moved) - made.counts.get(Reason::New);
     let remove = rewrites.remove.iter().filter_map(|part| {
         state.snapshot.as_ref()?.parts().get(*part).map(|part| part.path.clone())
     });
-    Ok(Some(Change {
+    let change = Change {
         expected_version: state.snapshot.as_ref().map(Snapshot::version),
         remove: remove.collect(),
         add,
         note,
         reject_counts: ledger.of_stage(&stage.table),
-    }))
+    };
+    Ok(Some((change, spent)))
+}
+
+/// Why the version is there: rows by reason, those left out that changed nothing.
+fn reasons(counts: &Counts) -> BTreeMap<String, u64> {
+    let told = counts.iter().filter(|(reason, rows)| *rows > 0 && *reason != Reason::UpToDate);
+    told.map(|(reason, rows)| (reason.name().to_owned(), rows)).collect()
 }
 
 /// Marks small parts to be copied together, once there are many: a table that grows by ten rows
 /// a day does not end as a thousand files.
-fn gather_small(state: &State, rewrites: &mut super::state::Rewrites) {
+fn gather_small(state: &State, rewrites: &mut super::state::Rewrites, small_rows: u64) {
     let small: Vec<_> =
-        rewrites.whole.iter().filter(|(_, rows)| *rows < PART_ROWS / 4).map(|(p, _)| *p).collect();
+        rewrites.whole.iter().filter(|(_, rows)| *rows < small_rows).map(|(p, _)| *p).collect();
     if small.len() < SMALL_PARTS || state.snapshot.is_none() {
         return;
     }
@@ -198,9 +235,8 @@ fn without(
     if ids.is_empty() {
         return Ok(parts);
     }
-    let fingerprint = stage.fingerprint.digest().to_string();
-    let mut sink = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
-    let good = |keys: &Keys<'_>, at| !ids.contains(keys.key(at).image_id.as_ref());
+    let mut sink = ctx.sink(stage);
+    let good = |keys: &Keys<'_>, at| !ids.contains(keys.key(at).image_id);
     for part in &parts {
         for batch in ctx.store.scan_staged(&stage.table, &stage.contract, part, &[])? {
             sink.push(&keep(&batch?, columns, good)?)?;

@@ -12,8 +12,8 @@ use super::pass::{Needs, Pass};
 pub(super) enum Task<'a> {
     /// A member, with its bytes where the archive can only be streamed.
     Look { archive: &'a Archive, member: Member, bytes: Option<bytes::Bytes> },
-    /// What the reader could not make a member of.
-    Refused(Reject),
+    /// What the reader of an archive could not make a member of.
+    Refused { archive: usize, reject: Reject },
 }
 
 /// What became of one member.
@@ -21,8 +21,8 @@ pub(super) enum Task<'a> {
 pub(super) enum Outcome {
     /// Its content is known now, and what it was needed for is done.
     Looked(Box<Looked>),
-    /// There is no content.
-    Refused(Reject),
+    /// There is no content; where streaming showed that, the archive's index keeps it.
+    Refused { streamed: Option<usize>, reject: Reject },
 }
 
 /// A member whose bytes were read.
@@ -57,11 +57,13 @@ impl<'p> Recipe<'p> {
 
     pub(super) fn apply(&self, task: Task<'_>) -> Outcome {
         let (mut member, bytes) = match task {
-            Task::Refused(reject) => return Outcome::Refused(reject),
+            Task::Refused { archive, reject } => {
+                return Outcome::Refused { streamed: Some(archive), reject };
+            }
             Task::Look { member, bytes: Some(bytes), .. } => (member, bytes),
             Task::Look { archive, member, bytes: None } => match archive.read(&member) {
                 Ok(bytes) => (member, bytes),
-                Err(reject) => return Outcome::Refused(reject),
+                Err(reject) => return Outcome::Refused { streamed: None, reject },
             },
         };
         let digest = Digest::of(&bytes);

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::base::Digest;
 use crate::flow::RejectClass;
-use crate::plan::Counts;
+use crate::plan::{Counts, Stage};
+use crate::table::Snapshot;
 
 use super::clocks::{Part, Spent};
+use super::state::State;
 
 /// What happened to one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +30,65 @@ pub struct TableReport {
     pub published: bool,
 }
 
+/// What a run would do to one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreseen {
+    /// Name of the table.
+    pub table: String,
+    /// Version that readers see now; none where nothing was ever published.
+    pub version: Option<i64>,
+    /// Rows of that version.
+    pub rows: u64,
+    /// Rows by reason.
+    pub counts: Counts,
+    /// Whether a run would publish a version: rows change, a part is damaged, or there is no
+    /// version yet.
+    pub pending: bool,
+}
+
+impl Foreseen {
+    pub(super) fn of(stage: &Stage, state: &State, counts: Counts) -> Self {
+        Self {
+            table: stage.table.clone(),
+            version: state.snapshot.as_ref().map(Snapshot::version),
+            rows: state.snapshot.as_ref().map_or(0, Snapshot::rows),
+            counts,
+            pending: counts.has_changes() || state.needs_version(),
+        }
+    }
+
+    pub(super) fn of_rejects(table: &str, now: Option<&Snapshot>, counts: Counts) -> Self {
+        Self {
+            table: table.to_owned(),
+            version: now.map(Snapshot::version),
+            rows: now.map_or(0, Snapshot::rows),
+            counts,
+            pending: counts.has_changes() || now.is_none(),
+        }
+    }
+}
+
+/// What a run would do, table by table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Survey {
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// In the order they would be made, `rejects` last.
+    pub tables: Vec<Foreseen>,
+    /// Lines for the user: captions that are left out.
+    pub notes: Vec<String>,
+    /// Wall time.
+    pub elapsed: Duration,
+}
+
+impl Survey {
+    /// Whether a run would change anything.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.tables.iter().any(|table| table.pending)
+    }
+}
+
 /// A contract that would not hold, so that nothing was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
@@ -36,8 +98,22 @@ pub struct Broken {
     pub breaches: Vec<crate::table::Breach>,
 }
 
+/// A table that would hold, or holds, something else than the lock says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The table.
+    pub table: String,
+    /// The digest in the lock; none where it does not name the table.
+    pub expected: Option<Digest>,
+    /// The digest of what the table would hold, or holds.
+    pub found: Digest,
+    /// Whether a new version was kept back; false where the run had nothing to change, and the
+    /// table holds something else already.
+    pub kept_back: bool,
+}
+
 /// What a run did, table by table.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunReport {
     /// Name of the pipeline.
     pub pipeline: String,
@@ -45,12 +121,19 @@ pub struct RunReport {
     pub tables: Vec<TableReport>,
     /// Rows of `rejects`, by class.
     pub rejects: BTreeMap<RejectClass, u64>,
+    /// Members of image sources that were passed over without a word: folders, junk of archivers,
+    /// files that are no images.
+    pub ignored: u64,
     /// Lines for the user: captions left out, the device that `auto` took.
     pub notes: Vec<String>,
+    /// Scores of all captions of a table of scores together, by its name and the score's.
+    pub scores: BTreeMap<String, BTreeMap<String, f64>>,
     /// Contracts that broke.
     pub broken: Vec<Broken>,
     /// Tables that were not made because one before them broke its contract.
     pub held_back: Vec<String>,
+    /// Tables that a lock did not let be what they would have been.
+    pub refused: Vec<Refused>,
     /// Whether it was stopped on request before its end.
     pub interrupted: bool,
     /// Wall time.
@@ -76,7 +159,10 @@ impl RunReport {
     /// Whether nothing had to be done.
     #[must_use]
     pub fn is_up_to_date(&self) -> bool {
-        !self.interrupted && self.broken.is_empty() && self.tables.iter().all(|t| !t.published)
+        !self.interrupted
+            && self.broken.is_empty()
+            && self.refused.is_empty()
+            && self.tables.iter().all(|t| !t.published)
     }
 
     pub(super) fn book(&mut self, clocks: &super::clocks::Clocks) {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{Array, RecordBatch, StringArray};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use crate::base::{Digest, Result};
@@ -15,11 +15,14 @@ use crate::table::schema::arrow_schema;
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
-use super::ledger::Ledger;
+use super::key::{Columns, Key};
+use super::ledger::{Ledger, Prints};
+use super::lookout::Sight;
 use super::publish::{self, Made};
 use super::rows;
 use super::sink::Sink;
-use super::state::{Columns, Key, State};
+use super::state::State;
+use super::upstream;
 
 /// Columns of tables of caption features.
 pub(super) const CAPTION_FEATURES: Columns =
@@ -29,11 +32,21 @@ pub(super) const CAPTION_FEATURES: Columns =
 const WINDOW: usize = 4096;
 
 /// A caption that needs a vector.
-struct Wanted {
-    key: Key,
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// Its place among the rows of the table of captions.
+    pub at: u64,
+    image_id: String,
+    caption_index: i32,
     digest: Digest,
     text: String,
     origin: Origin,
+}
+
+impl Wanted {
+    pub(super) fn key(&self) -> Key<'_> {
+        Key::caption(&self.image_id, self.caption_index)
+    }
 }
 
 /// Embeds the captions that need it and publishes their table.
@@ -43,16 +56,17 @@ pub(super) fn run(
     stage: &Stage,
     work: &EmbedCaptions,
 ) -> Result<()> {
-    let state = State::load(&ctx.store, stage, CAPTION_FEATURES)?;
-    let mut counts = Counts::default();
-    let wanted = select(ctx, ledger, stage, work, &state, &mut counts)?;
-    let fingerprint = stage.fingerprint.digest().to_string();
-    let mut sink = Sink::new(&ctx.store, &stage.table, &stage.contract, &fingerprint);
+    let (state, counts, wanted) = survey(ctx, ledger, stage, work)?;
+    state.clean(&ctx.store, stage)?;
+    let mut sink = ctx.sink(stage);
     let mut complete = true;
     if !wanted.is_empty() {
         let progress = std::sync::Arc::clone(&ctx.options.progress);
         progress.begin(&stage.table, Some(wanted.len() as u64));
-        let out = embed(ctx, ledger, stage, work, &state, &wanted, &mut sink);
+        let out = load(ctx, stage, work).and_then(|encoder| {
+            let job = Job { ctx, stage, work, state: &state, encoder: &encoder };
+            job.embed(ledger, &wanted, &mut sink)
+        });
         progress.end(&stage.table);
         complete = out?;
     }
@@ -71,77 +85,59 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Which captions need a vector.
-fn select(
+/// Judges every row; gives the captions that need a vector.
+pub(super) fn survey(
     ctx: &Context<'_>,
     ledger: &mut Ledger,
     stage: &Stage,
     work: &EmbedCaptions,
-    state: &State,
-    counts: &mut Counts,
-) -> Result<Vec<Wanted>> {
-    let mut wanted = Vec::new();
+) -> Result<(State, Counts, Vec<Wanted>)> {
+    let state = State::load(&ctx.store, stage, CAPTION_FEATURES)?;
+    let state = state.with_units(ctx.handed_out.as_deref());
+    let (mut counts, mut wanted) = (Counts::default(), Vec::new());
+    let mut rows = 0;
     let before = ledger.before();
-    let fingerprint = stage.fingerprint.digest().to_string();
-    let Some(snapshot) = ctx.store.snapshot(&work.captions)? else { return Ok(wanted) };
-    let columns = ["image_id", "caption_index", work.column.as_str(), "source", "member", "offset"];
-    for part in snapshot.parts() {
-        for batch in snapshot.scan_part(part, &columns)? {
-            let batch = batch?;
-            let ids = rows::column::<StringArray>(&batch, "image_id")?;
-            let indices = rows::column::<arrow::array::Int32Array>(&batch, "caption_index")?;
-            let texts = rows::column::<StringArray>(&batch, &work.column)?;
-            let sources = rows::column::<StringArray>(&batch, "source")?;
-            let members = rows::column::<StringArray>(&batch, "member")?;
-            let offsets = rows::column::<arrow::array::Int64Array>(&batch, "offset")?;
-            for at in 0..batch.num_rows() {
-                let key = Key::caption(ids.value(at), indices.value(at));
-                let text = if texts.is_valid(at) { texts.value(at) } else { "" };
-                let digest = Digest::of(text.as_bytes());
-                let reason = match before.refused(&stage.table, &digest, &fingerprint) {
-                    Some(_) => Reason::RejectedEarlier,
-                    None => state.judge(&key, &digest),
-                };
-                counts.add(reason);
-                let origin = || Origin {
-                    source: sources.value(at).to_owned(),
-                    member: members.value(at).to_owned(),
-                    offset: u64::try_from(offsets.value(at)).unwrap_or(0),
-                };
-                match reason {
-                    Reason::UpToDate => state.keep(&key),
-                    Reason::Resumed => state.take_resumed(&key),
-                    Reason::RejectedEarlier => {
-                        state.replace(&key);
-                        ledger.carry_at(
-                            &stage.table,
-                            &fingerprint,
-                            &digest,
-                            origin(),
-                            &key.image_id,
-                        );
-                    }
-                    _ => {
-                        let text = text.to_owned();
-                        wanted.push(Wanted { key, digest, text, origin: origin() });
-                    }
-                }
+    let prints = Prints::plain(&stage.fingerprint.digest().to_string());
+    upstream::each_caption(ctx, &work.captions, &work.column, &mut |row| {
+        let key = Key::caption(row.image_id, row.caption_index);
+        let digest = Digest::of(row.text.as_bytes());
+        let reason = match before.refused(&stage.table, &digest, &prints) {
+            Some(_) => Reason::RejectedEarlier,
+            None => state.judge(&key, &digest, 0),
+        };
+        counts.add(state.booked(reason, &key, &digest));
+        let at = rows;
+        rows += 1;
+        ctx.watch(key.image_id, || {
+            Sight::new(stage, key, reason, &state).of(digest).at(&row.origin())
+        });
+        match reason {
+            Reason::UpToDate => state.keep(&key),
+            Reason::Resumed => state.take_resumed(&key),
+            Reason::RejectedEarlier => {
+                state.replace(&key);
+                let origin = row.origin();
+                ledger.carry_at(&stage.table, &prints, &digest, origin, row.image_id);
             }
+            _ => wanted.push(Wanted {
+                at,
+                image_id: row.image_id.to_owned(),
+                caption_index: row.caption_index,
+                digest,
+                text: row.text.to_owned(),
+                origin: row.origin(),
+            }),
         }
-    }
-    Ok(wanted)
+        Ok(())
+    })?;
+    Ok((state, counts, wanted))
 }
 
-/// True if all were embedded.
-fn embed(
-    ctx: &Context<'_>,
-    ledger: &mut Ledger,
-    stage: &Stage,
-    work: &EmbedCaptions,
-    state: &State,
-    wanted: &[Wanted],
-    sink: &mut Sink,
-) -> Result<bool> {
+/// Loads the stage's model.
+///
+/// # Errors
+/// When its files or the device are not as they were asked for.
+pub(super) fn load(ctx: &Context<'_>, stage: &Stage, work: &EmbedCaptions) -> Result<TextEncoder> {
     let encoder = TextEncoder::load(&work.model)?;
     ctx.options.progress.note(&format!(
         "{}: model `{}` on {}",
@@ -149,48 +145,117 @@ fn embed(
         work.model.name,
         encoder.device()
     ));
-    let schema = arrow_schema(&stage.contract);
-    let fingerprint = stage.fingerprint.digest().to_string();
-    for window in wanted.chunks(WINDOW) {
-        if ctx.options.cancel.is_cancelled() {
-            return Ok(false);
+    Ok(encoder)
+}
+
+/// What is at hand while captions are embedded.
+pub(super) struct Job<'a, 'c> {
+    pub ctx: &'a Context<'c>,
+    pub stage: &'a Stage,
+    pub work: &'a EmbedCaptions,
+    pub state: &'a State,
+    pub encoder: &'a TextEncoder,
+}
+
+impl Job<'_, '_> {
+    /// True if all were embedded.
+    ///
+    /// # Errors
+    /// When the model fails or a part cannot be written.
+    pub(super) fn embed(
+        &self,
+        ledger: &mut Ledger,
+        wanted: &[Wanted],
+        sink: &mut Sink,
+    ) -> Result<bool> {
+        let Self { ctx, stage, work, state, encoder } = *self;
+        let mut embedding = Embedding { ctx, ledger, stage, work, state, encoder, sink };
+        // A window is a part, so that parts hold neighbouring keys.
+        let part_rows = usize::try_from(ctx.plan.parts.rows).unwrap_or(WINDOW);
+        for window in wanted.chunks(part_rows.clamp(1, WINDOW)) {
+            if !embedding.window(window)? {
+                return Ok(false);
+            }
         }
-        let vectors = window_vectors(ctx, stage, work, &encoder, window)?;
-        let mut stopped = false;
-        let mut good = Vec::new();
-        let mut kept = Vectors { width: encoder.width(), data: Vec::new() };
+        Ok(true)
+    }
+}
+
+/// Captions on their way through the model.
+struct Embedding<'a, 'c> {
+    ctx: &'a Context<'c>,
+    ledger: &'a mut Ledger,
+    stage: &'a Stage,
+    work: &'a EmbedCaptions,
+    state: &'a State,
+    encoder: &'a TextEncoder,
+    sink: &'a mut Sink,
+}
+
+impl Embedding<'_, '_> {
+    /// Embeds a window, each distinct text once, batch after batch; false when it was stopped.
+    fn window(&mut self, window: &[Wanted]) -> Result<bool> {
+        let mut captions: BTreeMap<&str, Vec<&Wanted>> = BTreeMap::new();
         for one in window {
-            let Some(vector) = vectors.get(one.text.as_str()) else {
-                stopped = true;
-                continue;
-            };
-            state.replace(&one.key);
+            captions.entry(&one.text).or_default().push(one);
+        }
+        // Shortest first: a batch is as long as its longest text.
+        let mut texts: Vec<_> =
+            captions.keys().map(|text| (self.encoder.token_count(text), *text)).collect();
+        texts.sort_unstable();
+        for batch in texts.chunks(self.work.batch_rows.max(1)) {
+            if self.ctx.options.cancel.is_cancelled() {
+                return Ok(false);
+            }
+            let batch: Vec<&str> = batch.iter().map(|(_, text)| *text).collect();
+            let clocks = &self.ctx.clocks;
+            let mut made =
+                clocks.time(Part::Encode, Spend::Busy, || self.encoder.encode(&batch))?;
+            if self.work.normalize {
+                made.normalise();
+            }
+            let of = batch.iter().zip(made.iter());
+            let rows = of.filter_map(|(text, row)| Some((captions.get(text)?, row)));
+            let rows = rows.flat_map(|(of, row)| of.iter().map(move |one| (*one, row)));
+            self.keep(&rows.collect::<Vec<_>>())?;
+        }
+        Ok(true)
+    }
+
+    /// Hands the rows of a batch to the writer.
+    fn keep(&mut self, rows: &[(&Wanted, &[f32])]) -> Result<()> {
+        let table = &self.stage.table;
+        tracing::debug!(%table, rows = rows.len(), "computed");
+        let fingerprint = self.stage.fingerprint.digest().to_string();
+        let mut good = Vec::new();
+        let mut kept = Vectors { width: self.encoder.width(), data: Vec::new() };
+        for (one, vector) in rows {
+            self.state.replace(&one.key());
             if vector.iter().all(|x| x.is_finite()) {
                 kept.data.extend_from_slice(vector);
-                good.push(one);
+                good.push(*one);
                 continue;
             }
-            ledger.refuse(
-                &stage.table,
+            self.ledger.refuse(
+                table,
                 &fingerprint,
                 Reject {
                     origin: one.origin.clone(),
-                    image_id: Some(one.key.image_id.to_string()),
+                    image_id: Some(one.image_id.clone()),
                     class: RejectClass::NotFinite,
-                    message: format!("model `{}` gave NaN or infinity", work.model.name),
+                    message: format!("model `{}` gave NaN or infinity", self.work.model.name),
                     digest: Some(one.digest),
                 },
             );
         }
         if !good.is_empty() {
+            let schema = arrow_schema(&self.stage.contract);
             let batch = batch(&schema, &fingerprint, &good, &kept)?;
-            ctx.clocks.time(Part::Write, Spend::Busy, || sink.push(&batch))?;
+            self.ctx.clocks.time(Part::Write, Spend::Busy, || self.sink.push(&batch))?;
         }
-        if stopped {
-            return Ok(false);
-        }
+        self.ctx.options.progress.advance(table, rows.len() as u64);
+        Ok(())
     }
-    Ok(true)
 }
 
 /// The rows of captions and their vectors.
@@ -203,46 +268,11 @@ fn batch(
     rows::batch(
         schema,
         &[
-            ("image_id", rows::strings(of.iter().map(|w| &w.key.image_id))),
-            ("caption_index", rows::int32s(of.iter().map(|w| w.key.caption_index.unwrap_or(0)))),
+            ("image_id", rows::strings(of.iter().map(|w| &w.image_id))),
+            ("caption_index", rows::int32s(of.iter().map(|w| w.caption_index))),
             ("embedding", rows::embeddings(schema, "embedding", vectors)?),
             ("input_digest", rows::strings(of.iter().map(|w| w.digest.to_string()))),
             ("fingerprint", rows::strings(of.iter().map(|_| fingerprint))),
         ],
     )
-}
-
-/// The vector of each text of a window; of some only, when it was stopped.
-fn window_vectors<'a>(
-    ctx: &Context<'_>,
-    stage: &Stage,
-    work: &EmbedCaptions,
-    encoder: &TextEncoder,
-    window: &'a [Wanted],
-) -> Result<BTreeMap<&'a str, Vec<f32>>> {
-    // Distinct texts, shortest first: a batch is as long as its longest text.
-    let mut captions: BTreeMap<&str, u64> = BTreeMap::new();
-    for one in window {
-        *captions.entry(&one.text).or_default() += 1;
-    }
-    let mut texts: Vec<_> =
-        captions.keys().map(|text| (encoder.token_count(text), *text)).collect();
-    texts.sort_unstable();
-    let mut vectors = BTreeMap::new();
-    for batch in texts.chunks(work.batch_rows.max(1)) {
-        if ctx.options.cancel.is_cancelled() {
-            break;
-        }
-        let batch: Vec<&str> = batch.iter().map(|(_, text)| *text).collect();
-        let mut made = ctx.clocks.time(Part::Encode, Spend::Busy, || encoder.encode(&batch))?;
-        if work.normalize {
-            made.normalise();
-        }
-        for (text, row) in batch.iter().zip(made.iter()) {
-            vectors.insert(*text, row.to_vec());
-        }
-        let done = batch.iter().filter_map(|text| captions.get(text)).sum();
-        ctx.options.progress.advance(&stage.table, done);
-    }
-    Ok(vectors)
 }

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 
@@ -38,6 +38,8 @@ pub struct Archive {
     file: FileStamp,
     index_path: PathBuf,
     ignored: AtomicU64,
+    /// Whether the latest listing found what the kept index holds.
+    held: AtomicBool,
 }
 
 /// Opens every path of a source; indexes of what they hold are kept in `index_dir`. Only the
@@ -72,6 +74,7 @@ pub fn open(source: &ImageSource, index_dir: &Path) -> Result<Vec<Archive>> {
                 label: several.then_some(label),
                 packing,
                 ignored: AtomicU64::new(0),
+                held: AtomicBool::new(false),
             })
         })
         .collect()
@@ -128,6 +131,19 @@ impl Archive {
         self.label.as_deref()
     }
 
+    /// The index that is kept, and whether it is whole: that of a folder, or of an archive that
+    /// is as it was. Of an archive that changed there is none to speak of.
+    pub(super) fn kept(&self) -> Option<(index::Index, bool)> {
+        let kept = index::read(&self.index_path, &self.selection.source.name, self.number)?;
+        let same = kept.file == self.file && kept.settings == self.settings();
+        (same || self.is_folder()).then_some((kept, same && !self.is_folder()))
+    }
+
+    /// Where the index is kept.
+    pub(super) fn index_path(&self) -> &Path {
+        &self.index_path
+    }
+
     /// What it holds. Of a plain tar only the headers are read, and where an index was kept
     /// and the file is as it was then, only a few of them. After a change, members whose
     /// stamp is unchanged keep their digest.
@@ -143,6 +159,7 @@ impl Archive {
         if !self.is_seekable() {
             let Some(kept) = kept.filter(|_| same) else { return Ok(Listing::Streamed) };
             self.ignored.store(kept.ignored, Ordering::Relaxed);
+            self.held.store(true, Ordering::Relaxed);
             return Ok(Listing::Known { members: kept.members, rejects: kept.rejects });
         }
         if self.is_folder() {
@@ -151,22 +168,39 @@ impl Archive {
             return Ok(self.listed(scan, kept));
         }
         let file = self.unchanged_file()?;
-        if same
-            && let Some(kept) = kept.as_ref()
-            && scan::still_there(&file, &kept.members, self.label())
-        {
-            self.ignored.store(kept.ignored, Ordering::Relaxed);
-            let (members, rejects) = (kept.members.clone(), kept.rejects.clone());
-            return Ok(Listing::Known { members, rejects });
-        }
+        let whole = same
+            && kept.as_ref().is_some_and(|k| scan::still_there(&file, &k.members, self.label()));
+        let kept = match kept {
+            Some(kept) if whole => {
+                self.ignored.store(kept.ignored, Ordering::Relaxed);
+                self.held.store(true, Ordering::Relaxed);
+                return Ok(Listing::Known { members: kept.members, rejects: kept.rejects });
+            }
+            other => other,
+        };
         let scan =
             scan::scan(&self.path, &file, &self.selection, self.number, self.label(), cancel)?;
         Ok(self.listed(scan, kept))
     }
 
+    /// Whether the latest [`Self::list`] found nothing that the kept index does not hold.
+    #[must_use]
+    pub fn index_holds(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// Members whose stamp an old index knows have the digest it knows.
     fn listed(&self, mut scan: Scan, kept: Option<index::Index>) -> Listing {
         self.ignored.store(scan.ignored, Ordering::Relaxed);
+        // Of a folder every file is looked at, so its index holds if it names the same files.
+        let held = self.is_folder()
+            && kept.as_ref().is_some_and(|kept| {
+                kept.settings == self.settings()
+                    && kept.members.len() == scan.members.len()
+                    && kept.members.iter().zip(&scan.members).all(|(a, b)| a.stamp == b.stamp)
+                    && kept.rejects == scan.rejects
+            });
+        self.held.store(held, Ordering::Relaxed);
         let mut known: HashMap<Digest, Option<Digest>> = HashMap::new();
         for member in kept.into_iter().flat_map(|kept| kept.members) {
             // one stamp for two contents identifies neither

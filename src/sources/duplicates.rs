@@ -1,9 +1,31 @@
 //! Two members of a source with one image id: neither can be trusted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 use super::member::Member;
 use crate::flow::{Reject, RejectClass};
+
+/// The image ids that more than one of `members` has. Of a million members it takes a few
+/// megabytes to tell.
+pub fn doubled<'m>(members: impl Iterator<Item = &'m Member>) -> BTreeSet<String> {
+    let hasher = RandomState::new();
+    let mut hashed: Vec<_> = members.map(|m| (hasher.hash_one(&m.image_id), m)).collect();
+    hashed.sort_unstable_by_key(|(hash, _)| *hash);
+    let mut doubled = BTreeSet::new();
+    for same in hashed.chunk_by(|(a, _), (b, _)| a == b).filter(|same| same.len() > 1) {
+        let mut ids: Vec<_> = same.iter().map(|(_, member)| member.image_id.as_str()).collect();
+        ids.sort_unstable();
+        for pair in ids.windows(2) {
+            if let [first, second] = pair
+                && first == second
+            {
+                doubled.insert((*first).to_owned());
+            }
+        }
+    }
+    doubled
+}
 
 /// Takes out every member whose image id another one has too; each reject names the other.
 /// The order of the rest stays.
@@ -31,7 +53,8 @@ pub fn duplicates(members: &mut Vec<Member>) -> Vec<Reject> {
             image_id: Some(member.image_id.clone()),
             class: RejectClass::DuplicateId,
             message,
-            digest: member.digest,
+            // It says nothing of the bytes: with the other one gone they are as good as any.
+            digest: None,
         });
         if let Some(keep) = keep.get_mut(at) {
             *keep = false;

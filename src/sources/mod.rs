@@ -24,7 +24,9 @@ mod member;
 mod names;
 mod scan;
 mod selection;
+mod verify;
 
 pub use archive::{Archive, each_entry, open};
-pub use duplicates::duplicates;
+pub use duplicates::{doubled, duplicates};
 pub use member::{Item, Layout, Listing, Member};
+pub use verify::{IndexVerdict, verify};

@@ -7,10 +7,12 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use crate::base::{Error, Kind, Result};
 use crate::plan::source::IdRule;
 
-/// Extensions of the image formats that are read, and of a few that are rejected by name of
-/// their format rather than overlooked.
-const IMAGE_EXTENSIONS: &[&str] =
-    &["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff"];
+/// Extensions of the image formats that are read, and of those that are not: such a file is
+/// rejected in words, where leaving it out would lose an image in silence.
+const IMAGE_EXTENSIONS: &[&str] = &[
+    "jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "gif", "bmp", "dib", "tif", "tiff",
+    "avif", "heic", "heif", "jxl", "jp2", "j2k", "pbm", "pgm", "ppm", "pnm", "tga", "ico", "psd",
+];
 
 /// A name as text; bytes that are no UTF-8 become `\xNN`.
 pub(crate) fn display(name: &[u8]) -> String {
@@ -38,9 +40,13 @@ pub(crate) fn is_junk(name: &str) -> bool {
         || matches!(base, ".DS_Store" | "Thumbs.db" | "desktop.ini")
 }
 
-/// Whether a name ends like that of an image.
-pub(crate) fn is_image(name: &str) -> bool {
-    extension(name).is_some_and(|(_, extension)| is_image_extension(extension))
+/// Whether a name may be that of an image: it ends like one, or, outside shards (where the
+/// extension is the field's name), it has no extension and its content is asked.
+pub(crate) fn is_image(name: &str, named: Named) -> bool {
+    match extension(name) {
+        Some((_, extension)) => is_image_extension(extension),
+        None => named == Named::File && !base_name(name).starts_with('.'),
+    }
 }
 
 fn is_image_extension(extension: &str) -> bool {

@@ -75,8 +75,13 @@ impl Selection {
         if skipped || names::is_junk(&name) {
             return Verdict::Ignored;
         }
+        let named = match self.source.kind {
+            ImageSourceKind::WebDataset => Named::Shard,
+            ImageSourceKind::Tar | ImageSourceKind::Folder => Named::File,
+        };
         let all = self.source.include.is_empty();
-        let included = if all { names::is_image(&name) } else { self.include.matches(&name) };
+        let included =
+            if all { names::is_image(&name, named) } else { self.include.matches(&name) };
         let is_file = found.kind == EntryKind::File;
         // of a member whose name is over the cap it cannot be said what it is
         let doubtful = matches!(found.fault, Some((RejectClass::OverCap, _)));
@@ -84,10 +89,6 @@ impl Selection {
         if !included && !doubtful && (is_file || !all) {
             return Verdict::Ignored;
         }
-        let named = match self.source.kind {
-            ImageSourceKind::WebDataset => Named::Shard,
-            ImageSourceKind::Tar | ImageSourceKind::Folder => Named::File,
-        };
         let id = match std::str::from_utf8(found.name) {
             Ok(text) => names::image_id(text, &self.source.id, named),
             Err(_) => Err("its name is no UTF-8, so it gives no image id".to_string()),

@@ -8,7 +8,7 @@ use super::key::Keys;
 use super::read::PartReader;
 use super::row_check::{bounds, expectation, fault};
 use super::schema::arrow_schema;
-use crate::base::{Digest, Error, Kind, Result};
+use crate::base::{Error, Kind, Result};
 use crate::flow::RejectClass;
 use crate::plan::contract::{Check, CheckKind, Contract};
 
@@ -21,16 +21,6 @@ pub(super) struct Candidate<'a> {
     pub(super) unchecked: &'a [PathBuf],
     pub(super) rows: u64,
     pub(super) rejects: &'a BTreeMap<RejectClass, u64>,
-}
-
-/// A digest of what decides whether rows pass: rows that a version with the same digest has
-/// need not be looked at again.
-pub(super) fn digest(contract: &Contract) -> Result<Digest> {
-    let columns: Vec<_> = contract.columns.iter().map(|c| (&c.name, c.kind, c.nullable)).collect();
-    let text = serde_json::to_vec(&(&contract.key, columns, &contract.checks));
-    text.map(|text| Digest::of(&text)).map_err(|cause| {
-        Error::new(Kind::Internal, "cannot digest a contract").at(&contract.name).caused_by(cause)
-    })
 }
 
 /// Every check that does not hold, in the order of the contract.

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::cache::Cache;
+use super::loaded::Loaded;
 use super::storage::Storage;
 use crate::base::clock::Clock;
 use crate::base::{Digest, Error, Result};
@@ -18,6 +20,7 @@ pub(super) struct Folder {
     table: String,
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
+    cache: Arc<Cache>,
 }
 
 impl Folder {
@@ -26,8 +29,9 @@ impl Folder {
         table: &str,
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
+        cache: Arc<Cache>,
     ) -> Self {
-        Self { path: root.join(table), table: table.to_owned(), storage, clock }
+        Self { path: root.join(table), table: table.to_owned(), storage, clock, cache }
     }
 
     /// The table's name.
@@ -55,6 +59,11 @@ impl Folder {
 
     pub(super) fn now_us(&self) -> i64 {
         self.clock.now_us()
+    }
+
+    /// What the log says of the newest version; `None` where there is no table.
+    pub(super) fn newest(&self) -> Result<Option<Arc<Loaded>>> {
+        self.cache.newest(&self.path, self.shared_storage())
     }
 
     /// Makes a folder of the table, durably.

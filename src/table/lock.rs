@@ -91,7 +91,15 @@ pub(super) fn holder(root: &Path) -> Option<Holder> {
 }
 
 fn busy(root: &Path) -> Error {
-    let who = match holder(root) {
+    // Who has just taken the lock may not have written its name yet.
+    let mut named = holder(root);
+    for _ in 0..10 {
+        if named.is_none() {
+            std::thread::sleep(POLL / 4);
+            named = holder(root);
+        }
+    }
+    let who = match named {
         Some(holder) => format!(
             "is being written by process {} on {} since {}",
             holder.pid, holder.host, holder.since

@@ -1,7 +1,7 @@
 //! The Delta log on disk: reads by `object_store`, durable writes through [`Storage`].
 
 use std::fmt;
-use std::path::Path as FsPath;
+use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use deltalake_core::kernel::transaction::TransactionError;
@@ -134,6 +134,19 @@ pub(super) async fn load(
         None => table.load().await?,
     }
     Ok(table)
+}
+
+/// The state of a table after all that was committed since it was loaded.
+pub(super) async fn advance(
+    mut table: DeltaTable,
+) -> std::result::Result<DeltaTable, DeltaTableError> {
+    table.update_incremental(None).await?;
+    Ok(table)
+}
+
+/// The file of a commit.
+pub(super) fn commit_path(folder: &FsPath, version: i64) -> PathBuf {
+    folder.join(LOG_FOLDER).join(format!("{version:020}.json"))
 }
 
 /// Whether a commit failed because another writer was first.

@@ -19,8 +19,13 @@ struct Manifest {
     part: StagedPart,
 }
 
+/// The file that announces a part.
+pub(super) fn name(part: &str) -> String {
+    format!("{part}{SUFFIX}")
+}
+
 fn path(folder: &Folder, part: &str) -> PathBuf {
-    folder.staging().join(format!("{part}{SUFFIX}"))
+    folder.staging().join(name(part))
 }
 
 /// Announces a part that is durable already.
@@ -37,6 +42,20 @@ pub(super) fn write(folder: &Folder, part: &StagedPart) -> Result<()> {
 /// The staged parts whose files are as they were written, oldest first. A part that is not is
 /// left out: its unit is simply computed again.
 pub(super) fn list(folder: &Folder) -> Result<Vec<StagedPart>> {
+    let mut parts = announced(folder)?;
+    parts.retain(|part| {
+        let file = folder.find(&part.path);
+        let what = glance(&file, part.size_bytes, Some(&part.seal));
+        if let Some(what) = &what {
+            tracing::warn!(file = %file.display(), "staged part {what}");
+        }
+        what.is_none()
+    });
+    Ok(parts)
+}
+
+/// Every staged part that has a manifest, oldest first, whatever became of its file.
+pub(super) fn announced(folder: &Folder) -> Result<Vec<StagedPart>> {
     let staging = folder.staging();
     let names = folder
         .storage()
@@ -47,14 +66,7 @@ pub(super) fn list(folder: &Folder) -> Result<Vec<StagedPart>> {
         let path = staging.join(name);
         let bytes = crate::base::files::read_capped(&path, CAP_BYTES)?;
         match serde_json::from_slice::<Manifest>(&bytes) {
-            Ok(manifest) if manifest.format == FORMAT => {
-                let part = manifest.part;
-                let file = folder.find(&part.path);
-                match glance(&file, part.size_bytes, Some(&part.seal)) {
-                    None => parts.push(part),
-                    Some(what) => tracing::warn!(file = %file.display(), "staged part {what}"),
-                }
-            }
+            Ok(manifest) if manifest.format == FORMAT => parts.push(manifest.part),
             // manifests are renamed into place, so this is one of another version of clipmill
             _ => tracing::warn!(file = %path.display(), "unknown manifest of a staged part"),
         }

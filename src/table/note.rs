@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::log::LOG_FOLDER;
+use super::log::commit_path;
 use crate::base::{Digest, Error, Kind, Result};
 
 /// The key in Delta's `commitInfo` that holds clipmill's own facts.
@@ -33,6 +33,10 @@ pub struct CommitNote {
     pub removed: u64,
     /// Rows with a known key and another content.
     pub changed: u64,
+    /// Rows by the name of the reason they were computed, taken over or dropped for, where the
+    /// writer knew.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reasons: BTreeMap<String, u64>,
 }
 
 /// One version of a table.
@@ -44,6 +48,8 @@ pub struct Commit {
     pub at_us: Option<i64>,
     /// Delta's word for what was done: `WRITE`, `OPTIMIZE`, …
     pub delta_operation: String,
+    /// Rows of the version, where clipmill wrote it.
+    pub rows: Option<u64>,
     /// The note, where clipmill wrote the version.
     pub note: Option<CommitNote>,
     /// Digest of the contract that the version keeps, where clipmill wrote it.
@@ -55,6 +61,9 @@ pub struct Commit {
 pub(super) struct Entry {
     pub(super) format: u32,
     pub(super) contract: Digest,
+    /// Rows of the version; versions before 0.1.0 do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rows: Option<u64>,
     pub(super) note: CommitNote,
 }
 
@@ -64,23 +73,36 @@ impl Entry {
     }
 }
 
-/// The commit of `version`, read from its file in the log; `None` when the log was cleaned up
-/// so far.
-pub(super) fn read(folder: &Path, version: i64) -> Result<Option<Commit>> {
-    let path = folder.join(LOG_FOLDER).join(format!("{version:020}.json"));
+/// The file of a commit; `None` when the log was cleaned up so far.
+pub(super) fn text(folder: &Path, version: i64) -> Result<Option<String>> {
+    let path = commit_path(folder, version);
     if !path.exists() {
         return Ok(None);
     }
-    let text = crate::base::files::read_text_capped(&path, CAP_BYTES)?;
-    let mut commit =
-        Commit { version, at_us: None, delta_operation: String::new(), note: None, contract: None };
+    crate::base::files::read_text_capped(&path, CAP_BYTES).map(Some)
+}
+
+/// The commit of `version`; `None` when the log was cleaned up so far.
+pub(super) fn read(folder: &Path, version: i64) -> Result<Option<Commit>> {
+    let Some(text) = text(folder, version)? else { return Ok(None) };
+    of_text(folder, version, &text).map(Some)
+}
+
+/// The commit that a file of the log tells of.
+pub(super) fn of_text(folder: &Path, version: i64, text: &str) -> Result<Commit> {
+    let mut commit = Commit {
+        version,
+        at_us: None,
+        delta_operation: String::new(),
+        rows: None,
+        note: None,
+        contract: None,
+    };
     // in our commits the first line; only lines that can hold it are parsed
     let Some(line) = text.lines().find(|line| line.contains("\"commitInfo\"")) else {
-        return Ok(Some(commit));
+        return Ok(commit);
     };
-    let line: Value = serde_json::from_str(line).map_err(|cause| {
-        Error::new(Kind::Store, "is a broken entry of the log").at(path.display()).caused_by(cause)
-    })?;
+    let line: Value = serde_json::from_str(line).map_err(|cause| broken(folder, version, cause))?;
     let info = line.get("commitInfo");
     let field = |name: &str| info.and_then(|info| info.get(name));
     commit.at_us = field("timestamp").and_then(Value::as_i64).map(|ms| ms.saturating_mul(1000));
@@ -90,7 +112,16 @@ pub(super) fn read(folder: &Path, version: i64) -> Result<Option<Commit>> {
         && let Ok(entry) = Entry::deserialize(entry)
     {
         commit.note = Some(entry.note);
+        commit.rows = entry.rows;
         commit.contract = Some(entry.contract);
     }
-    Ok(Some(commit))
+    Ok(commit)
+}
+
+/// The error of a file of the log that is no such file.
+pub(super) fn broken(folder: &Path, version: i64, cause: serde_json::Error) -> Error {
+    Error::new(Kind::Store, "is a broken entry of the log")
+        .at(commit_path(folder, version).display())
+        .help("get it from a copy of the store")
+        .caused_by(cause)
 }

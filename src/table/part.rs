@@ -115,6 +115,19 @@ impl Part {
         }
     }
 
+    /// The tags of the part's `Add` action, for a version that takes it back.
+    pub(super) fn tags(&self) -> HashMap<String, Option<String>> {
+        let seal = self.seal.as_ref().and_then(|seal| serde_json::to_string(seal).ok());
+        let label = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let tags = [
+            (FINGERPRINT, label(&self.label.fingerprint)),
+            (UNIT, label(&self.label.unit)),
+            (SEAL, seal),
+        ];
+        let known = tags.into_iter().filter(|(_, value)| value.is_some());
+        known.map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
     /// The order of parts in a version: by smallest key, then unit, then content, so that the
     /// same rows are always scanned in the same order, however they were computed.
     pub(super) fn order(&self) -> (Option<(&Key, &Key)>, &str, Option<Digest>, &str) {

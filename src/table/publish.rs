@@ -12,18 +12,21 @@ use serde_json::{Value, json};
 use super::breach::Breach;
 use super::check::{self, Candidate};
 use super::folder::Folder;
+use super::loaded::KEY_PROPERTY;
 use super::note::{COMMIT_KEY, CommitNote, Entry};
 use super::part::FORMAT;
 use super::part::{Part, StagedPart, glance};
-use super::snapshot::{CONTRACT_PROPERTY, KEY_PROPERTY, Snapshot};
+use super::snapshot::Snapshot;
 use super::{log, manifest, runtime, schema};
 use crate::base::clock::rfc3339;
 use crate::base::{Digest, Error, Kind, Result};
 use crate::flow::RejectClass;
 use crate::plan::contract::Contract;
 
-/// Every so many versions the log is gathered into a checkpoint.
-const CHECKPOINT_VERSIONS: u64 = 100;
+/// Every so many versions the log is gathered into a checkpoint: what opening reads one by one.
+const CHECKPOINT_VERSIONS: u64 = 20;
+/// The table property that names the contract.
+const CONTRACT_PROPERTY: &str = "clipmill.contract";
 
 /// What is to become of a table.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +71,7 @@ pub(super) fn publish(folder: &Folder, contract: &Contract, change: &Change) -> 
     let (removed, kept) = split(folder, parts, &change.remove)?;
     let added = locate(folder, &change.add)?;
 
-    let digest = check::digest(contract)?;
+    let digest = contract.digest();
     let commit = base.as_ref().map(Snapshot::commit).transpose()?.flatten();
     let same_contract = commit.is_some_and(|commit| commit.contract == Some(digest));
     let kept_paths: Vec<PathBuf> = kept.iter().map(|part| folder.path().join(&part.path)).collect();
@@ -97,13 +100,15 @@ pub(super) fn publish(folder: &Folder, contract: &Contract, change: &Change) -> 
     }
     actions.extend(removed.iter().map(|part| Action::Remove(remove_action(folder, part))));
     actions.extend(change.add.iter().map(|part| Action::Add(add_action(part))));
-    actions.insert(0, Action::CommitInfo(commit_info(folder, digest, change)));
+    let entry =
+        Entry { format: FORMAT, contract: digest, rows: Some(rows), note: change.note.clone() };
+    actions.insert(0, Action::CommitInfo(commit_info(folder, &entry, change)));
     let version = commit_actions(folder, base.as_ref(), actions, change.expected_version)?;
     finish(folder, version, &change.add);
     Ok(Outcome::Published { version: i64::try_from(version).unwrap_or(i64::MAX), rows })
 }
 
-fn overtaken(folder: &Folder, now: Option<&Snapshot>, expected: Option<i64>) -> Error {
+pub(super) fn overtaken(folder: &Folder, now: Option<&Snapshot>, expected: Option<i64>) -> Error {
     let before =
         expected.map_or_else(|| "was not there".to_owned(), |v| format!("was at version {v}"));
     let after = match now {
@@ -184,7 +189,7 @@ fn move_in(folder: &Folder, added: &[StagedPart]) -> Result<()> {
         .map_err(|cause| Error::io("cannot sync the folder", to.display(), cause))
 }
 
-fn commit_actions(
+pub(super) fn commit_actions(
     folder: &Folder,
     base: Option<&Snapshot>,
     actions: Vec<Action>,
@@ -214,7 +219,7 @@ fn commit_actions(
 }
 
 /// What follows a commit; the version stands whatever becomes of it.
-fn finish(folder: &Folder, version: u64, added: &[StagedPart]) {
+pub(super) fn finish(folder: &Folder, version: u64, added: &[StagedPart]) {
     for part in added {
         if let Err(cause) = manifest::remove(folder, &part.path) {
             tracing::warn!(%cause, "a manifest is left; the next run removes it");
@@ -229,9 +234,10 @@ fn finish(folder: &Folder, version: u64, added: &[StagedPart]) {
 
 /// Gathers the log up to `version`, so that opening need not read every commit.
 fn checkpoint(folder: &Folder, version: u64) -> Result<()> {
-    let store = log::log_store(folder.path(), folder.shared_storage())?;
+    let newest = folder.newest()?.filter(|newest| u64::try_from(newest.version) == Ok(version));
+    let Some(newest) = newest else { return Ok(()) };
+    let table = newest.delta.as_ref().clone();
     let done = runtime::wait(async move {
-        let table = log::load(store, Some(version)).await?;
         deltalake_core::checkpoints::create_checkpoint(&table, None).await
     })?;
     done.map_err(|cause| log::error(folder.path(), cause))
@@ -249,7 +255,7 @@ fn add_action(part: &StagedPart) -> Add {
     }
 }
 
-fn remove_action(folder: &Folder, part: &Part) -> Remove {
+pub(super) fn remove_action(folder: &Folder, part: &Part) -> Remove {
     Remove {
         path: part.path.clone(),
         data_change: true,
@@ -261,8 +267,7 @@ fn remove_action(folder: &Folder, part: &Part) -> Remove {
     }
 }
 
-fn commit_info(folder: &Folder, contract: Digest, change: &Change) -> CommitInfo {
-    let entry = Entry { format: FORMAT, contract, note: change.note.clone() };
+fn commit_info(folder: &Folder, entry: &Entry, change: &Change) -> CommitInfo {
     let metrics = json!({
         "num_added_files": change.add.len(),
         "num_removed_files": change.remove.len(),

@@ -5,83 +5,49 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use deltalake_core::{DeltaTable, DeltaTableError};
+use deltalake_core::DeltaTable;
+use deltalake_core::kernel::Metadata;
 
 use super::folder::Folder;
+use super::loaded::Loaded;
 use super::note::{self, Commit, CommitNote};
 use super::part::{Damage, Part, glance, read_again};
 use super::read::PartReader;
 use super::{log, runtime};
 use crate::base::{Cancel, Error, Kind, Result};
 
-/// The table property that names the key's columns, as a JSON list.
-pub(super) const KEY_PROPERTY: &str = "clipmill.key";
-/// The table property that names the contract.
-pub(super) const CONTRACT_PROPERTY: &str = "clipmill.contract";
-
 /// A version of a table. Cheap to clone; what is published later does not change it.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     folder: Folder,
-    delta: Arc<DeltaTable>,
-    version: i64,
-    parts: Arc<[Part]>,
-    schema: SchemaRef,
-    key: Arc<[String]>,
+    loaded: Arc<Loaded>,
 }
 
 impl Snapshot {
     /// The table's version; `None` where there is no table.
     pub(super) fn load(folder: &Folder, version: Option<i64>) -> Result<Option<Self>> {
-        if !folder.path().join(log::LOG_FOLDER).is_dir() {
-            return Ok(None);
+        let Some(newest) = folder.newest()? else { return Ok(None) };
+        let of = |loaded| Some(Self { folder: folder.clone(), loaded });
+        let wanted = version.unwrap_or(newest.version);
+        if wanted == newest.version {
+            return Ok(of(newest));
         }
-        let wanted = match version {
-            Some(version) => Some(u64::try_from(version).map_err(|cause| {
-                Error::new(Kind::Usage, format!("there is no version {version}"))
-                    .at(folder.table())
-                    .caused_by(cause)
-            })?),
-            None => None,
+        let absent = |why: &str| {
+            let last = newest.version;
+            Error::new(Kind::Usage, format!("there is no version {wanted}{why}"))
+                .at(folder.table())
+                .help(format!(
+                    "its versions end with {last}; `clipmill history` lists those that are there"
+                ))
         };
+        let number = u64::try_from(wanted).map_err(|cause| absent("").caused_by(cause))?;
+        if wanted > newest.version {
+            return Err(absent(""));
+        }
         let store = log::log_store(folder.path(), folder.shared_storage())?;
-        let loaded = runtime::wait(log::load(store, wanted))?;
-        let delta = match (loaded, version) {
-            (Ok(delta), _) => delta,
-            (Err(DeltaTableError::NotATable(_)), None) => return Ok(None),
-            (Err(cause), Some(version)) => {
-                return Err(Error::new(Kind::Usage, format!("cannot open version {version}"))
-                    .at(folder.table())
-                    .help("`clipmill history` lists the versions that are there")
-                    .caused_by(cause));
-            }
-            (Err(cause), None) => return Err(log::error(folder.path(), cause)),
-        };
-        Self::of(folder, delta).map(Some)
-    }
-
-    fn of(folder: &Folder, delta: DeltaTable) -> Result<Self> {
-        let state = delta.snapshot().map_err(|cause| log::error(folder.path(), cause))?;
-        #[expect(deprecated, reason = "the one call that gives tags and statistics as written")]
-        let mut parts: Vec<Part> =
-            state.log_data().iter().map(|file| Part::from_add(&file.add_action())).collect();
-        parts.sort_by(|a, b| a.order().cmp(&b.order()));
-        let key = state
-            .metadata()
-            .configuration()
-            .get(KEY_PROPERTY)
-            .and_then(|text| serde_json::from_str::<Vec<String>>(text).ok())
-            .unwrap_or_default();
-        let schema = plain(&state.snapshot().arrow_schema());
-        let version = i64::try_from(state.version()).unwrap_or(i64::MAX);
-        Ok(Self {
-            folder: folder.clone(),
-            version,
-            parts: parts.into(),
-            schema,
-            key: key.into(),
-            delta: Arc::new(delta),
-        })
+        let delta = runtime::wait(log::load(store, Some(number)))?
+            .map_err(|cause| absent(" any more").caused_by(cause))?;
+        Ok(of(Arc::new(Loaded::of(folder.path(), delta)?)))
     }
 
     /// The table's name.
@@ -93,37 +59,37 @@ impl Snapshot {
     /// The version's number, from 0.
     #[must_use]
     pub fn version(&self) -> i64 {
-        self.version
+        self.loaded.version
     }
 
     /// Its parts, in the order they are scanned: by smallest key.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
-        &self.parts
+        &self.loaded.parts
     }
 
     /// Where the parts are, as absolute paths in the order of [`parts`](Self::parts).
     #[must_use]
     pub fn part_paths(&self) -> Vec<PathBuf> {
-        self.parts.iter().map(|part| self.folder.path().join(&part.path)).collect()
+        self.parts().iter().map(|part| self.folder.path().join(&part.path)).collect()
     }
 
     /// Rows in all parts.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.parts.iter().map(|part| part.rows).sum()
+        self.parts().iter().map(|part| part.rows).sum()
     }
 
     /// The columns, with unit and meaning in their metadata.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(&self.loaded.schema)
     }
 
     /// The columns that name a row.
     #[must_use]
     pub fn key(&self) -> &[String] {
-        &self.key
+        &self.loaded.key
     }
 
     /// What the commit of this version says of itself; `None` where another program wrote it.
@@ -139,23 +105,50 @@ impl Snapshot {
     /// # Errors
     /// When the log cannot be read.
     pub fn commit(&self) -> Result<Option<Commit>> {
-        note::read(self.folder.path(), self.version)
+        note::read(self.folder.path(), self.version())
     }
 
-    /// This version and those before it, newest first, as far back as the log goes and at most
-    /// `limit`.
+    /// The commits of this version and those before it, newest first, as far back as the log
+    /// goes. Each is read when it is asked for.
+    pub fn commits(&self) -> impl Iterator<Item = Result<Commit>> + use<> {
+        let folder = self.folder.path().to_owned();
+        (0..=self.version())
+            .rev()
+            .map_while(move |version| note::read(&folder, version).transpose())
+    }
+
+    /// As [`commits`](Self::commits), at most `limit` of them.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub fn history(&self, limit: Option<usize>) -> Result<Vec<Commit>> {
-        let mut commits = Vec::new();
-        for version in (0..=self.version).rev().take(limit.unwrap_or(usize::MAX)) {
-            match note::read(self.folder.path(), version)? {
-                Some(commit) => commits.push(commit),
-                None => break,
-            }
+        self.commits().take(limit.unwrap_or(usize::MAX)).collect()
+    }
+
+    /// The parts whose files are not there any more: vacuumed, where the version is an old one.
+    #[must_use]
+    pub fn gone(&self) -> Vec<&Part> {
+        let there = |part: &&Part| !self.folder.path().join(&part.path).exists();
+        self.parts().iter().filter(there).collect()
+    }
+
+    /// That every part of an old version is still there to be read.
+    ///
+    /// # Errors
+    /// [`Kind::Store`] when parts were vacuumed.
+    pub fn whole(&self) -> Result<()> {
+        let (gone, all) = (self.gone().len(), self.parts().len());
+        if gone == 0 {
+            return Ok(());
         }
-        Ok(commits)
+        let parts = if all == 1 { "part" } else { "parts" };
+        let what = format!(
+            "version {} cannot be read any more: {gone} of its {all} {parts} were vacuumed or lost",
+            self.version()
+        );
+        Err(Error::new(Kind::Store, what)
+            .at(self.table())
+            .help("`clipmill history` says which versions are whole"))
     }
 
     /// Every row, part after part, each batch with the number of its part in
@@ -192,7 +185,7 @@ impl Snapshot {
     /// and end.
     #[must_use]
     pub fn damaged(&self) -> Vec<Damage> {
-        let looked = self.parts.iter().map(|part| {
+        let looked = self.parts().iter().map(|part| {
             let path = self.folder.path().join(&part.path);
             let what = glance(&path, part.size_bytes, part.seal.as_ref())?;
             Some(Damage { path: part.path.clone(), what })
@@ -206,7 +199,7 @@ impl Snapshot {
     /// When a file cannot be opened for a reason other than damage, or on `cancel`.
     pub fn verify(&self, cancel: &Cancel) -> Result<Vec<Damage>> {
         let mut damages = Vec::new();
-        for part in self.parts.iter() {
+        for part in self.parts() {
             cancel.check()?;
             let path = self.folder.path().join(&part.path);
             if let Some(what) = read_again(&path, part.size_bytes, part.seal.as_ref(), cancel)? {
@@ -221,7 +214,11 @@ impl Snapshot {
     }
 
     pub(super) fn delta(&self) -> Arc<DeltaTable> {
-        Arc::clone(&self.delta)
+        Arc::clone(&self.loaded.delta)
+    }
+
+    pub(super) fn metadata(&self) -> Option<&Metadata> {
+        self.loaded.metadata()
     }
 
     pub(super) fn project(&self, columns: &[&str]) -> Result<SchemaRef> {
@@ -229,10 +226,10 @@ impl Snapshot {
             return Ok(self.schema());
         }
         let fields = columns.iter().map(|name| {
-            let field = self.schema.fields().find(name).map(|(_, field)| Arc::clone(field));
+            let field = self.loaded.schema.fields().find(name).map(|(_, field)| Arc::clone(field));
             field.ok_or_else(|| {
                 let names: Vec<_> =
-                    self.schema.fields().iter().map(|f| f.name().as_str()).collect();
+                    self.loaded.schema.fields().iter().map(|f| f.name().as_str()).collect();
                 Error::new(Kind::Query, format!("there is no column `{name}`"))
                     .at(self.table())
                     .help(format!("its columns are {}", names.join(", ")))
@@ -240,18 +237,6 @@ impl Snapshot {
         });
         Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>>>()?)))
     }
-}
-
-/// Delta keeps each field's metadata as JSON; strings are given as they are.
-fn plain(schema: &SchemaRef) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| {
-        let metadata = field.metadata().iter().map(|(name, value)| {
-            let text = serde_json::from_str::<String>(value).unwrap_or_else(|_| value.clone());
-            (name.clone(), text)
-        });
-        field.as_ref().clone().with_metadata(metadata.collect())
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// The rows of a version; see [`Snapshot::scan`].
@@ -279,7 +264,7 @@ impl Scan {
     fn advance(&mut self) -> Result<Option<(usize, RecordBatch)>> {
         loop {
             if self.reader.is_none() {
-                let Some(part) = self.snapshot.parts.get(self.part) else { return Ok(None) };
+                let Some(part) = self.snapshot.parts().get(self.part) else { return Ok(None) };
                 let path = self.snapshot.folder.path().join(&part.path);
                 let schema = Arc::clone(&self.schema);
                 self.reader = Some(PartReader::open(&path, schema, self.snapshot.table())?);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
+use super::cache::Cache;
 use super::folder::Folder;
 use super::lock::{Holder, StoreLock};
 use super::log::LOG_FOLDER;
@@ -15,7 +16,7 @@ use super::read::PartReader;
 use super::snapshot::Snapshot;
 use super::storage::{Disk, Naming, Storage, write_durable};
 use super::writer::PartWriter;
-use super::{lock, manifest, schema};
+use super::{lock, manifest, schema, sweep};
 use crate::base::clock::Clock;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::plan::contract::Contract;
@@ -37,6 +38,7 @@ pub struct Store {
     root: Arc<Path>,
     clock: Arc<dyn Clock>,
     storage: Arc<dyn Storage>,
+    cache: Arc<Cache>,
 }
 
 impl Store {
@@ -60,15 +62,7 @@ impl Store {
     ) -> Result<Self> {
         let io = |what| move |cause| Error::io(what, root.display(), cause);
         if !root.join(MARKER).exists() {
-            let names = storage.list(root).map_err(io("cannot list"))?;
-            if let Some(other) = names.iter().find(|name| !name.starts_with(['.', '_'])) {
-                return Err(Error::new(
-                    Kind::Store,
-                    format!("is no store, and not empty: it holds `{other}`"),
-                )
-                .at(root.display())
-                .help("name an empty or a new folder as `store` of the pipeline"));
-            }
+            vacant(root, storage.as_ref())?;
             storage.create_folder(root).map_err(io("cannot make the store"))?;
             let text = serde_json::to_vec(&Marker { format: STORE_FORMAT }).unwrap_or_default();
             let path = root.join(MARKER);
@@ -88,6 +82,28 @@ impl Store {
     /// [`Kind::Store`] when it is no store, or one of a newer clipmill.
     pub fn open(root: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
         Self::open_on(root, clock, Arc::new(Disk))
+    }
+
+    /// Looks at the store in `root` without changing anything: where there is none yet it is as
+    /// one without tables.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create) does, but for what it would write.
+    pub fn look(root: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        if root.join(MARKER).exists() {
+            return Self::open(root, clock);
+        }
+        let storage: Arc<dyn Storage> = Arc::new(Disk);
+        vacant(root, storage.as_ref())?;
+        let root = std::path::absolute(root)
+            .map_err(|cause| Error::io("cannot name", root.display(), cause))?;
+        Ok(Self { root: root.into(), clock, storage, cache: Arc::default() })
+    }
+
+    /// Whether there is a store in its folder yet; see [`look`](Self::look).
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.root.join(MARKER).exists()
     }
 
     /// As [`open`](Self::open), on another storage.
@@ -114,7 +130,7 @@ impl Store {
         // `..` and links are resolved: object stores take no such path
         let root =
             root.canonicalize().map_err(|cause| Error::io("cannot find", root.display(), cause))?;
-        Ok(Self { root: root.into(), clock, storage })
+        Ok(Self { root: root.into(), clock, storage, cache: Arc::default() })
     }
 
     /// The store's folder, as an absolute path.
@@ -157,9 +173,17 @@ impl Store {
     /// # Errors
     /// [`Kind::Usage`] where there is no such table or version.
     pub fn snapshot_at(&self, table: &str, version: i64) -> Result<Snapshot> {
-        Snapshot::load(&self.folder(table)?, Some(version))?.ok_or_else(|| {
-            Error::new(Kind::Usage, format!("there is no table `{table}`")).at(self.root.display())
-        })
+        match Snapshot::load(&self.folder(table)?, Some(version))? {
+            Some(snapshot) => Ok(snapshot),
+            None => Err(self.no_table(table)),
+        }
+    }
+
+    /// The error of a table that is not there.
+    pub(super) fn no_table(&self, table: &str) -> Error {
+        let names = self.tables().unwrap_or_default();
+        let error = Error::new(Kind::Usage, format!("there is no table `{table}`"));
+        error.at(self.root.display()).help(format!("its tables are {}", names.join(", ")))
     }
 
     /// The right to write; held by one at a time, in all processes of this machine and, where
@@ -228,6 +252,23 @@ impl Store {
         PartReader::open(&self.folder(table)?.find(&part.path), schema.into(), table)
     }
 
+    /// Removes what writers that died left behind and nobody can use: unfinished files, staged
+    /// parts that were never announced. Ask for the [`lock`](Self::lock) first.
+    ///
+    /// # Errors
+    /// When a folder cannot be read or a file cannot be removed.
+    pub fn sweep(&self) -> Result<()> {
+        let names = self.storage.list(&self.root);
+        let names = names.map_err(|cause| Error::io("cannot list", self.root.display(), cause))?;
+        names
+            .iter()
+            .filter(|name| is_table_name(name) && self.root.join(name).is_dir())
+            .try_for_each(|name| sweep::table(&self.folder(name)?))?;
+        let state = crate::plan::state_folder(&self.root);
+        sweep::unfinished(self.storage.as_ref(), &state)?;
+        sweep::unfinished(self.storage.as_ref(), &state.join("index"))
+    }
+
     /// Throws staged parts away, such as those of another fingerprint. Ask for the
     /// [`lock`](Self::lock) first.
     ///
@@ -268,13 +309,14 @@ impl Store {
         publish::publish(&self.folder(table)?, contract, &change)
     }
 
-    fn folder(&self, table: &str) -> Result<Folder> {
+    pub(super) fn folder(&self, table: &str) -> Result<Folder> {
         if !is_table_name(table) {
             return Err(Error::new(Kind::Usage, format!("`{table}` is no name of a table"))
                 .help("a table's name is of a-z, 0-9 and _, and begins with a letter"));
         }
         let storage = Arc::clone(&self.storage);
-        Ok(Folder::new(&self.root, table, storage, Arc::clone(&self.clock)))
+        let (clock, cache) = (Arc::clone(&self.clock), Arc::clone(&self.cache));
+        Ok(Folder::new(&self.root, table, storage, clock, cache))
     }
 
     /// The folder of a table; it may not be there yet.
@@ -283,6 +325,22 @@ impl Store {
     /// [`Kind::Usage`] when the name is none of a table.
     pub fn table_folder(&self, table: &str) -> Result<PathBuf> {
         Ok(self.folder(table)?.path().to_owned())
+    }
+}
+
+/// A store is made where nothing else is.
+fn vacant(root: &Path, storage: &dyn Storage) -> Result<()> {
+    let names = storage.list(root);
+    let names = names.map_err(|cause| Error::io("cannot list", root.display(), cause))?;
+    // Another run may make the same store at this very moment.
+    let strange = |name: &&String| !name.starts_with(['.', '_']) && *name != MARKER;
+    match names.iter().find(strange) {
+        None => Ok(()),
+        Some(other) => {
+            Err(Error::new(Kind::Store, format!("is no store, and not empty: it holds `{other}`"))
+                .at(root.display())
+                .help("name an empty or a new folder as `store` of the pipeline"))
+        }
     }
 }
 

@@ -56,7 +56,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("candle_nn", &["nn", "embed", "train", "caption"]),
     ("candle_transformers", &["nn", "embed", "train", "caption"]),
     ("tokenizers", &["nn", "embed"]),
-    ("rten_gemm", &["nn"]),
+    ("gemm", &["nn"]),
     ("jieba_rs", &["caption"]),
     ("quick_junit", &["cli"]),
     ("safetensors", &["nn", "embed", "train"]),

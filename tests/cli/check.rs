@@ -48,9 +48,27 @@ fn one_wrong_file_among_several_fails_and_the_others_are_told() {
 fn a_value_from_the_command_line_is_checked_too() {
     let out = check(&["good.toml", "--set", "stages.image_features.batch_size=0"]);
     assert_eq!(code(&out), 1);
-    assert!(stderr(&out).contains("batch_size"), "{}", stderr(&out));
+    let said = stderr(&out);
+    assert!(said.contains("--set:1:"), "{said}");
+    assert!(said.contains("stages.image_features.batch_size=0"), "{said}");
+    assert!(!said.contains("good.toml:"), "the file is not to blame: {said}");
     let out = check(&["good.toml", "--set", "stages.image_features.batch_size=8"]);
     assert_eq!(code(&out), 0, "{}", stderr(&out));
+}
+
+#[test]
+fn an_unknown_kind_is_one_error_and_no_consequence_of_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = GOOD.replace("[sources.photos.tar]", "[sources.photos.trr]");
+    std::fs::write(dir.path().join("p.toml"), text).unwrap();
+    let out = clipmill()
+        .current_dir(dir.path())
+        .args(["check", "p.toml", "--format", "json"])
+        .output()
+        .unwrap();
+    let errors = object(&out)["errors"].clone();
+    assert_eq!(errors.as_array().unwrap().len(), 1, "{errors}");
+    assert_eq!(errors[0]["message"], "unknown kind `trr`");
 }
 
 #[test]

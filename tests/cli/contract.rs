@@ -42,6 +42,15 @@ fn a_broken_contract_is_4_and_readers_keep_the_old_version() {
     assert_eq!(before[4], after[4], "examples");
     assert_eq!(code(&run_in(dir.path(), &strict)), 4);
 
+    // The table of people marks what was not published.
+    let human =
+        clipmill().arg("run").arg(dir.path().join("pipeline.toml")).args(strict).output().unwrap();
+    let said = String::from_utf8(human.stdout).unwrap();
+    for (table, outcome) in [("image_features", "contract broken"), ("examples", "held back")] {
+        let row = said.lines().find(|line| line.starts_with(&format!("│ {table} "))).unwrap();
+        assert!(row.contains(outcome), "{said}");
+    }
+
     // With the contract mended, what was computed is taken over.
     let out = run_in(dir.path(), &[]);
     assert_eq!(code(&out), 0, "{}", stderr(&out));

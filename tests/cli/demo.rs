@@ -51,7 +51,7 @@ fn people_see_tables_answers_and_what_to_type_next() {
     let definition = dir.path().join("pipeline.toml");
     let definition = definition.display();
     for expected in [
-        "│ caption_features ┆       0 ┆   60 ┆       60 ┆          0 │",
+        "│ caption_features ┆       0 ┆   60 ┆       60 ┆          0 ┆ new version │",
         "cosine(embedding, clip_text('a large red star')) AS score",
         "images/s",
         "the bottleneck was",

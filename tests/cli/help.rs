@@ -2,7 +2,22 @@
 
 use super::shop::{code, object, run, shop, stderr, stdout};
 
-const COMMANDS: [&str; 6] = ["demo", "check", "run", "query", "completions", "schema"];
+const COMMANDS: [&str; 14] = [
+    "demo",
+    "check",
+    "plan",
+    "explain",
+    "run",
+    "lock",
+    "query",
+    "history",
+    "diff",
+    "restore",
+    "vacuum",
+    "verify",
+    "completions",
+    "schema",
+];
 
 #[test]
 fn every_help_shows_an_example_and_the_exit_codes() {
@@ -86,4 +101,32 @@ fn the_log_goes_to_its_file_and_quiet_says_nothing() {
         run(&["-q", "--log-file", log.to_str().unwrap(), "run", definition.to_str().unwrap()]);
     assert_eq!((code(&out), stdout(&out), stderr(&out)), (0, String::new(), String::new()));
     assert!(log.is_file());
+}
+
+#[test]
+fn the_short_help_leaves_out_what_every_command_takes() {
+    let (short, long) = (stdout(&run(&["run", "-h"])), stdout(&run(&["run", "--help"])));
+    assert!(short.contains("--wait") && !short.contains("--log-level"), "{short}");
+    assert!(long.contains("--wait") && long.contains("--log-level"), "{long}");
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_device_that_is_not_there_is_an_error_also_where_nothing_is_to_do() {
+    let definition = shop().definition();
+    let definition = definition.to_str().unwrap();
+    let out = run(&["run", definition, "--set", "models.clip.device=cuda"]);
+    assert_eq!(code(&out), 1);
+    assert!(stderr(&out).contains("this build of clipmill has no CUDA"), "{}", stderr(&out));
+}
+
+#[test]
+fn a_run_with_nothing_to_do_has_no_bottleneck() {
+    let definition = shop().definition();
+    let out = run(&["run", definition.to_str().unwrap()]);
+    let said = stdout(&out);
+    assert!(said.contains("Nothing to do"), "{said}");
+    assert!(!said.contains("bottleneck"), "{said}");
+    assert!(said.contains("unchanged"), "{said}");
+    assert!(said.contains("Passed over 1 member that is no image"), "{said}");
 }

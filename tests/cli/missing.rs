@@ -15,7 +15,7 @@ fn every_missing_input_is_named_at_once_with_where_to_get_it() {
     assert_eq!(code(&out), 1);
     let said = stderr(&out);
     for missing in ["flickr30k-images.tar", "flickr30k.tar.gz", "clip"] {
-        assert!(said.contains(&format!("put it at ./{missing}")), "{missing}: {said}");
+        assert!(said.contains(&format!("put it at {missing}")), "{missing}: {said}");
     }
     assert!(said.contains("https://shannon.cs.illinois.edu/DenotationGraph/"), "{said}");
     assert!(!dir.path().join("store").exists(), "no work is begun");

@@ -131,7 +131,7 @@ fn tables_and_columns_are_told() {
     let columns: Vec<Value> = serde_json::from_slice(&columns).unwrap();
     assert_eq!(columns[1]["column"], "embedding");
     assert_eq!(columns[1]["type"], "list<float32>");
-    assert_eq!(columns[1]["nullable"], "no");
+    assert_eq!(columns[1]["nullable"], false);
     assert!(columns.iter().all(|column| !column["meaning"].as_str().unwrap().is_empty()));
 }
 
@@ -189,4 +189,20 @@ fn statements_come_from_standard_input_and_a_plan_is_shown() {
         .unwrap();
     assert_eq!(code(&out), 0, "{}", stderr(&out));
     assert!(stdout(&out).contains("width_px"), "{}", stdout(&out));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rseults/rows.csv");
+    let out = clipmill()
+        .arg("query")
+        .arg(shop().store())
+        .args(["SELECT 1 AS x", "--format", "csv", "--output"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(code(&out), 3);
+    assert!(stderr(&out).contains("the folder is not there"), "{}", stderr(&out));
+    assert!(!file.parent().unwrap().exists());
 }

@@ -14,7 +14,8 @@ use clipmill::base::{Cancel, Result};
 use clipmill::decode;
 use clipmill::flow::Pixels;
 use clipmill::nn::clip::{ClipConfig, write_random};
-use clipmill::run::{Options, RunReport};
+use clipmill::plan::Plan;
+use clipmill::run::{Means, Options, RunReport};
 use clipmill::sources::write::{TarWriter, gzip};
 use clipmill::table::Store;
 
@@ -125,6 +126,10 @@ impl House {
     }
 
     pub fn run_with(&self, adjust: impl FnOnce(&mut Options)) -> Result<RunReport> {
+        self.run_on(&Means::default(), adjust)
+    }
+
+    pub fn run_on(&self, means: &Means, adjust: impl FnOnce(&mut Options)) -> Result<RunReport> {
         let mut options = Options {
             cancel: Cancel::new(),
             progress: Arc::new(Silent),
@@ -134,12 +139,19 @@ impl House {
             wait: false,
         };
         adjust(&mut options);
+        clipmill::run::run_with(&self.resolve()?, &options, means)
+    }
+
+    pub fn plan(&self) -> Plan {
+        self.resolve().unwrap()
+    }
+
+    fn resolve(&self) -> Result<Plan> {
         let file = self.path("pipeline.toml");
         let text = clipmill::base::files::read_text_capped(&file, 1 << 20).unwrap();
         let environment = Environment::default();
         let pipeline = clipmill::definition::parse("pipeline.toml", &text, &environment, &[])?;
-        let plan = clipmill::plan::resolve(&pipeline, &file)?;
-        clipmill::run::run(&plan, &options)
+        clipmill::plan::resolve(&pipeline, &file)
     }
 
     /// Every row of a table as text, sorted, without where and when.

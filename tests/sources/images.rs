@@ -115,6 +115,20 @@ fn junk_is_passed_over_and_links_are_told_about() {
 }
 
 #[test]
+fn what_may_be_an_image_is_never_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    // no extension: its content will say; formats that are not read are refused, not overlooked
+    for name in ["0001", "photo.avif", "stereo.mpo", "LICENSE.txt", ".hidden", "ids.json"] {
+        std::fs::write(dir.path().join(name), name).unwrap();
+    }
+    let index = tempfile::tempdir().unwrap();
+    let archive = open(&image_source(Folder, &[dir.path()]), index.path());
+    let (members, rejects) = known(&archive);
+    let ids: Vec<&str> = members.iter().map(|m| m.image_id.as_str()).collect();
+    assert_eq!((ids, rejects.len(), archive.ignored()), (vec!["0001", "photo", "stereo"], 0, 3));
+}
+
+#[test]
 fn folders_follow_no_links() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("photos");

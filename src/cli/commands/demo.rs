@@ -35,7 +35,7 @@ pub(crate) fn perform(args: &Demo, session: &Session) -> Result<Code> {
     };
     told(&contents, asked, &args.dir, session);
     let definition = args.dir.join(DEFINITION);
-    let (_, report) = run::carry_out(&definition, &[], false, session)?;
+    let (_, report) = run::carry_out(&definition, run::Wishes::default(), session)?;
     let code = summary::code(&report);
     match args.format {
         Format::Json => {

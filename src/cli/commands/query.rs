@@ -12,7 +12,7 @@ use crate::cli::exit::Code;
 use crate::cli::session::Session;
 use crate::query::{self, Answer, Format, TableStyle, split_statements};
 
-use super::{drawing, prompt, store};
+use super::{drawing, prompt, store, versions};
 
 const STATEMENT_CAP_BYTES: u64 = 16 << 20;
 
@@ -28,7 +28,10 @@ pub(crate) fn perform(args: &Query, session: &Session) -> Result<Code> {
         None => None,
     };
     refuse_binary_on_terminal(args, session)?;
-    let tables = store::open(&args.store, &args.set, session)?;
+    args.output.as_deref().map_or(Ok(()), refuse_missing_folder)?;
+    let found = store::find(&args.store, &args.set, session)?;
+    let at = versions::of(&args.at, sql.as_deref(), &found.tables(None)?)?;
+    let tables = found.session(&at)?;
     let Some(sql) = sql else {
         prompt::serve(&tables, session)?;
         return Ok(Code::Success);
@@ -53,6 +56,18 @@ fn refuse_binary_on_terminal(args: &Query, session: &Session) -> Result<()> {
             .help("name a file with --output, or send standard output to one"));
     }
     Ok(())
+}
+
+/// A misspelt folder is no wish for a new one.
+fn refuse_missing_folder(output: &Path) -> Result<()> {
+    match output.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(Error::new(Kind::Usage, "the folder is not there")
+                .at(output.display())
+                .help(format!("make it first: `mkdir -p {}`", folder.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// One statement; of a file of several all are answered and the last is shown.

@@ -1,16 +1,35 @@
 //! `clipmill run`: carries a definition out.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use crate::base::{Error, Result};
-use crate::cli::args::{Format, Run};
+use crate::cli::args::{Report, Run};
 use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
 use crate::plan::{Plan, resolve};
-use crate::run::{Options, RunReport};
+use crate::run::{Means, Options, RunReport, Workers};
 
-use super::{definition, summary};
+use super::junit::{self, Cases};
+use super::{definition, locked, summary};
+
+/// What of a run the command line decides.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wishes<'a> {
+    /// `KEY=VALUE` that replace values of the definition.
+    pub(crate) sets: &'a [String],
+    /// Whether to wait for another run.
+    pub(crate) wait: bool,
+    /// Whether only what the lock names may be done.
+    pub(crate) locked: bool,
+    /// Whether what was refused is tried again.
+    pub(crate) retry_rejects: bool,
+    /// Tables to make; all where empty.
+    pub(crate) only: &'a [String],
+    /// How many processes compute; one where 0.
+    pub(crate) jobs: u16,
+}
 
 /// Runs the definition and says what came of it.
 ///
@@ -18,14 +37,39 @@ use super::{definition, summary};
 /// Whatever stops the run before its tables are made; a broken contract and a wish to stop are
 /// no errors but exit codes, and are said in the summary.
 pub(crate) fn perform(args: &Run, session: &Session) -> Result<Code> {
-    let (_, report) = carry_out(&args.file, &args.set, args.wait, session)?;
+    let wishes = Wishes {
+        sets: &args.set,
+        wait: args.wait,
+        locked: args.locked,
+        retry_rejects: args.retry_rejects,
+        only: &args.only,
+        jobs: args.jobs,
+    };
+    let ran = carry_out(&args.file, wishes, session);
+    if let Some(path) = &args.junit {
+        let cases = match &ran {
+            Ok((plan, report)) => junit::contracts(plan, report),
+            Err(error) => {
+                let mut cases = Cases::new("contracts");
+                cases.fault("run", &args.file.display().to_string(), error);
+                cases
+            }
+        };
+        cases.write(path)?;
+    }
+    let (plan, report) = ran?;
     match args.format {
-        Format::Human => {
+        Report::Json => console::print(&summary::json("run", &report).to_string())?,
+        Report::Human if session.quiet => {}
+        Report::Human => console::print(&summary::human(&report, &args.file))?,
+        Report::Github => {
             if !session.quiet {
                 console::print(&summary::human(&report, &args.file))?;
             }
+            for annotation in summary::github(&report, &plan, &args.file) {
+                console::print(&annotation.to_string())?;
+            }
         }
-        Format::Json => console::print(&summary::json("run", &report).to_string())?,
     }
     summary::complain(&report, session);
     Ok(summary::code(&report))
@@ -37,24 +81,49 @@ pub(crate) fn perform(args: &Run, session: &Session) -> Result<Code> {
 /// As [`perform`].
 pub(crate) fn carry_out(
     file: &Path,
-    sets: &[String],
-    wait: bool,
+    wishes: Wishes<'_>,
     session: &Session,
 ) -> Result<(Plan, RunReport), Error> {
-    let pipeline = definition::read(file, sets, session)?;
-    let plan = resolve(&pipeline, file)?;
+    let pipeline = definition::read(file, wishes.sets, session)?;
+    let mut plan = resolve(&pipeline, file)?;
+    if wishes.locked {
+        plan.locked = Some(locked::demands(&pipeline, file)?);
+    }
     let _watch = session.stop_on_signals()?;
     let options = Options {
+        retry_rejects: wishes.retry_rejects,
+        only: wishes.only.to_vec(),
+        wait: wishes.wait,
+        ..options(session)
+    };
+    let means = Means { workers: workers(wishes.jobs, session)?, ..Means::default() };
+    let report = crate::run::run_with(&plan, &options, &means)?;
+    for note in &report.notes {
+        session.say(note);
+    }
+    Ok((plan, report))
+}
+
+/// How `--jobs` starts other processes; none for one.
+fn workers(jobs: u16, session: &Session) -> Result<Option<Workers>> {
+    let Some(count) = NonZeroUsize::new(jobs.into()).filter(|count| count.get() > 1) else {
+        return Ok(None);
+    };
+    let program = std::env::current_exe()
+        .map_err(|cause| Error::io("cannot find", "the running program", cause))?;
+    let mut arguments = session.logging.clone();
+    arguments.extend(["work".into(), "-".into()]);
+    Ok(Some(Workers { count, program, arguments }))
+}
+
+/// A run, or a plan, of everything.
+pub(crate) fn options(session: &Session) -> Options {
+    Options {
         cancel: session.cancel.clone(),
         progress: session.progress.clone(),
         clock: session.clock.clone(),
         retry_rejects: false,
         only: Vec::new(),
-        wait,
-    };
-    let report = crate::run::run(&plan, &options)?;
-    for note in &report.notes {
-        session.say(note);
+        wait: false,
     }
-    Ok((plan, report))
 }

@@ -1,5 +1,6 @@
 //! A store opened for queries, by its folder or by the definition that makes it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -10,29 +11,66 @@ use crate::decode::{self, Limits, Orientation};
 use crate::definition::{self, Pipeline};
 use crate::flow::Preprocessing;
 use crate::plan::{resolve, state_folder, store_folder};
-use crate::query::{
-    self, Catalog, ColumnEntry, Encoders, ImageInput, QueryVector, TableEntry, VectorSource,
-};
+use crate::query::{self, Catalog, Encoders, ImageInput, QueryVector, VectorSource};
 use crate::run::remember;
 use crate::table::Store;
 
-/// Opens the tables of `place`.
+/// A store, and the definition that makes it, where that is known.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) store: Store,
+    /// With the definition's file.
+    pub(crate) made_by: Option<(Pipeline, PathBuf)>,
+}
+
+/// Finds the store of `place`.
+///
+/// # Errors
+/// When there is no store, or the definition is wrong.
+pub(crate) fn find(place: &Path, sets: &[String], session: &Session) -> Result<Found> {
+    if place.is_dir() {
+        let store = Store::open(place, session.clock.clone())?;
+        return Ok(Found { store, made_by: remembered(place, session)? });
+    }
+    let pipeline = super::definition::read(place, sets, session)?;
+    let store = Store::open(&store_folder(&pipeline, place), session.clock.clone())?;
+    Ok(Found { store, made_by: Some((pipeline, place.to_owned())) })
+}
+
+impl Found {
+    /// The table of that name, or all.
+    ///
+    /// # Errors
+    /// When the store has no such table.
+    pub(crate) fn tables(&self, wanted: Option<&str>) -> Result<Vec<String>> {
+        let names = self.store.tables()?;
+        let Some(wanted) = wanted else { return Ok(names) };
+        if names.iter().any(|name| name == wanted) {
+            return Ok(vec![wanted.to_owned()]);
+        }
+        Err(Error::new(Kind::Usage, format!("there is no table `{wanted}`"))
+            .at(self.store.root().display())
+            .help(format!("its tables are {}", names.join(", "))))
+    }
+
+    /// A session over the tables, each at the version that `at` names, or at its newest.
+    ///
+    /// # Errors
+    /// When a table cannot be opened, or not at that version.
+    pub(crate) fn session(self, at: &BTreeMap<String, i64>) -> Result<query::Session> {
+        let catalog = Catalog::of_store(&self.store, at)?;
+        let Self { store, made_by } = self;
+        let vectors = Lazy { store, made_by, encoders: OnceLock::new() };
+        Ok(query::Session::over(catalog, Arc::new(vectors)))
+    }
+}
+
+/// Opens the newest tables of `place`.
 ///
 /// # Errors
 /// When there is no store, or the definition is wrong.
 pub(crate) fn open(place: &Path, sets: &[String], session: &Session) -> Result<query::Session> {
-    let (store, made_by) = if place.is_dir() {
-        let store = Store::open(place, session.clock.clone())?;
-        let made_by = remembered(place, session)?;
-        (store, made_by)
-    } else {
-        let pipeline = super::definition::read(place, sets, session)?;
-        let store = Store::open(&store_folder(&pipeline, place), session.clock.clone())?;
-        (store, Some((pipeline, place.to_owned())))
-    };
-    let catalog = catalog(&store)?;
-    let vectors = Lazy { store, made_by, encoders: OnceLock::new() };
-    Ok(query::Session::over(catalog, Arc::new(vectors)))
+    find(place, sets, session)?.session(&BTreeMap::new())
 }
 
 /// The definition that the store was last made by, as it was then.
@@ -41,22 +79,6 @@ fn remembered(store: &Path, session: &Session) -> Result<Option<(Pipeline, PathB
     let name = kept.definition.display().to_string();
     let pipeline = definition::parse(&name, &kept.text, &session.environment, &kept.sets)?;
     Ok(Some((pipeline, kept.definition)))
-}
-
-fn catalog(store: &Store) -> Result<Catalog> {
-    let mut tables = Vec::new();
-    for name in store.tables()? {
-        let Some(snapshot) = store.snapshot(&name)? else { continue };
-        tables.push(TableEntry {
-            version: snapshot.version(),
-            rows: snapshot.rows(),
-            parts: snapshot.part_paths(),
-            columns: ColumnEntry::of_schema(&snapshot.schema()),
-            model: snapshot.note()?.and_then(|note| note.model),
-            name,
-        });
-    }
-    Ok(Catalog::new(tables))
 }
 
 /// Encoders that are looked for when a statement first needs a vector: plain SQL works where

@@ -7,8 +7,10 @@ use serde_json::{Map, Value, json};
 use crate::base::units::count;
 use crate::cli::console;
 use crate::cli::exit::Code;
+use crate::cli::render::Annotation;
 use crate::cli::session::Session;
-use crate::run::{RunReport, TableReport};
+use crate::plan::Plan;
+use crate::run::{Refused, RunReport, TableReport};
 
 use super::drawing;
 
@@ -17,10 +19,12 @@ use super::drawing;
 pub(crate) fn code(report: &RunReport) -> Code {
     if report.interrupted {
         Code::Interrupted
-    } else if report.broken.is_empty() {
-        Code::Success
-    } else {
+    } else if !report.broken.is_empty() {
         Code::Contract
+    } else if !report.refused.is_empty() {
+        Code::Failure
+    } else {
+        Code::Success
     }
 }
 
@@ -39,6 +43,21 @@ pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
             .map(|(class, rows)| format!("{class} {}", count(*rows)))
             .collect();
         out.push(format!("Rejected {}: {}.", count(all), classes.join(", ")));
+    }
+    for (table, scores) in &report.scores {
+        let row = |(name, value): (&String, &f64)| vec![name.clone(), format!("{value:.4}")];
+        out.push(drawing::table(&[table, "score"], scores.iter().map(row).collect(), &[1]));
+    }
+    if report.ignored > 0 {
+        let what = if report.ignored == 1 {
+            "member that is no image"
+        } else {
+            "members that are no images"
+        };
+        out.push(format!(
+            "Passed over {} {what}: folders, and files of other kinds.",
+            count(report.ignored)
+        ));
     }
     out.push(times(report));
     if report.interrupted {
@@ -59,10 +78,35 @@ fn tables(report: &RunReport) -> String {
             count(made.rows),
             count(made.computed),
             count(made.resumed),
+            outcome(report, made).to_owned(),
         ]
     };
-    let header = ["table", "version", "rows", "computed", "taken over"];
-    drawing::table(&header, report.tables.iter().map(row).collect(), &[1, 2, 3, 4])
+    let not_made = report
+        .held_back
+        .iter()
+        .filter(|table| !report.tables.iter().any(|made| made.table == **table))
+        .map(|table| {
+            let none = || "-".to_owned();
+            vec![table.clone(), none(), none(), none(), none(), "held back".to_owned()]
+        });
+    let rows = report.tables.iter().map(row).chain(not_made).collect();
+    let header = ["table", "version", "rows", "computed", "taken over", "outcome"];
+    drawing::table(&header, rows, &[1, 2, 3, 4])
+}
+
+/// What became of a table, in a word or two.
+fn outcome(report: &RunReport, made: &TableReport) -> &'static str {
+    if report.broken.iter().any(|broken| broken.table == made.table) {
+        "contract broken"
+    } else if report.refused.iter().any(|refused| refused.table == made.table) {
+        "not in the lock"
+    } else if report.held_back.contains(&made.table) {
+        "held back"
+    } else if made.published {
+        "new version"
+    } else {
+        "unchanged"
+    }
 }
 
 fn times(report: &RunReport) -> String {
@@ -84,7 +128,7 @@ fn times(report: &RunReport) -> String {
     if !parts.is_empty() {
         out.push_str(&format!(". Busy: {}", parts.join(", ")));
     }
-    if let Some(part) = report.bottleneck {
+    if let Some(part) = report.bottleneck.filter(|_| !report.is_up_to_date()) {
         out.push_str(&format!("; the bottleneck was {part}"));
     }
     out.push('.');
@@ -127,20 +171,64 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
             })
         })
         .collect();
+    let refused: Vec<Value> = report
+        .refused
+        .iter()
+        .map(|refused| {
+            json!({"table": refused.table, "locked": refused.expected, "found": refused.found,
+                   "kept_back": refused.kept_back})
+        })
+        .collect();
     json!({
         "command": command,
         "pipeline": report.pipeline,
         "tables": tables,
         "rejects": rejects,
+        "ignored": report.ignored,
         "broken": broken,
         "held_back": report.held_back,
+        "scores": report.scores,
+        "refused": refused,
         "interrupted": report.interrupted,
         "images_per_second": report.images_per_second(),
         "busy_seconds": spent,
-        "bottleneck": report.bottleneck,
+        "bottleneck": report.bottleneck.filter(|_| !report.is_up_to_date()),
         "seconds": report.elapsed.as_secs_f64(),
         "exit_code": code(report).number(),
     })
+}
+
+fn refusal(refused: &Refused) -> String {
+    let expected = refused.expected.map_or_else(|| "nothing".to_owned(), |digest| digest.short());
+    let found = refused.found.short();
+    let table = &refused.table;
+    if refused.kept_back {
+        format!("{table} would hold {found}, the lock says {expected}; it was not published")
+    } else {
+        format!("{table} holds {found}, the lock says {expected}")
+    }
+}
+
+/// An annotation for each broken check and each refused table, on its stage.
+#[must_use]
+pub(crate) fn github(report: &RunReport, plan: &Plan, definition: &Path) -> Vec<Annotation> {
+    let annotation = |table: &str, title: String, message: String| Annotation {
+        file: definition.display().to_string(),
+        place: plan.places.get(table).copied(),
+        title,
+        message,
+    };
+    let broken = report.broken.iter().flat_map(|broken| {
+        broken.breaches.iter().map(|breach| {
+            let title = format!("contract broken: {}", broken.table);
+            annotation(&broken.table, title, breach.to_string())
+        })
+    });
+    let refused = report
+        .refused
+        .iter()
+        .map(|refused| annotation(&refused.table, "not in the lock".to_owned(), refusal(refused)));
+    broken.chain(refused).collect()
 }
 
 /// Shows broken contracts on standard error, offending rows and all.
@@ -159,6 +247,15 @@ pub(crate) fn complain(report: &RunReport, session: &Session) {
         console::complain(
             "help: readers keep the old version, and what was computed is kept for the next run; \
              mend the data or the contract and run again",
+        );
+    }
+    for refused in &report.refused {
+        console::complain(&format!("{red}not in the lock{off}: {}", refusal(refused)));
+    }
+    if !report.refused.is_empty() {
+        console::complain(
+            "help: readers keep the old versions, and what was computed is kept for the next run; \
+             if it is meant, run without --locked, then `clipmill lock`",
         );
     }
     if !report.held_back.is_empty() {

@@ -34,7 +34,7 @@ impl Bars {
 /// indicatif reads the template at run time; a wrong one costs the looks, never the run.
 fn style(known: bool) -> ProgressStyle {
     let template = if known {
-        "{prefix:>18} {bar:32.cyan/dim} {human_pos}/{human_len}  {per_sec}  {eta} left"
+        "{prefix:>18} {bar:32.cyan/dim} {human_pos}/{human_len}  {per_sec}  {eta} left  {msg}"
     } else {
         "{prefix:>18} {spinner} {human_pos}  {per_sec}"
     };
@@ -61,6 +61,12 @@ impl Progress for Bars {
     fn advance(&self, task: &str, done: u64) {
         if let Some(bar) = self.tasks().get(task) {
             bar.inc(done);
+        }
+    }
+
+    fn status(&self, task: &str, words: &str) {
+        if let Some(bar) = self.tasks().get(task) {
+            bar.set_message(words.to_owned());
         }
     }
 

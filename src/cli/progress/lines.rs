@@ -26,6 +26,7 @@ struct Task {
     total: Option<u64>,
     begun_us: i64,
     said_us: i64,
+    words: String,
 }
 
 impl Lines {
@@ -55,7 +56,7 @@ impl Task {
 
     fn line(&self, name: &str, now_us: i64) -> String {
         let rate = self.rate(now_us);
-        match self.total.filter(|total| *total > 0) {
+        let line = match self.total.filter(|total| *total > 0) {
             Some(total) => {
                 let percent = self.done.saturating_mul(100) / total;
                 let left = total.saturating_sub(self.done) as f64 / rate.max(f64::MIN_POSITIVE);
@@ -67,7 +68,8 @@ impl Task {
                 )
             }
             None => format!("{name}: {}, {rate:.0}/s", count(self.done)),
-        }
+        };
+        if self.words.is_empty() { line } else { format!("{line}; {}", self.words) }
     }
 
     fn last_line(&self, name: &str, now_us: i64) -> String {
@@ -98,7 +100,8 @@ fn duration(seconds: f64) -> String {
 impl Progress for Lines {
     fn begin(&self, task: &str, total: Option<u64>) {
         let now_us = self.clock.now_us();
-        let fresh = Task { done: 0, total, begun_us: now_us, said_us: now_us };
+        let fresh =
+            Task { done: 0, total, begun_us: now_us, said_us: now_us, words: String::new() };
         self.tasks().insert(task.to_owned(), fresh);
     }
 
@@ -115,6 +118,12 @@ impl Progress for Lines {
             state.line(task, now_us)
         };
         (self.sink)(&line);
+    }
+
+    fn status(&self, task: &str, words: &str) {
+        if let Some(state) = self.tasks().get_mut(task) {
+            words.clone_into(&mut state.words);
+        }
     }
 
     fn end(&self, task: &str) {

@@ -69,11 +69,11 @@ pub fn report_human(report: &Report, color: bool) -> String {
         .with_context_lines(1);
     let mut out = String::new();
     for finding in &report.findings {
-        let source =
-            miette::NamedSource::new(&report.source.name, SharedText(report.source.clone()));
+        let text = finding.text.as_ref().unwrap_or(&report.source);
+        let source = miette::NamedSource::new(&text.name, SharedText(text.clone()));
         if handler.render_report(&mut out, &Drawn { finding, source }).is_err() {
             // A span outside the text cannot be drawn; what was found is said all the same.
-            out.push_str(&format!("{}: {}\n", report.source.name, finding.message));
+            out.push_str(&format!("{}: {}\n", text.name, finding.message));
         }
     }
     out
@@ -83,11 +83,12 @@ pub fn report_human(report: &Report, color: bool) -> String {
 #[must_use]
 pub fn report_json(report: &Report, kind: Kind) -> Vec<Value> {
     let object = |finding: &Finding| {
-        let (line, column) = report.source.line_column(finding.span.start);
+        let text = report.text_of(finding);
+        let (line, column) = text.line_column(finding.span.start);
         json!({
             "code": code(kind),
             "message": finding.message,
-            "file": report.source.name,
+            "file": text.name,
             "line": line,
             "column": column,
             "label": finding.label,
@@ -127,6 +128,21 @@ mod tests {
         assert!(!drawn.contains('\x1b'), "{drawn}");
         assert!(report_human(&report(), true).contains('\x1b'));
         assert_eq!(drawn.matches("unknown key").count(), 2, "{drawn}");
+    }
+
+    #[test]
+    fn a_finding_of_the_command_line_points_at_it() {
+        let set = SourceText { name: "--set".into(), text: "stages.a.batch_size=0".into() };
+        let mut report = report();
+        report.findings.truncate(1);
+        report.findings[0].span = 20..21;
+        report.findings[0].text = Some(Arc::new(set));
+        let drawn = report_human(&report, false);
+        assert!(drawn.contains("--set:1:21"), "{drawn}");
+        assert!(drawn.contains("stages.a.batch_size=0"), "{drawn}");
+        assert!(!drawn.contains("[pipeline]"), "{drawn}");
+        let found = &report_json(&report, Kind::Definition)[0];
+        assert_eq!((&found["file"], &found["column"]), (&json!("--set"), &json!(21)));
     }
 
     #[test]

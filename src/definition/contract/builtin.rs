@@ -21,18 +21,30 @@ pub enum TableKind {
     CaptionFeatures,
     /// Made by `align`.
     Examples,
+    /// Made by `train`: its checkpoints.
+    Captioner,
+    /// Made by `caption`.
+    Generated,
+    /// Made by `evaluate`.
+    Scores,
+    /// What training and scoring measured; every run keeps it.
+    Metrics,
     /// What no stage could make a row of; every run keeps it.
     Rejects,
 }
 
 impl TableKind {
     /// All kinds, in the order of the data.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Images,
         Self::ImageFeatures,
         Self::Captions,
         Self::CaptionFeatures,
         Self::Examples,
+        Self::Captioner,
+        Self::Generated,
+        Self::Scores,
+        Self::Metrics,
         Self::Rejects,
     ];
 
@@ -45,11 +57,15 @@ impl TableKind {
             Self::Captions => "captions",
             Self::CaptionFeatures => "caption_features",
             Self::Examples => "examples",
+            Self::Captioner => "captioner",
+            Self::Generated => "generated",
+            Self::Scores => "scores",
+            Self::Metrics => "metrics",
             Self::Rejects => "rejects",
         }
     }
 
-    /// The operator that makes it; none for `rejects`.
+    /// The operator that makes it; none for `metrics` and `rejects`.
     #[must_use]
     pub fn operator(self) -> Option<&'static str> {
         match self {
@@ -58,7 +74,10 @@ impl TableKind {
             Self::Captions => Some("read_captions"),
             Self::CaptionFeatures => Some("embed_captions"),
             Self::Examples => Some("align"),
-            Self::Rejects => None,
+            Self::Captioner => Some("train"),
+            Self::Generated => Some("caption"),
+            Self::Scores => Some("evaluate"),
+            Self::Metrics | Self::Rejects => None,
         }
     }
 
@@ -69,6 +88,10 @@ impl TableKind {
             Self::Captions => include_str!("../../../schemas/captions.toml"),
             Self::CaptionFeatures => include_str!("../../../schemas/caption_features.toml"),
             Self::Examples => include_str!("../../../schemas/examples.toml"),
+            Self::Captioner => include_str!("../../../schemas/captioner.toml"),
+            Self::Generated => include_str!("../../../schemas/generated.toml"),
+            Self::Scores => include_str!("../../../schemas/scores.toml"),
+            Self::Metrics => include_str!("../../../schemas/metrics.toml"),
             Self::Rejects => include_str!("../../../schemas/rejects.toml"),
         }
     }

@@ -36,6 +36,10 @@ fn normalised(operator: &Operator) -> bool {
         Operator::EmbedCaptions(settings) => settings.normalize,
         // An example's vector is whatever its features are.
         Operator::Align(_) => false,
-        Operator::IndexImages(_) | Operator::ReadCaptions(_) => true,
+        Operator::IndexImages(_)
+        | Operator::ReadCaptions(_)
+        | Operator::Train(_)
+        | Operator::Caption(_)
+        | Operator::Evaluate(_) => true,
     }
 }

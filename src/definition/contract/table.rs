@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::check::Check;
 use super::column::Column;
+use crate::base::Digest;
 
 /// What a table must be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,5 +26,15 @@ impl Contract {
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// A digest of what decides whether rows pass: key, columns and checks, not the words about
+    /// them.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let columns: Vec<_> = self.columns.iter().map(|c| (&c.name, c.kind, c.nullable)).collect();
+        let text = serde_json::to_vec(&(&self.key, columns, &self.checks));
+        // Plain values always serialise.
+        Digest::of(&text.unwrap_or_default())
     }
 }

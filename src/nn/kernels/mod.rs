@@ -4,15 +4,19 @@
 //! depend on that row alone. Elsewhere candle's own operators are put together.
 
 mod activation;
+mod exponential;
 mod layer_norm;
 #[expect(unsafe_code, reason = "vector instructions, and rows shared out among threads")]
 mod packed;
+mod product;
 mod rows;
 mod softmax;
 
 pub(super) use activation::activate;
+pub(super) use exponential::{exp, tanh};
 pub(super) use layer_norm::layer_norm;
 pub(super) use packed::{
     Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share,
 };
+pub(super) use product::{Matrix, product};
 pub(super) use softmax::softmax;

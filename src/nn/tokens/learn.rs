@@ -19,24 +19,7 @@ pub struct LearntVocabulary {
 /// among pairs seen equally often the one first in byte order wins.
 #[must_use]
 pub fn learn(texts: &[&str], merges: usize) -> LearntVocabulary {
-    let mut words = words(texts);
-    let mut learnt: Vec<(String, String)> = Vec::new();
-    while learnt.len() < merges {
-        let mut pairs: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-        for (parts, count) in &words {
-            for pair in parts.windows(2) {
-                if let [a, b] = pair {
-                    *pairs.entry((a, b)).or_default() += count;
-                }
-            }
-        }
-        // `max_by` takes the last of equals; reversed, that is the first in byte order.
-        let best = pairs.into_iter().rev().max_by_key(|(_, count)| *count);
-        let Some(((a, b), 2..)) = best else { break };
-        let (a, b) = (a.to_owned(), b.to_owned());
-        words.iter_mut().for_each(|(parts, _)| merge(parts, &a, &b));
-        learnt.push((a, b));
-    }
+    let learnt = best_merges(words(texts), merges);
     let characters = byte_characters();
     let bytes = characters.iter().map(|(_, c)| c.to_string());
     let ends = characters.iter().map(|(_, c)| format!("{c}</w>"));
@@ -58,6 +41,57 @@ pub fn learn(texts: &[&str], merges: usize) -> LearntVocabulary {
         tokens,
         merges: learnt.into_iter().map(|(a, b)| format!("{a} {b}")).collect(),
     }
+}
+
+/// As [`learn`], in the form of GPT-2's vocabulary: 256 bytes, one token a merge, end. A word
+/// takes the space before it along; case stays.
+#[must_use]
+pub fn learn_gpt2(texts: &[&str], merges: usize) -> LearntVocabulary {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for text in texts {
+        super::gpt2::pieces(text, |piece| *counts.entry(piece.to_owned()).or_default() += 1);
+    }
+    let table = byte_table();
+    let spell = |word: &str| {
+        let character = |byte| table.get(usize::from(byte)).map(char::to_string);
+        word.bytes().filter_map(character).collect()
+    };
+    let words = counts.iter().map(|(word, count)| (spell(word), *count)).collect();
+    let learnt = best_merges(words, merges);
+    let mut tokens = BTreeMap::new();
+    let mut next = 0;
+    let bytes = byte_characters().into_iter().map(|(_, character)| character.to_string());
+    let merged = learnt.iter().map(|(a, b)| format!("{a}{b}"));
+    for token in bytes.chain(merged).chain(["<|endoftext|>".to_owned()]) {
+        tokens.entry(token).or_insert_with(|| {
+            next += 1;
+            next - 1
+        });
+    }
+    let merges = learnt.into_iter().map(|(a, b)| format!("{a} {b}")).collect();
+    LearntVocabulary { tokens, merges }
+}
+
+/// The pairs to merge, best first, out of words in parts and how often they occur.
+fn best_merges(mut words: Vec<(Vec<String>, usize)>, merges: usize) -> Vec<(String, String)> {
+    let mut learnt: Vec<(String, String)> = Vec::new();
+    while learnt.len() < merges {
+        let mut pairs: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for (parts, count) in &words {
+            for pair in parts.windows(2) {
+                if let [a, b] = pair {
+                    *pairs.entry((a, b)).or_default() += count;
+                }
+            }
+        }
+        // `max_by` takes the last of equals; reversed, that is the first in byte order.
+        let best = pairs.into_iter().rev().max_by_key(|(_, count)| *count);
+        let Some(((a, b), 2..)) = best else { break };
+        let (a, b) = (a.to_owned(), b.to_owned());
+        words.iter_mut().for_each(|(parts, _)| merge(parts, &a, &b));
+        learnt.push((a, b));
+    }
+    learnt
 }
 
 /// Each word as its bytes' characters, the last closed by `</w>`, and how often it occurs.
@@ -108,6 +142,17 @@ mod tests {
         assert!(learnt.tokens.contains_key("circle</w>"));
         assert!(!learnt.tokens.contains_key("square</w>"), "seen once");
         assert_eq!(learnt.tokens.len(), 512 + learnt.merges.len() + 2);
+    }
+
+    #[test]
+    fn gpt2_words_take_their_space_along() {
+        let learnt = learn_gpt2(&["A red circle.", "a red square, a red dot"], 100);
+        assert!(learnt.tokens.contains_key("Ġred"));
+        assert!(!learnt.tokens.contains_key("Ġsquare"), "seen once");
+        let mut ids: Vec<u32> = learnt.tokens.values().copied().collect();
+        ids.sort_unstable();
+        assert!(ids.iter().zip(0..).all(|(id, n)| *id == n));
+        assert_eq!(learnt.tokens["<|endoftext|>"], *ids.last().unwrap());
     }
 
     #[test]

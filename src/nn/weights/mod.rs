@@ -9,8 +9,10 @@ mod pickle;
 mod safetensors;
 mod store;
 mod torch;
+mod write;
 mod zip;
 
 pub use element::Element;
 pub use open::Weights;
 pub use store::Stored;
+pub use write::write_safetensors;

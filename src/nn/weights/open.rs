@@ -88,6 +88,15 @@ impl Weights {
         self.get(name).map(Stored::shape)
     }
 
+    /// The tensors whose names begin with `prefix`, without it. No number is copied.
+    #[must_use]
+    pub fn below(&self, prefix: &str) -> Self {
+        let below = |(name, tensor): (&String, &Stored)| {
+            Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
+        };
+        Self { tensors: self.tensors.iter().filter_map(below).collect() }
+    }
+
     /// Renames every tensor; `None` drops it.
     pub fn rename(&mut self, mut name: impl FnMut(&str) -> Option<String>) {
         self.tensors = std::mem::take(&mut self.tensors)

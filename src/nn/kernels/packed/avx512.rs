@@ -2,10 +2,11 @@
 #![cfg(target_arch = "x86_64")]
 
 use std::arch::x86_64::{
-    __m512i, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_dpbusd_epi32,
-    _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_storeu_si512,
+    __m512bh, __m512i, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_dpbf16_ps,
+    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_storeu_si512,
 };
+use std::mem::transmute;
 
 use super::tile::{self, Factors, Tile};
 
@@ -118,7 +119,7 @@ tiles!(
     "avx512f,avx512bf16",
     |sum, a, b| {
         // SAFETY: registers of the same width, and every pattern of bits is a value.
-        let (a, b) = unsafe { (std::mem::transmute(a), std::mem::transmute(b)) };
+        let [a, b] = unsafe { [transmute::<__m512i, __m512bh>(a), transmute::<__m512i, __m512bh>(b)] };
         _mm512_castps_si512(_mm512_dpbf16_ps(_mm512_castsi512_ps(sum), a, b))
     }
 );

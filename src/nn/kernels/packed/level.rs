@@ -56,6 +56,10 @@ impl Level {
     }
 }
 
+/// Whether [`f32::mul_add`] is one instruction on every processor of the target.
+pub(super) const FUSED_EVERYWHERE: bool =
+    cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+
 /// Code without instructions of its own, compiled once for each level.
 pub(super) trait Work {
     /// Runs it; `FUSED` says that [`f32::mul_add`] is one instruction. Must be
@@ -66,7 +70,7 @@ pub(super) trait Work {
 /// Runs `work` compiled for `level`, which must be one of [`Level::available`].
 pub(super) fn run<W: Work>(level: Level, work: W) {
     match level {
-        Level::Portable => work.run::<false>(level),
+        Level::Portable => work.run::<FUSED_EVERYWHERE>(level),
         // SAFETY: a `Level` above `Portable` comes from `Level::available`, which asked the
         // processor for these instructions.
         #[cfg(target_arch = "x86_64")]
@@ -75,7 +79,7 @@ pub(super) fn run<W: Work>(level: Level, work: W) {
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => unsafe { with_avx512(work, level) },
         #[cfg(not(target_arch = "x86_64"))]
-        _ => work.run::<false>(level),
+        _ => work.run::<FUSED_EVERYWHERE>(level),
     }
 }
 

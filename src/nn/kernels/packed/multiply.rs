@@ -1,6 +1,6 @@
 //! A tile by the best instructions of a level.
 
-use super::level::Level;
+use super::level::{FUSED_EVERYWHERE, Level};
 use super::panels::Number;
 use super::plain;
 use super::tile::{Factors, ROWS, Tile};
@@ -49,6 +49,6 @@ pub(super) fn multiply(
         }
         _ => {}
     }
-    let fused = level != Level::Portable;
+    let fused = FUSED_EVERYWHERE || level != Level::Portable;
     plain::multiply(number, factors, rows, fused, tile);
 }

@@ -280,3 +280,55 @@ fn attention_is_its_definition() {
         }
     }
 }
+
+/// A block of a transformer, in small: every operator after the other.
+fn block(level: Level, number: Number) -> Vec<f32> {
+    let (rows, heads, each) = (37, 3, 24);
+    let width = heads * each;
+    let mut x = grid(&numbers(rows * width, 1), rows, width);
+    let norm = Norm::new(numbers(width, 2), numbers(width, 3), 1e-5);
+    let linear = |inputs: usize, outputs: usize, seed| {
+        let weights = numbers(inputs * outputs, seed);
+        Linear::pack(number, &weights, inputs, outputs, &numbers(outputs, seed + 1))
+    };
+    let (qkv, up) = (linear(width, 3 * width, 4), linear(width, 4 * width, 6));
+    let down = linear(4 * width, width, 8);
+    let scratch = &mut Scratch::default();
+    let [mut narrow, mut wide] = [Grid::default(), Grid::default()];
+    let share = Share::Alone;
+    norm.apply(level, &x, &mut narrow, share);
+    qkv.apply(level, &narrow, scratch, &mut wide, Finish::Store, share);
+    let (keys_at, values_at) = (width, 2 * width);
+    let (queries, keys, who) = (&wide, &wide, Queries::Causal);
+    let attention = Attention { queries, keys, keys_at, values_at, heads, each, who };
+    attention.apply(level, &[Segment { start: 0, len: rows }], &mut narrow, share);
+    for activation in [Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh] {
+        let finish = Finish::Activate(activation);
+        up.apply(level, &narrow, scratch, &mut wide, finish, share);
+        down.apply(level, &wide, scratch, &mut x, Finish::Add, share);
+        norm.apply(level, &x, &mut narrow, share);
+    }
+    (0..rows).flat_map(|row| narrow.row(row)[..width].to_vec()).collect()
+}
+
+/// A fingerprint does not name the instructions, so features of two processors stand in one
+/// table.
+#[test]
+fn levels_agree_to_the_bit_or_within_the_tolerance() {
+    for number in [Number::F32, Number::Int8] {
+        let best = block(Level::best(), number);
+        for level in Level::available() {
+            let got = block(level, number);
+            if level == Level::Portable {
+                let dot = |a: &[f32], b: &[f32]| -> f64 {
+                    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+                };
+                let cosine = dot(&got, &best) / (dot(&got, &got) * dot(&best, &best)).sqrt();
+                let bound = if number == Number::F32 { 1e-9 } else { 1e-4 };
+                assert!(1.0 - cosine < bound, "{number:?} {level:?}: {cosine}");
+            } else {
+                assert_eq!(got, best, "{number:?} {level:?}");
+            }
+        }
+    }
+}

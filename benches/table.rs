@@ -1,0 +1,220 @@
+//! Versions of tables: `cargo bench --bench table`.
+//!
+//! Opening and publishing after 1,000 commits; one changed row of a million features, and of a
+//! million captions by a run. `CLIPMILL_BENCH_ROWS`, `CLIPMILL_BENCH_WIDTH` and
+//! `CLIPMILL_BENCH_COMMITS` make it smaller; the features take `rows × width × 4` bytes of disk.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../tests/versions/room.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod room;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use clipmill::base::clock::SystemClock;
+use clipmill::base::environment::Environment;
+use clipmill::base::files::write_atomic;
+use clipmill::base::progress::Silent;
+use clipmill::base::{Cancel, Result};
+use clipmill::run::{Options, RunReport};
+use clipmill::table::{CommitNote, Store};
+use room::{Room, Rows, TABLE, row};
+
+/// Rows of a part, as a run makes them.
+const PART_ROWS: usize = 4096;
+
+fn setting(name: &str, usual: usize) -> usize {
+    let environment = Environment::of_process();
+    environment.get(name).and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
+    let start = Instant::now();
+    let made = work();
+    (start.elapsed(), made)
+}
+
+fn commits() {
+    let all = setting("CLIPMILL_BENCH_COMMITS", 1000) as i64;
+    let room = Room::new();
+    let mut publishing = Vec::new();
+    for n in 0..all {
+        // one part in ten changes, as in a table that is kept up to date
+        let part = room.stage(&Rows::from([row(&n.to_string(), "a caption", 1.0)]));
+        let parts = room.store.snapshot(TABLE).unwrap();
+        let old = parts.iter().flat_map(|now| now.parts()).next().map(|part| part.path.clone());
+        let remove = old.filter(|_| n % 10 != 0).into_iter().collect();
+        let (took, version) = timed(|| room.publish(remove, vec![part], CommitNote::default()));
+        assert_eq!(version, n);
+        publishing.push(took);
+    }
+    let tail = publishing.split_off(publishing.len().saturating_sub(100));
+    let cold: Vec<_> =
+        (0..20).map(|_| timed(|| room.again().snapshot(TABLE).unwrap().unwrap()).0).collect();
+    let warm: Vec<_> = (0..20).map(|_| timed(|| room.now()).0).collect();
+    let (past, versions) = timed(|| room.now().past(None).unwrap().len());
+    println!("after {all} commits, {} parts:", room.now().parts().len());
+    println!("  opening             {:>10.1?}  (at most 100 ms)", median(cold));
+    println!("  opening again       {:>10.1?}", median(warm));
+    println!("  publishing, first   {:>10.1?}", median(publishing.into_iter().take(100).collect()));
+    println!("  publishing, last    {:>10.1?}", median(tail));
+    println!("  history of {versions:<8} {past:>10.1?}");
+}
+
+fn features() {
+    let rows = setting("CLIPMILL_BENCH_ROWS", 1_000_000);
+    let width = setting("CLIPMILL_BENCH_WIDTH", 512);
+    let room = Room::new();
+    let mut state = 1_u64;
+    let mut number = || {
+        // Knuth's MMIX generator: bytes that do not compress, as those of features do not
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / 16_777_216.0
+    };
+    let mut parts = Vec::new();
+    let mut middle = Rows::new();
+    for first in (0..rows).step_by(PART_ROWS) {
+        let part: Rows = (first..rows.min(first + PART_ROWS))
+            .map(|n| {
+                let vector = (0..width).map(|_| number()).collect();
+                ((format!("{n:010}"), 0), (None, vector))
+            })
+            .collect();
+        parts.push(room.stage(&part));
+        if first <= rows / 2 {
+            middle = part;
+        }
+    }
+    let (first, _) = timed(|| room.publish(Vec::new(), parts, CommitNote::default()));
+    let table: u64 = room.now().parts().iter().map(|part| part.size_bytes).sum();
+    let before = room.written.0.load(Ordering::SeqCst);
+    let key = middle.keys().next().unwrap().0.clone();
+    let now = room.now();
+    let old = now.parts().iter().find(|part| {
+        let seal = part.seal.as_ref().unwrap();
+        seal.min_key[0] == clipmill::table::KeyPart::Text(key.clone())
+    });
+    let old = old.unwrap().path.clone();
+    middle.values_mut().next().unwrap().1[0] = 7.0;
+    let (changing, version) = timed(|| {
+        let part = room.stage(&middle);
+        room.publish(vec![old], vec![part], CommitNote::default())
+    });
+    let written = room.written.0.load(Ordering::SeqCst) - before;
+    let (opening, newest) = timed(|| room.again().snapshot(TABLE).unwrap().unwrap());
+    let (comparing, diff) =
+        timed(|| room.at(version - 1).diff(&newest, None, &Cancel::new()).unwrap());
+    assert_eq!((diff.added, diff.removed, diff.changed), (0, 0, 1));
+    println!("{rows} features of {width} numbers, {} parts, {table} bytes:", newest.parts().len());
+    println!("  publishing all      {first:>10.1?}");
+    println!("  opening             {opening:>10.1?}");
+    println!("  one changed row     {changing:>10.1?}");
+    let share = written as f64 * 100.0 / table as f64;
+    println!("    bytes written     {written:>10}  = {share:.2} %  (at most 1 %)");
+    println!("  diff of the two     {comparing:>10.1?}");
+}
+
+fn run(folder: &Path) -> Result<RunReport> {
+    let file = folder.join("pipeline.toml");
+    let text = clipmill::base::files::read_text_capped(&file, 1 << 20)?;
+    let pipeline =
+        clipmill::definition::parse("pipeline.toml", &text, &Environment::default(), &[])?;
+    let plan = clipmill::plan::resolve(&pipeline, &file)?;
+    let options = Options {
+        cancel: Cancel::new(),
+        progress: Arc::new(Silent),
+        clock: Arc::new(SystemClock),
+        retry_rejects: false,
+        only: Vec::new(),
+        wait: false,
+    };
+    clipmill::run::run(&plan, &options)
+}
+
+/// Every file below a folder, with size and time.
+fn files(folder: &Path, found: &mut BTreeMap<PathBuf, (u64, SystemTime)>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let facts = entry.metadata().unwrap();
+        if facts.is_dir() {
+            files(&entry.path(), found);
+        } else {
+            found.insert(entry.path(), (facts.len(), facts.modified().unwrap()));
+        }
+    }
+}
+
+fn captions() {
+    let rows = setting("CLIPMILL_BENCH_ROWS", 1_000_000);
+    let dir = tempfile::tempdir().unwrap();
+    let write = |changed: Option<usize>| {
+        write_atomic(&dir.path().join("captions.token"), |to| {
+            for n in 0..rows {
+                // as long as the other: captions behind it stay where they are in the file
+                let verb = if changed == Some(n) { "holds" } else { "shows" };
+                let (id, word) = (10_000_000_000 + n as u64 / 5, (n * 7919) % 10_007);
+                writeln!(to, "{id}.jpg#{}\tpicture {n} {verb} thing {word} .", n % 5).unwrap();
+            }
+            Ok(())
+        })
+        .unwrap();
+    };
+    let definition = "[pipeline]\nname = \"bench\"\nstore = \"store\"\n\
+                      [sources.sentences.flickr]\npaths = \"captions.token\"\n\
+                      [stages.captions.read_captions]\nsource = \"sentences\"\n";
+    write_atomic(&dir.path().join("pipeline.toml"), |to| {
+        to.write_all(definition.as_bytes()).unwrap();
+        Ok(())
+    })
+    .unwrap();
+    write(None);
+    let (first, _) = timed(|| run(dir.path()).unwrap());
+    let store = Store::open(&dir.path().join("store"), Arc::new(SystemClock)).unwrap();
+    let now = store.snapshot("captions").unwrap().unwrap();
+    let table: u64 = now.parts().iter().map(|part| part.size_bytes).sum();
+    write(Some(rows / 2));
+    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+    files(store.root(), &mut before);
+    let (second, report) = timed(|| run(dir.path()).unwrap());
+    files(store.root(), &mut after);
+    let report = report.tables.iter().find(|made| made.table == "captions").unwrap();
+    assert_eq!((report.computed, report.published), (1, true));
+    let written: u64 = after
+        .iter()
+        .filter(|(path, facts)| before.get(*path) != Some(facts))
+        .map(|(_, f)| f.0)
+        .sum();
+    println!("{rows} captions by a run, {} parts, {table} bytes:", now.parts().len());
+    println!("  first run           {first:>10.1?}");
+    println!("  one changed caption {second:>10.1?}");
+    let share = written as f64 * 100.0 / table as f64;
+    println!("    bytes written     {written:>10}  = {share:.2} %  (at most 1 %)");
+}
+
+fn main() {
+    commits();
+    features();
+    captions();
+}

@@ -1,0 +1,35 @@
+//! `clipmill evaluate`: captions of a part of the data, scored.
+
+use crate::base::Result;
+use crate::cli::captioner_args::Evaluate;
+use crate::cli::exit::Code;
+use crate::cli::session::Session;
+use crate::definition::Operator;
+use crate::plan::{Work, resolve};
+
+use super::{definition, train};
+
+/// Makes the tables of scores, and what they need, and prints the scores.
+///
+/// # Errors
+/// As `run`, and when the definition scores nothing.
+pub(crate) fn perform(args: &Evaluate, session: &Session) -> Result<Code> {
+    let mut sets = args.set.clone();
+    if let Some(split) = args.split {
+        let plain = definition::read(&args.file, &sets, session)?;
+        let scored: Vec<&str> = plain
+            .stages
+            .iter()
+            .filter_map(|stage| match &stage.operator {
+                Operator::Evaluate(settings) => Some(settings.generated.value.as_str()),
+                _ => None,
+            })
+            .collect();
+        sets.extend(scored.iter().map(|table| format!("stages.{table}.split={}", split.name())));
+    }
+    let pipeline = definition::read(&args.file, &sets, session)?;
+    let plan = resolve(&pipeline, &args.file)?;
+    let only = train::tables(&plan, |work| matches!(work, Work::Evaluate(_)), "evaluate")?;
+    let report = train::make(&plan, only, args.wait, session)?;
+    train::say("evaluate", &report, &args.file, args.format, session)
+}

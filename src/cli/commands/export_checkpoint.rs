@@ -1,0 +1,58 @@
+//! `clipmill export-checkpoint`: a captioner as one file, for other programs.
+
+use crate::base::{Error, Kind, Result};
+use crate::cli::captioner_args::{ExportCheckpoint, Layout, Project};
+use crate::cli::exit::Code;
+use crate::cli::session::Session;
+use crate::nn::captioner::Names;
+use crate::plan::captioner::MapperKind;
+use crate::plan::model::{DeviceChoice, Dtype};
+use crate::run::{checkpoints, training};
+use crate::table::Store;
+use crate::train::captioner;
+use crate::train::checkpoint::Checkpoint;
+
+use super::place;
+
+/// Writes the best checkpoint, or the one that is named.
+///
+/// # Errors
+/// When there is no such checkpoint, or the file cannot be written.
+pub(crate) fn perform(args: &ExportCheckpoint, session: &Session) -> Result<Code> {
+    let plan = place::plan(&args.from, &args.set, session)?;
+    let (stage, work) = training(&plan, args.stage.as_deref())?;
+    let store = Store::open(&plan.store, session.clock.clone())?;
+    let checkpoint = match &args.checkpoint {
+        None => checkpoints::best(&store, &stage.table)?.1,
+        Some(name) => {
+            let kept = checkpoints::read(&store, &stage.table)?;
+            let one = kept.iter().find(|one| one.name == *name).ok_or_else(|| {
+                let names: Vec<&str> = kept.iter().map(|one| one.name.as_str()).collect();
+                Error::new(Kind::Usage, format!("`{}` has no checkpoint `{name}`", stage.table))
+                    .help(format!("it has: {}", names.join(", ")))
+            })?;
+            Checkpoint::open(&one.path)?
+        }
+    };
+    let mut model = work.model.clone();
+    (model.device, model.dtype) = (DeviceChoice::Cpu, Dtype::F32);
+    let ready = captioner::open(&checkpoint, &model)?;
+    let names = match (args.format, args.project) {
+        (Layout::Safetensors, _) => Names::Ours,
+        (Layout::PytorchNames, Some(Project::ClipPrefixCaption)) => Names::ClipPrefixCaption,
+        (Layout::PytorchNames, Some(Project::ClipcapChinese)) => Names::ClipCapChinese,
+        // Each project has a mapper that the other has not.
+        (Layout::PytorchNames, None) => match checkpoint.state.network.mapper {
+            MapperKind::Bert => Names::ClipCapChinese,
+            MapperKind::Mlp | MapperKind::Transformer => Names::ClipPrefixCaption,
+        },
+    };
+    ready.captioner.save(&args.output, names)?;
+    session.say(&format!(
+        "wrote {}: the checkpoint of step {} of `{}`",
+        args.output.display(),
+        checkpoint.state.step,
+        stage.table
+    ));
+    Ok(Code::Success)
+}

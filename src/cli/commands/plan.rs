@@ -1,0 +1,101 @@
+//! `clipmill plan`: what a run would do, by table and reason.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::base::Result;
+use crate::base::units::count;
+use crate::cli::args::{Format, Plan};
+use crate::cli::console;
+use crate::cli::exit::Code;
+use crate::cli::session::Session;
+use crate::plan::{Reason, resolve};
+use crate::run::{Options, Survey};
+
+use super::{definition, drawing, run};
+
+/// Surveys a definition and says what was found.
+///
+/// # Errors
+/// As a run before its first row: a wrong definition, missing inputs, a broken store.
+pub(crate) fn perform(args: &Plan, session: &Session) -> Result<Code> {
+    let pipeline = definition::read(&args.file, &args.set, session)?;
+    let plan = resolve(&pipeline, &args.file)?;
+    let _watch = session.stop_on_signals()?;
+    let options = Options {
+        retry_rejects: args.retry_rejects,
+        only: args.only.clone(),
+        ..run::options(session)
+    };
+    let survey = crate::run::survey(&plan, &options)?;
+    let code =
+        if args.detailed_exitcode && survey.is_pending() { Code::Pending } else { Code::Success };
+    match args.format {
+        Format::Human => {
+            survey.notes.iter().for_each(|note| session.say(note));
+            if !session.quiet {
+                console::print(&human(&survey, &args.file))?;
+            }
+        }
+        Format::Json => console::print(&object(&survey, code).to_string())?,
+    }
+    Ok(code)
+}
+
+/// One line a table and reason; tables without changes in one line.
+fn human(survey: &Survey, file: &Path) -> String {
+    let mut rows = Vec::new();
+    for table in &survey.tables {
+        for (reason, n) in table.counts.iter().filter(|(_, n)| *n > 0) {
+            rows.push(vec![table.table.clone(), reason.to_string(), count(n), what(reason).into()]);
+        }
+        if table.pending && !table.counts.has_changes() {
+            let (why, then) = match table.version {
+                None => ("no version yet", "an empty one is made"),
+                Some(_) => ("part missing or damaged", "the version is made anew"),
+            };
+            rows.push(vec![table.table.clone(), why.to_owned(), count(0), then.to_owned()]);
+        }
+    }
+    let drawn = drawing::table(&["table", "rows that are", "rows", "a run"], rows, &[2]);
+    let end = if survey.is_pending() {
+        format!("Carry it out with: clipmill run {}", file.display())
+    } else {
+        "Nothing to do: every table is up to date.".to_owned()
+    };
+    let took = survey.elapsed.as_secs_f64();
+    format!("{drawn}\n{end}\nPlanned in {took:.2} s.")
+}
+
+/// What a run does with rows of this reason.
+fn what(reason: Reason) -> &'static str {
+    match reason {
+        reason if reason.computes() => "computes them",
+        Reason::Moved => "rewrites where they are from",
+        Reason::Resumed => "takes over what an earlier run computed",
+        Reason::Removed => "removes them",
+        Reason::RejectedEarlier => "does not try them again",
+        _ => "leaves them as they are",
+    }
+}
+
+/// `{command, tables: {name: {reason: rows}}, …}`.
+fn object(survey: &Survey, code: Code) -> Value {
+    let tables = survey.tables.iter().map(|table| {
+        let counts = table.counts.iter();
+        let counts: Map<_, _> = counts.map(|(r, n)| (r.name().to_owned(), json!(n))).collect();
+        (table.table.clone(), Value::Object(counts))
+    });
+    let pending = survey.tables.iter().filter(|table| table.pending);
+    json!({
+        "command": "plan",
+        "pipeline": survey.pipeline,
+        "pending": survey.is_pending(),
+        "tables": tables.collect::<Map<_, _>>(),
+        "pending_tables": pending.map(|table| &table.table).collect::<Vec<_>>(),
+        "notes": survey.notes,
+        "seconds": survey.elapsed.as_secs_f64(),
+        "exit_code": code.number(),
+    })
+}

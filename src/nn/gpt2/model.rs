@@ -1,0 +1,279 @@
+//! The model.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::block::Block;
+use super::cache::Cache;
+use super::config::Gpt2Config;
+use crate::nn::gradient::Weight;
+use crate::nn::layers::{Dropout, Embedding, Expected, Init, Linear, Norm, Seen, Source, entropy};
+
+/// A GPT-2 with its head.
+#[derive(Debug)]
+pub struct Gpt2 {
+    config: Gpt2Config,
+    tokens: Embedding,
+    positions: Embedding,
+    blocks: Vec<Block>,
+    norm: Norm,
+    head: Weight,
+    weights: Vec<(String, Weight)>,
+    compute: DType,
+    device: Device,
+}
+
+impl Gpt2 {
+    /// A GPT-2 of seeded random weights, distributed as transformers initialises one. If
+    /// `trainable`, weights are kept in f32 and computed with in `dtype`.
+    ///
+    /// # Errors
+    /// When the sizes are impossible or memory runs out.
+    pub fn random(
+        config: &Gpt2Config,
+        seed: u64,
+        device: &Device,
+        dtype: DType,
+        trainable: bool,
+    ) -> crate::base::Result<Self> {
+        Self::build(config.check()?, Source::random(seed, device, dtype, trainable), device, dtype)
+    }
+
+    pub(super) fn build(
+        config: Gpt2Config,
+        mut source: Source<'_>,
+        device: &Device,
+        compute: DType,
+    ) -> crate::base::Result<Self> {
+        let normal = Init::Normal(0.02);
+        let width = config.width;
+        let mut table = |part, rows| {
+            Embedding::build(&mut source, &format!("transformer.{part}"), (rows, width), normal)
+        };
+        let tokens = table("wte", config.vocabulary)?;
+        let positions = table("wpe", config.positions)?;
+        let blocks = (0..config.layers)
+            .map(|layer| Block::build(&mut source, &format!("transformer.h.{layer}"), &config))
+            .collect::<crate::base::Result<_>>()?;
+        let norm = Norm::build(&mut source, "transformer.ln_f", width, config.epsilon)?;
+        let head = if config.tied {
+            tokens.weight().clone()
+        } else {
+            source.weight("lm_head.weight", &[config.vocabulary, width], normal)?
+        };
+        let (weights, device) = (source.given(), device.clone());
+        Ok(Self { config, tokens, positions, blocks, norm, head, weights, compute, device })
+    }
+
+    /// Its sizes.
+    #[must_use]
+    pub fn config(&self) -> &Gpt2Config {
+        &self.config
+    }
+
+    /// Where it computes.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The type that it computes in.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.compute
+    }
+
+    /// Every weight, by transformers' name (`transformer.h.0.ln_1.weight`); a tied head is not
+    /// listed a second time.
+    #[must_use]
+    pub fn weights(&self) -> &[(String, Weight)] {
+        &self.weights
+    }
+
+    /// Name and shape of every weight of a GPT-2 of these sizes.
+    #[must_use]
+    pub fn expected(config: &Gpt2Config) -> Expected {
+        let w = config.width;
+        let mut out = vec![
+            ("transformer.wte.weight".to_owned(), vec![config.vocabulary, w]),
+            ("transformer.wpe.weight".to_owned(), vec![config.positions, w]),
+        ];
+        let mut both = |name: String, shape: Vec<usize>| {
+            let bias = shape.last().copied().into_iter().collect();
+            out.push((format!("{name}.weight"), shape));
+            out.push((format!("{name}.bias"), bias));
+        };
+        for layer in 0..config.layers {
+            let at = |part: &str| format!("transformer.h.{layer}.{part}");
+            both(at("ln_1"), vec![w]);
+            both(at("attn.c_attn"), vec![w, 3 * w]);
+            both(at("attn.c_proj"), vec![w, w]);
+            both(at("ln_2"), vec![w]);
+            both(at("mlp.c_fc"), vec![w, config.inner]);
+            both(at("mlp.c_proj"), vec![config.inner, w]);
+        }
+        both("transformer.ln_f".to_owned(), vec![w]);
+        if !config.tied {
+            out.push(("lm_head.weight".to_owned(), vec![config.vocabulary, w]));
+        }
+        out
+    }
+
+    /// Vectors of tokens, without positions.
+    ///
+    /// # Shapes
+    /// `ids`: (rows, tokens), u32; the result: (rows, tokens, width).
+    ///
+    /// # Errors
+    /// When an id is not in the vocabulary, or the device fails.
+    pub fn embed(&self, ids: &Tensor) -> Result<Tensor> {
+        let (rows, tokens) = ids.dims2()?;
+        let ids = ids.flatten_all()?.to_vec1::<u32>()?;
+        let embeds = self.tokens.forward(&ids)?.reshape((rows, tokens, self.config.width))?;
+        embeds.to_dtype(self.compute)
+    }
+
+    /// Room for keys and values of `rows` texts of at most `capacity` tokens each.
+    ///
+    /// # Errors
+    /// When the model has fewer positions, or memory runs out.
+    pub fn cache(&self, rows: usize, capacity: usize) -> Result<Cache> {
+        if capacity > self.config.positions {
+            candle_core::bail!(
+                "texts of {capacity} tokens, but the model has {} positions",
+                self.config.positions
+            );
+        }
+        Cache::new(&self.config, rows, capacity, self.compute, &self.device)
+    }
+
+    /// The last hidden state of every token, after the final norm.
+    ///
+    /// A token's position is the number of real tokens before it in its row, as transformers'
+    /// `generate` counts; where padding is on the right this is plain counting. Padding is never
+    /// looked at, and its own states mean nothing.
+    ///
+    /// # Shapes
+    /// `embeds`: (rows, tokens, width), as of [`Gpt2::embed`] or a mapping network. `mask`: (rows,
+    /// tokens), of any type, zero where there is padding, left or right; with a cache only of
+    /// the new tokens, it remembers those before. The result: (rows, tokens, width).
+    ///
+    /// # Errors
+    /// When shapes do not fit, there are more tokens than positions, or the device fails.
+    pub fn hidden(
+        &self,
+        embeds: &Tensor,
+        mask: Option<&Tensor>,
+        cache: Option<&mut Cache>,
+    ) -> Result<Tensor> {
+        self.run(embeds, mask, cache, None)
+    }
+
+    /// As [`hidden`](Self::hidden) of whole texts, with dropout where transformers' model has it:
+    /// on embeddings, attention weights, and what each half of a block adds.
+    ///
+    /// # Errors
+    /// As [`hidden`](Self::hidden).
+    pub fn hidden_dropped(
+        &self,
+        embeds: &Tensor,
+        mask: Option<&Tensor>,
+        dropout: Option<&mut Dropout>,
+    ) -> Result<Tensor> {
+        self.run(embeds, mask, None, dropout)
+    }
+
+    fn run(
+        &self,
+        embeds: &Tensor,
+        mask: Option<&Tensor>,
+        mut cache: Option<&mut Cache>,
+        mut dropout: Option<&mut Dropout>,
+    ) -> Result<Tensor> {
+        let (rows, tokens, width) = embeds.dims3()?;
+        let real = match mask {
+            Some(mask) if mask.dims() == [rows, tokens] => {
+                let mask = mask.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+                Some(mask.into_iter().map(|x| x != 0.0).collect::<Vec<_>>())
+            }
+            Some(mask) => {
+                candle_core::bail!("expected a mask of {rows}, {tokens}, got {:?}", mask.dims())
+            }
+            None => None,
+        };
+        let real = match cache.as_deref_mut() {
+            None => real,
+            Some(cache) => {
+                let new = real.unwrap_or_else(|| vec![true; rows * tokens]);
+                Some(cache.extend(&new, tokens)?)
+            }
+        };
+        let positions = positions(real.as_deref(), rows, tokens);
+        let positions = self.positions.forward(&positions)?.to_dtype(self.compute)?;
+        let mut x = (embeds + positions.reshape((rows, tokens, width))?)?;
+        if let Some(dropout) = dropout.as_deref_mut() {
+            x = dropout.forward(&x)?;
+        }
+        let real = real.filter(|real| real.contains(&false)).map(Arc::new);
+        let seen = Seen { causal: true, real };
+        for (layer, block) in self.blocks.iter().enumerate() {
+            let cache = cache.as_deref_mut().map(|cache| (cache, layer));
+            x = block.forward(&x, &seen, cache, dropout.as_deref_mut())?;
+        }
+        self.norm.forward(&x)
+    }
+
+    /// Scores of every token to come next.
+    ///
+    /// # Shapes
+    /// `hidden`: (…, width); the result: (…, vocabulary), f32.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        Linear::tied(&self.head)?.forward(hidden)?.to_dtype(DType::F32)
+    }
+
+    /// The mean cross entropy of the tokens that follow, head, softmax and loss in one, without a
+    /// second array of rows × vocabulary.
+    ///
+    /// # Shapes
+    /// `hidden`: (rows, width), of those positions that count and no others; `targets`: (rows),
+    /// u32; the result: a single f32.
+    ///
+    /// # Errors
+    /// When a target is not in the vocabulary, there are no rows, or the device fails.
+    pub fn loss(&self, hidden: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        entropy(hidden, &self.head, &targets.to_vec1::<u32>()?)
+    }
+}
+
+/// The position of each of the last `tokens` tokens of every row.
+fn positions(real: Option<&[bool]>, rows: usize, tokens: usize) -> Vec<u32> {
+    let all = real.map_or(tokens, |real| real.len().checked_div(rows).unwrap_or(0));
+    let mut out = Vec::with_capacity(rows * tokens);
+    for row in 0..rows {
+        let mut next = 0_u32;
+        for token in 0..all {
+            if token + tokens >= all {
+                out.push(next);
+            }
+            next += u32::from(real.is_none_or(|real| real.get(row * all + token) == Some(&true)));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_real_tokens() {
+        assert_eq!(positions(None, 2, 3), [0, 1, 2, 0, 1, 2]);
+        let real = [false, false, true, true, true, true, true, true];
+        assert_eq!(positions(Some(&real), 2, 4), [0, 0, 0, 1, 0, 1, 2, 3]);
+        assert_eq!(positions(Some(&real), 2, 1), [1, 3], "the last alone, after a cache");
+    }
+}

@@ -1,0 +1,122 @@
+//! Matrix products of slices, of matrices as they lie in memory.
+
+use gemm::{Parallelism, gemm};
+
+/// A matrix in a slice: row-major, or the transpose of that.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::nn) struct Matrix<'a> {
+    numbers: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_step: usize,
+    column_step: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows one after the other, each `columns` long; there are as many as the slice holds.
+    pub(in crate::nn) fn new(numbers: &'a [f32], columns: usize) -> Self {
+        let rows = numbers.len().checked_div(columns).unwrap_or(0);
+        Self { numbers, rows, columns, row_step: columns, column_step: 1 }
+    }
+
+    /// Its transpose, of the same numbers.
+    pub(in crate::nn) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_step: self.column_step,
+            column_step: self.row_step,
+            ..self
+        }
+    }
+}
+
+/// Writes `a · b`, row-major, into `out`, or, with `onto`, adds it to what is there.
+///
+/// # Panics
+/// When the sizes do not belong together: a fault of the caller, which has checked shapes.
+pub(in crate::nn) fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, onto: bool) {
+    let (m, k, n) = (a.rows, a.columns, b.columns);
+    assert!(b.rows == k && out.len() == m * n, "({m}, {k}) · ({}, {n})", b.rows);
+    for matrix in [&a, &b] {
+        assert!(matrix.numbers.len() >= matrix.rows * matrix.columns, "a matrix is too short");
+    }
+    if out.is_empty() {
+        return;
+    }
+    let threads = rayon::current_num_threads();
+    // Below some million multiplications, handing over costs more than it saves.
+    let parallel = if threads > 1 && m * n * k > 1 << 18 {
+        Parallelism::Rayon(threads)
+    } else {
+        Parallelism::None
+    };
+    let step = |step: usize| isize::try_from(step).unwrap_or(isize::MAX);
+    // SAFETY: `out` holds m·n numbers and is borrowed alone. `a` and `b` hold m·k and k·n numbers,
+    // and steps of (columns, 1) or (1, columns) reach each of them and none beyond; all of that is
+    // asserted above. `out` is initialised, which `gemm` may read.
+    #[expect(unsafe_code, reason = "gemm takes pointers")]
+    unsafe {
+        gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            step(n),
+            onto,
+            a.numbers.as_ptr(),
+            step(a.column_step),
+            step(a.row_step),
+            b.numbers.as_ptr(),
+            step(b.column_step),
+            step(b.row_step),
+            if onto { 1.0 } else { 0.0 },
+            1.0,
+            false,
+            false,
+            false,
+            parallel,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(count: usize) -> Vec<f32> {
+        (0..count).map(|i| (f32::from(u16::try_from(i).unwrap()) * 0.7).sin()).collect()
+    }
+
+    #[test]
+    fn all_four_ways_to_lie_give_one_product() {
+        let (m, k, n) = (5, 7, 3);
+        let (a, b) = (wave(m * k), wave(k * n));
+        let flip = |numbers: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+            (0..rows * columns).map(|i| numbers[(i % rows) * columns + i / rows]).collect()
+        };
+        let (a_t, b_t) = (flip(&a, m, k), flip(&b, k, n));
+        let mut want = vec![0.0_f32; m * n];
+        for (i, want) in want.iter_mut().enumerate() {
+            *want = (0..k).map(|l| a[i / n * k + l] * b[l * n + i % n]).sum();
+        }
+        for a in [Matrix::new(&a, k), Matrix::new(&a_t, m).transposed()] {
+            for b in [Matrix::new(&b, n), Matrix::new(&b_t, k).transposed()] {
+                let mut out = vec![1.0; m * n];
+                product(&mut out, a, b, false);
+                product(&mut out, a, b, true);
+                for (got, want) in out.iter().zip(&want) {
+                    assert!((got - 2.0 * want).abs() < 1e-5, "{got} {want}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_there_does_not_matter_unless_asked_for() {
+        let mut out = vec![f32::NAN; 4];
+        product(&mut out, Matrix::new(&[1.0, 2.0], 1), Matrix::new(&[3.0, 4.0], 2), false);
+        assert_eq!(out, [3.0, 4.0, 6.0, 8.0]);
+    }
+}

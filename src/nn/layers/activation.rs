@@ -1,0 +1,70 @@
+//! Non-linearities.
+
+use candle_core::{Result, Tensor};
+use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice, ParallelSliceMut};
+
+use crate::nn::gradient::{is_native, node, numbers};
+use crate::nn::kernels::tanh;
+
+/// A non-linearity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Curve {
+    /// `x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))`: transformers' `gelu_new`.
+    GeluNew,
+    /// `x · Φ(x)`: transformers' `gelu`.
+    Gelu,
+    /// `max(x, 0)`.
+    Relu,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+/// Numbers that a thread takes at once.
+const BAND: usize = 8192;
+
+/// Applies `curve` to every number of `x`.
+pub(in crate::nn) fn curve(x: &Tensor, curve: Curve) -> Result<Tensor> {
+    match curve {
+        Curve::GeluNew if is_native(x) => gelu_new(x),
+        // candle's own backward pass of this one has constants of six digits.
+        Curve::GeluNew => {
+            let inner = ((x + (x.powf(3.0)? * 0.044_715)?)? * ROOT)?;
+            ((x * 0.5)? * (inner.tanh()? + 1.0)?)?.to_dtype(x.dtype())
+        }
+        Curve::Gelu => (x * ((x * std::f64::consts::FRAC_1_SQRT_2)?.erf()? + 1.0)?)? * 0.5,
+        Curve::Relu => x.relu(),
+        Curve::Tanh => x.tanh(),
+    }
+}
+
+/// `√(2/π)`
+const ROOT: f64 = 0.797_884_560_802_865_4;
+const ROOT_F32: f32 = 0.797_884_6;
+
+fn gelu_new(x: &Tensor) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    let mut out = vec![0.0; x.elem_count()];
+    {
+        let x = numbers(&x)?;
+        out.par_chunks_mut(BAND).zip(x.par_chunks(BAND)).for_each(|(out, x)| {
+            for (out, x) in out.iter_mut().zip(x) {
+                *out = 0.5 * x * (1.0 + tanh(ROOT_F32 * (x + 0.044_715 * x * x * x)));
+            }
+        });
+    }
+    let (kept, shape) = (x.detach(), x.shape().clone());
+    node("gelu", &x, &[], out, shape, move |of_out, _| {
+        let x = numbers(&kept)?;
+        let mut of_x = vec![0.0; x.len()];
+        of_x.par_chunks_mut(BAND).zip(x.par_chunks(BAND)).zip(of_out.par_chunks(BAND)).for_each(
+            |((of_x, x), of_out)| {
+                for ((of_x, x), g) in of_x.iter_mut().zip(x).zip(of_out) {
+                    let t = tanh(ROOT_F32 * (x + 0.044_715 * x * x * x));
+                    let inner = ROOT_F32 * (1.0 + 3.0 * 0.044_715 * x * x);
+                    *of_x = g * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner);
+                }
+            },
+        );
+        Ok(Some(of_x))
+    })
+}

@@ -1,0 +1,327 @@
+//! Attention (Vaswani et al., 2017) over queries, keys and values that lie side by side.
+
+use std::sync::Arc;
+
+use candle_core::{D, DType, Device, Result, Tensor};
+use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice, ParallelSliceMut};
+
+use super::dropout::Dropout;
+use crate::nn::gradient::{is_native, node, numbers};
+use crate::nn::kernels::exp;
+
+/// Which keys a query sees.
+#[derive(Debug, Clone, Default)]
+pub(in crate::nn) struct Seen {
+    /// Query `i` of `queries` sees the keys up to its own place: the last of as many keys as
+    /// there are before it, and `i + 1`.
+    pub(in crate::nn) causal: bool,
+    /// (rows, keys): keys that are no padding. A query that sees none gets zeros.
+    pub(in crate::nn) real: Option<Arc<Vec<bool>>>,
+}
+
+impl Seen {
+    fn sees(&self, keys: usize, queries: usize, row: usize, query: usize, key: usize) -> bool {
+        let in_time = !self.causal || key + queries <= query + keys;
+        let real = self
+            .real
+            .as_ref()
+            .is_none_or(|real| real.get(row * keys + key).copied().unwrap_or(false));
+        in_time && real
+    }
+
+    /// Zero for what is seen and very little for the rest, as (rows, 1, queries, keys).
+    fn bias(&self, [rows, queries, keys]: [usize; 3], device: &Device) -> Result<Tensor> {
+        let mut out = Vec::with_capacity(rows * queries * keys);
+        for row in 0..rows {
+            for query in 0..queries {
+                out.extend((0..keys).map(|key| {
+                    if self.sees(keys, queries, row, query, key) { 0.0_f32 } else { -1e30 }
+                }));
+            }
+        }
+        Tensor::from_vec(out, (rows, 1, queries, keys), device)
+    }
+}
+
+/// Sizes of one attention.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    tokens: usize,
+    heads: usize,
+    /// Floats a head.
+    each: usize,
+    scale: f32,
+}
+
+/// Mixes values by softmax of `query · key / √(floats a head)`.
+///
+/// # Shapes
+/// `qkv`: (rows, tokens, 3 · width), queries, keys and values side by side, the heads of each one
+/// after the other; the result: (rows, tokens, width).
+pub(in crate::nn) fn attention(
+    qkv: &Tensor,
+    heads: usize,
+    seen: &Seen,
+    dropout: Option<&mut Dropout>,
+) -> Result<Tensor> {
+    let (rows, tokens, three) = qkv.dims3()?;
+    let width = three / 3;
+    if !is_native(qkv) {
+        let part = |i| qkv.narrow(2, i * width, width);
+        return composed([part(0)?, part(1)?, part(2)?], heads, seen, dropout);
+    }
+    let qkv = qkv.contiguous()?;
+    let of = Sizes { tokens, heads, each: width / heads.max(1), scale: scale(width, heads) };
+    let factors = dropout.map(|dropout| Arc::new(dropout.factors(rows * heads * tokens * tokens)));
+    let mut out = vec![0.0; rows * tokens * width];
+    let mut weights = vec![0.0; rows * heads * tokens * tokens];
+    {
+        let qkv = numbers(&qkv)?;
+        out.par_chunks_mut(tokens * width)
+            .zip(weights.par_chunks_mut(heads * tokens * tokens))
+            .zip(qkv.par_chunks(tokens * three))
+            .enumerate()
+            .for_each(|(row, ((out, weights), qkv))| {
+                let factors = of.of_row(factors.as_deref(), row);
+                of.forward(qkv, seen, row, factors, out, weights);
+            });
+    }
+    let kept = qkv.detach();
+    let shape = (rows, tokens, width);
+    node("attention", &qkv, &[], out, shape, move |of_out, _| {
+        let qkv = numbers(&kept)?;
+        let mut of_qkv = vec![0.0; qkv.len()];
+        of_qkv
+            .par_chunks_mut(tokens * three)
+            .zip(qkv.par_chunks(tokens * three))
+            .zip(weights.par_chunks(heads * tokens * tokens))
+            .zip(of_out.par_chunks(tokens * width))
+            .enumerate()
+            .for_each(|(row, (((of_qkv, qkv), weights), of_out))| {
+                let factors = of.of_row(factors.as_deref(), row);
+                of.backward(qkv, weights, factors, of_out, of_qkv);
+            });
+        Ok(Some(of_qkv))
+    })
+}
+
+/// As [`attention`], of queries that follow on keys and values kept from before; no gradients.
+///
+/// # Shapes
+/// `queries`: (rows, tokens, width); `keys`, `values`: (rows, heads, capacity, floats a head), of
+/// which the first `filled` of the third dimension count, the queries' own among them.
+pub(in crate::nn) fn attention_onto(
+    queries: &Tensor,
+    keys: &Tensor,
+    values: &Tensor,
+    filled: usize,
+    seen: &Seen,
+) -> Result<Tensor> {
+    let (rows, tokens, width) = queries.dims3()?;
+    let (_, heads, capacity, each) = keys.dims4()?;
+    if !is_native(queries) {
+        let flat = |kept: &Tensor| {
+            kept.narrow(2, 0, filled)?.transpose(1, 2)?.reshape((rows, filled, width))
+        };
+        return composed([queries.clone(), flat(keys)?, flat(values)?], heads, seen, None);
+    }
+    let queries = queries.contiguous()?;
+    let mut out = vec![0.0; rows * tokens * width];
+    let scale = scale(width, heads);
+    {
+        let (queries, keys, values) = (numbers(&queries)?, numbers(keys)?, numbers(values)?);
+        let kept = heads * capacity * each;
+        out.par_chunks_mut(tokens * width)
+            .zip(queries.par_chunks(tokens * width))
+            .zip(keys.par_chunks(kept).zip(values.par_chunks(kept)))
+            .enumerate()
+            .for_each(|(row, ((out, queries), (keys, values)))| {
+                let mut weights = vec![0.0; filled];
+                for head in 0..heads {
+                    let kept = head * capacity * each..(head * capacity + filled) * each;
+                    let keys = keys.get(kept.clone()).unwrap_or_default();
+                    let values = values.get(kept).unwrap_or_default();
+                    for query in 0..tokens {
+                        let at = query * width + head * each..query * width + (head + 1) * each;
+                        let (Some(q), Some(out)) = (queries.get(at.clone()), out.get_mut(at))
+                        else {
+                            continue;
+                        };
+                        for ((key, weight), k) in
+                            weights.iter_mut().enumerate().zip(keys.chunks_exact(each))
+                        {
+                            *weight = if seen.sees(filled, tokens, row, query, key) {
+                                dot(q, k) * scale
+                            } else {
+                                f32::NEG_INFINITY
+                            };
+                        }
+                        softmax(&mut weights);
+                        for (weight, v) in weights.iter().zip(values.chunks_exact(each)) {
+                            add(out, v, *weight);
+                        }
+                    }
+                }
+            });
+    }
+    Tensor::from_vec(out, (rows, tokens, width), queries.device())
+}
+
+impl Sizes {
+    fn of_row<'a>(&self, factors: Option<&'a Vec<f32>>, row: usize) -> Option<&'a [f32]> {
+        let one = self.heads * self.tokens * self.tokens;
+        factors.and_then(|factors| factors.get(row * one..(row + 1) * one))
+    }
+
+    /// Query (`part` 0), key (1) or value (2) of a token in a head.
+    fn at(&self, part: usize, head: usize, token: usize) -> std::ops::Range<usize> {
+        let width = self.heads * self.each;
+        let start = (token * 3 + part) * width + head * self.each;
+        start..start + self.each
+    }
+
+    fn forward(
+        &self,
+        qkv: &[f32],
+        seen: &Seen,
+        row: usize,
+        factors: Option<&[f32]>,
+        out: &mut [f32],
+        weights: &mut [f32],
+    ) {
+        let width = self.heads * self.each;
+        let part = |part, head, token| qkv.get(self.at(part, head, token)).unwrap_or_default();
+        let tokens = self.tokens;
+        for (i, weights) in weights.chunks_exact_mut(tokens).enumerate() {
+            let (head, query) = (i / tokens, i % tokens);
+            let q = part(0, head, query);
+            for (key, weight) in weights.iter_mut().enumerate() {
+                *weight = if seen.sees(tokens, tokens, row, query, key) {
+                    dot(q, part(1, head, key)) * self.scale
+                } else {
+                    f32::NEG_INFINITY
+                };
+            }
+            softmax(weights);
+            let start = query * width + head * self.each;
+            let Some(out) = out.get_mut(start..start + self.each) else { continue };
+            let factors = factors.and_then(|all| all.get(i * tokens..(i + 1) * tokens));
+            for (key, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
+                let factor = factors.and_then(|factors| factors.get(key)).unwrap_or(&1.0);
+                add(out, part(2, head, key), weight * factor);
+            }
+        }
+    }
+
+    /// By the chain rule: with `p` the weights, `g` the gradient of a query's output and
+    /// `d = g · value`, that of its scores is `p * (d - Σ p d)`.
+    fn backward(
+        &self,
+        qkv: &[f32],
+        weights: &[f32],
+        factors: Option<&[f32]>,
+        of_out: &[f32],
+        of_qkv: &mut [f32],
+    ) {
+        let width = self.heads * self.each;
+        let part = |part, head, token| qkv.get(self.at(part, head, token)).unwrap_or_default();
+        let tokens = self.tokens;
+        let mut of_weights = vec![0.0; tokens];
+        for (i, weights) in weights.chunks_exact(tokens).enumerate() {
+            let (head, query) = (i / tokens, i % tokens);
+            let start = query * width + head * self.each;
+            let g = of_out.get(start..start + self.each).unwrap_or_default();
+            let factors = factors.and_then(|all| all.get(i * tokens..(i + 1) * tokens));
+            let mut sum = 0.0;
+            for (key, (p, of)) in weights.iter().zip(&mut of_weights).enumerate() {
+                *of = 0.0;
+                if *p == 0.0 {
+                    continue;
+                }
+                let factor = factors.and_then(|factors| factors.get(key)).unwrap_or(&1.0);
+                *of = dot(g, part(2, head, key)) * factor;
+                sum += p * *of;
+                if let Some(of_value) = of_qkv.get_mut(self.at(2, head, key)) {
+                    add(of_value, g, p * factor);
+                }
+            }
+            for (key, (p, of)) in weights.iter().zip(&of_weights).enumerate() {
+                let of_score = p * (of - sum) * self.scale;
+                if of_score == 0.0 {
+                    continue;
+                }
+                if let Some(of_query) = of_qkv.get_mut(self.at(0, head, query)) {
+                    add(of_query, part(1, head, key), of_score);
+                }
+                if let Some(of_key) = of_qkv.get_mut(self.at(1, head, key)) {
+                    add(of_key, part(0, head, query), of_score);
+                }
+            }
+        }
+    }
+}
+
+fn scale(width: usize, heads: usize) -> f32 {
+    #[expect(clippy::cast_precision_loss, reason = "a head has few floats")]
+    let each = (width / heads.max(1)) as f32;
+    each.sqrt().recip()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; 16];
+    let (a, b) = (a.chunks_exact(16), b.chunks_exact(16));
+    let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a.zip(b) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += a * b;
+        }
+    }
+    lanes.into_iter().sum::<f32>() + rest
+}
+
+fn add(to: &mut [f32], from: &[f32], factor: f32) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to += from * factor);
+}
+
+/// In place; all zeros where nothing is above −∞.
+fn softmax(scores: &mut [f32]) {
+    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if most == f32::NEG_INFINITY {
+        scores.fill(0.0);
+        return;
+    }
+    for score in scores.iter_mut() {
+        *score = if *score == f32::NEG_INFINITY { 0.0 } else { exp(*score - most) };
+    }
+    let factor = scores.iter().sum::<f32>().recip();
+    scores.iter_mut().for_each(|score| *score *= factor);
+}
+
+/// By candle's operators; scores and softmax in f32.
+fn composed(
+    qkv: [Tensor; 3],
+    heads: usize,
+    seen: &Seen,
+    dropout: Option<&mut Dropout>,
+) -> Result<Tensor> {
+    let [q, k, v] = qkv;
+    let (rows, queries, width) = q.dims3()?;
+    let keys = k.dim(1)?;
+    let each = width / heads.max(1);
+    let split =
+        |x: &Tensor, tokens| x.reshape((rows, tokens, heads, each))?.transpose(1, 2)?.contiguous();
+    let (q, k, v) = (split(&q, queries)?, split(&k, keys)?, split(&v, keys)?);
+    let scores = (q.matmul(&k.t()?)?.to_dtype(DType::F32)? * f64::from(scale(width, heads)))?;
+    let scores = if seen.causal || seen.real.is_some() {
+        scores.broadcast_add(&seen.bias([rows, queries, keys], q.device())?)?
+    } else {
+        scores
+    };
+    let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
+    let weights = match dropout {
+        Some(dropout) => dropout.forward(&weights)?,
+        None => weights,
+    };
+    let mixed = weights.to_dtype(v.dtype())?.matmul(&v)?;
+    mixed.transpose(1, 2)?.reshape((rows, queries, width))
+}

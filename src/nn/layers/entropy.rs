@@ -1,0 +1,150 @@
+//! Cross entropy over a vocabulary, with the head's product in it.
+
+use candle_core::{DType, Result, Tensor};
+use rayon::prelude::{
+    IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator, ParallelSliceMut,
+};
+
+use crate::nn::gradient::{Weight, is_native, node, numbers};
+use crate::nn::kernels::{Matrix, exp, product};
+
+/// Rows whose logits are computed at once.
+const ROWS: usize = 256;
+
+/// Probabilities that are kept for the backward pass, at most, in numbers (512 MiB); those of
+/// further rows are computed again.
+const KEPT: usize = 1 << 27;
+
+/// The mean over rows of `-log softmax(hidden · headᵀ)[target]`.
+///
+/// Logits become probabilities and those become gradients where they lie: there is never a second
+/// array of (rows, vocabulary).
+///
+/// # Shapes
+/// `hidden`: (rows, width); `head`: (vocabulary, width); `targets`: a token a row, at least one;
+/// the result: a single f32.
+pub(in crate::nn) fn entropy(hidden: &Tensor, head: &Weight, targets: &[u32]) -> Result<Tensor> {
+    let (rows, width) = hidden.dims2()?;
+    let (vocabulary, _) = head.tensor().dims2()?;
+    if rows != targets.len() || rows == 0 {
+        candle_core::bail!("expected a target for each of {rows} rows, got {}", targets.len());
+    }
+    if let Some(id) =
+        targets.iter().find(|id| usize::try_from(**id).is_ok_and(|id| id >= vocabulary))
+    {
+        candle_core::bail!("target {id} is not below {vocabulary}, the size of the vocabulary");
+    }
+    if !is_native(hidden) || !is_native(head.tensor()) {
+        let logits = hidden.matmul(&head.tensor().to_dtype(hidden.dtype())?.t()?)?;
+        let targets = Tensor::new(targets, hidden.device())?;
+        return candle_nn::loss::cross_entropy(&logits.to_dtype(DType::F32)?, &targets);
+    }
+    let hidden = hidden.contiguous()?;
+    let keeps = hidden.track_op() || head.trains();
+    let mut chunks = Vec::new();
+    let mut loss = 0.0_f64;
+    {
+        let (hidden, head) = (numbers(&hidden)?, numbers(head.tensor())?);
+        let mut kept = 0;
+        for (hidden, targets) in hidden.chunks(ROWS * width).zip(targets.chunks(ROWS)) {
+            let (probabilities, part) = probabilities(hidden, &head, width, targets);
+            loss += part;
+            kept += probabilities.len();
+            chunks.push((keeps && kept <= KEPT).then_some(probabilities));
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "rows of a batch")]
+    #[expect(clippy::cast_possible_truncation, reason = "a loss is an f32")]
+    let (loss, share) = ((loss / rows as f64) as f32, 1.0 / rows as f32);
+    let (kept, weight, targets) = (hidden.detach(), head.clone(), targets.to_vec());
+    node("cross entropy", &hidden, &[head], vec![loss], (), move |of_loss, wants| {
+        let scale = of_loss.first().copied().unwrap_or(0.0) * share;
+        let (hidden, head) = (numbers(&kept)?, numbers(weight.tensor())?);
+        let mut of_hidden = vec![0.0; if wants { hidden.len() } else { 0 }];
+        let mut of_chunks = of_hidden.chunks_mut(ROWS * width);
+        let rows = hidden.chunks(ROWS * width).zip(targets.chunks(ROWS));
+        for (chunk, (hidden, targets)) in chunks.into_iter().zip(rows) {
+            let mut of_logits =
+                chunk.unwrap_or_else(|| probabilities(hidden, &head, width, targets).0);
+            to_gradient(&mut of_logits, targets, scale);
+            let of_logits = Matrix::new(&of_logits, vocabulary);
+            if let Some(of_hidden) = of_chunks.next() {
+                product(of_hidden, of_logits, Matrix::new(&head, width), false);
+            }
+            if weight.trains() {
+                weight.add_gradient(|sum, fresh| {
+                    product(sum, of_logits.transposed(), Matrix::new(hidden, width), !fresh);
+                });
+            }
+        }
+        Ok(wants.then_some(of_hidden))
+    })
+}
+
+/// Softmax of the logits of some rows, and the sum of the losses.
+fn probabilities(hidden: &[f32], head: &[f32], width: usize, targets: &[u32]) -> (Vec<f32>, f64) {
+    let vocabulary = head.len() / width.max(1);
+    let mut logits = vec![0.0; targets.len() * vocabulary];
+    product(&mut logits, Matrix::new(hidden, width), Matrix::new(head, width).transposed(), false);
+    let losses: Vec<f64> = logits
+        .par_chunks_mut(vocabulary)
+        .zip(targets.par_iter())
+        .map(|(row, target)| {
+            let of_target = usize::try_from(*target).ok().and_then(|target| row.get(target));
+            let of_target = of_target.copied().unwrap_or(f32::NAN);
+            let most = most(row);
+            let mut sum = 0.0_f64;
+            for part in row.chunks_mut(512) {
+                part.iter_mut().for_each(|x| *x = exp(*x - most));
+                sum += f64::from(lanes(part));
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "a factor of f32")]
+            let factor = sum.recip() as f32;
+            row.iter_mut().for_each(|x| *x *= factor);
+            sum.ln() + f64::from(most) - f64::from(of_target)
+        })
+        .collect();
+    (logits, losses.iter().sum())
+}
+
+/// `scale * (probability - [is target])`, in place.
+fn to_gradient(probabilities: &mut [f32], targets: &[u32], scale: f32) {
+    let vocabulary = probabilities.len() / targets.len().max(1);
+    probabilities.par_chunks_mut(vocabulary.max(1)).zip(targets.par_iter()).for_each(
+        |(row, target)| {
+            row.iter_mut().for_each(|p| *p *= scale);
+            if let Some(p) = usize::try_from(*target).ok().and_then(|target| row.get_mut(target)) {
+                *p -= scale;
+            }
+        },
+    );
+}
+
+/// The largest, and NaN if one is NaN: a loss that is no number must show.
+fn most(row: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let parts = row.chunks_exact(16);
+    let mut rest = f32::NEG_INFINITY;
+    let mut odd = 0.0_f32;
+    for x in parts.remainder() {
+        rest = if *x > rest { *x } else { rest };
+        odd += *x * 0.0;
+    }
+    for part in parts {
+        for (lane, x) in lanes.iter_mut().zip(part) {
+            *lane = if *x > *lane { *x } else { *lane };
+            odd += *x * 0.0;
+        }
+    }
+    lanes.into_iter().fold(rest, f32::max) + odd
+}
+
+fn lanes(row: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; 16];
+    let parts = row.chunks_exact(16);
+    let rest: f32 = parts.remainder().iter().sum();
+    for part in parts {
+        lanes.iter_mut().zip(part).for_each(|(lane, x)| *lane += x);
+    }
+    lanes.into_iter().sum::<f32>() + rest
+}

@@ -1,0 +1,30 @@
+//! The parts that GPT-2 and the mapping networks are put together from, with gradients.
+//!
+//! On the processor, in f32, each has its own forward and backward pass: sums over a row are
+//! taken in one pass, what the backward pass needs is kept and nothing else, a weight that does
+//! not train costs no gradient, and one that does has it added in place. Elsewhere (CUDA, half
+//! precision) candle's operators are put together, whose gradients are candle's own.
+
+mod activation;
+mod attention;
+mod dropout;
+mod embedding;
+mod entropy;
+mod linear;
+mod norm;
+mod source;
+
+#[cfg(test)]
+mod differences;
+
+pub use activation::Curve;
+pub use dropout::Dropout;
+pub use source::{Differences, Expected};
+
+pub(in crate::nn) use activation::curve;
+pub(in crate::nn) use attention::{Seen, attention, attention_onto};
+pub(in crate::nn) use embedding::Embedding;
+pub(in crate::nn) use entropy::entropy;
+pub(in crate::nn) use linear::{Form, Linear};
+pub(in crate::nn) use norm::Norm;
+pub(in crate::nn) use source::{Init, Source};

@@ -1,0 +1,174 @@
+//! What a definition's archives and weights are, as far as they are there.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::base::digest::Digester;
+use crate::base::{Error, Kind, Result};
+use crate::definition::Variable;
+use crate::definition::lock::{FileFact, Locked};
+use crate::definition::pipeline::Pipeline;
+use crate::definition::source::{Source, SourceKind};
+use crate::definition::span::Spanned;
+use crate::plan::digests::{self, FileDigests, Stat};
+use crate::plan::inputs;
+use crate::plan::resolve::{folder_of, resolve_partly};
+
+use super::facts::facts;
+use super::names::name;
+
+/// Most files that a folder may hold.
+const MOST_FILES: usize = 20_000_000;
+
+/// What was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The facts; of tables, none.
+    pub locked: Locked,
+    /// What was not there, in words: `source photos: ../data/photos.tar`.
+    pub absent: Vec<String>,
+}
+
+/// Looks at everything that a definition names and that is there. Each file is read once for its
+/// digest, unless `digests` knows it.
+///
+/// # Errors
+/// When a contract is wrong, a file is another than the definition's `sha256` says, or cannot be
+/// read.
+pub fn observe(
+    pipeline: &Pipeline,
+    definition: &Path,
+    digests: &mut FileDigests,
+) -> Result<Observed> {
+    let base = folder_of(definition);
+    let mut observed = Observed { locked: facts(pipeline, definition)?, absent: Vec::new() };
+    for stage in resolve_partly(pipeline, definition, Some(digests))?.stages {
+        if let Some(known) = observed.locked.stages.get_mut(&stage.table) {
+            known.parts = stage.fingerprint.parts().clone();
+            known.fingerprint = Some(stage.fingerprint.digest());
+        }
+    }
+    for source in &pipeline.sources {
+        let files = source_files(pipeline, source, &base, digests, &mut observed.absent)?;
+        if let Some(known) = observed.locked.sources.get_mut(&source.name.value) {
+            known.files = files;
+        }
+    }
+    for model in &pipeline.models {
+        let variables = variables(pipeline, &format!("models.{}", model.name.value));
+        let inventory = inputs::inventory(model, &base);
+        let named = |path: &Path| {
+            let value = model.layout.paths().into_iter().map(|(_, value)| value);
+            let value = value.into_iter().find(|value| path.starts_with(base.join(&value.value)));
+            match value {
+                Some(value) => model_file(path, &value.value, &base, &variables),
+                None => path.display().to_string(),
+            }
+        };
+        let lacking: Vec<String> = inventory.absent.iter().map(|lack| named(&lack.path)).collect();
+        observed.absent.extend(lack("model", &model.name.value, &lacking));
+        let mut files = BTreeMap::new();
+        for (_, path) in &inventory.files {
+            files.insert(named(path), digests.blake3(path)?);
+        }
+        if let Some(known) = observed.locked.models.get_mut(&model.name.value) {
+            known.files = files;
+        }
+    }
+    Ok(observed)
+}
+
+/// A file of a model: the path in the definition, or below it where that is a folder.
+fn model_file(path: &Path, value: &str, base: &Path, variables: &[&Variable]) -> String {
+    let folder = base.join(value);
+    let named = name(&folder, value, base, variables);
+    match path.strip_prefix(&folder) {
+        Ok(below) if !below.as_os_str().is_empty() => {
+            Path::new(&named).join(below).to_string_lossy().into_owned()
+        }
+        _ => named,
+    }
+}
+
+/// What a source or model lacks, in words; shards by the thousand are one line.
+fn lack(what: &str, name: &str, files: &[String]) -> Option<String> {
+    let (first, rest) = files.split_first()?;
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    Some(format!("{what} {name}: {first}{more}"))
+}
+
+fn variables<'p>(pipeline: &'p Pipeline, block: &str) -> Vec<&'p Variable> {
+    pipeline.variables.iter().filter(|variable| variable.block == block).collect()
+}
+
+fn source_files(
+    pipeline: &Pipeline,
+    source: &Source,
+    base: &Path,
+    digests: &mut FileDigests,
+    absent: &mut Vec<String>,
+) -> Result<BTreeMap<String, FileFact>> {
+    let variables = variables(pipeline, &format!("sources.{}", source.name.value));
+    let mut files = BTreeMap::new();
+    let mut lacking = Vec::new();
+    for pattern in patterns(&source.kind) {
+        let found = crate::plan::paths::expand(&pattern.value, base)?;
+        let named = |path: &PathBuf| name(path, &pattern.value, base, &variables);
+        lacking.extend(found.missing.iter().map(named));
+        for path in &found.paths {
+            let fact = if path.is_dir() {
+                folder(path)?
+            } else {
+                let size_bytes = Stat::of(path)?.size_bytes;
+                FileFact { blake3: digests.blake3(path)?, size_bytes }
+            };
+            files.insert(named(path), fact);
+        }
+    }
+    absent.extend(lack("source", &source.name.value, &lacking));
+    Ok(files)
+}
+
+/// Every path that a source names.
+fn patterns(kind: &SourceKind) -> Vec<&Spanned<String>> {
+    match kind {
+        SourceKind::Images(files) => files.paths.0.iter().collect(),
+        SourceKind::Captions(files) => files.paths.0.iter().collect(),
+        SourceKind::Splits(files) => {
+            [&files.train, &files.val, &files.test].into_iter().flatten().collect()
+        }
+    }
+}
+
+/// A folder: the names and contents of all files below it, links not followed, and their bytes in
+/// all. When the files changed does not matter.
+fn folder(root: &Path) -> Result<FileFact> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let io = |cause| Error::io("cannot list", folder.display(), cause);
+        for entry in std::fs::read_dir(&folder).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let kind = entry.file_type().map_err(io)?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                files.push(entry.path());
+            }
+            if files.len() + folders.len() > MOST_FILES {
+                return Err(Error::new(Kind::BadInput, "holds too many files").at(root.display()));
+            }
+        }
+    }
+    files.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
+    let mut digester = Digester::new();
+    let mut size_bytes = 0;
+    for path in files {
+        let name = path.strip_prefix(root).unwrap_or(&path);
+        let content = digests::blake3_of(&path)?;
+        digester.field("name", name.as_os_str().as_encoded_bytes());
+        digester.field("content", content.as_bytes());
+        size_bytes += Stat::of(&path)?.size_bytes;
+    }
+    Ok(FileFact { blake3: digester.finish(), size_bytes })
+}

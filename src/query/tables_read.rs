@@ -1,0 +1,44 @@
+//! Which tables a statement names.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use sqlparser::ast::visit_relations;
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::Parser;
+
+use super::statement::split_statements;
+use crate::base::{Error, Kind, Result};
+
+/// The tables that the statements of `sql` read or describe, sorted; names of WITH queries are
+/// among them, for a statement says not which is which.
+///
+/// # Errors
+/// [`Kind::Query`] when a statement is none.
+pub fn tables_read(sql: &str) -> Result<Vec<String>> {
+    let split = split_statements(sql);
+    let mut names = BTreeSet::new();
+    for text in split.statements.iter().chain([&split.rest]) {
+        let statements = Parser::parse_sql(&GenericDialect, text).map_err(|cause| {
+            Error::new(Kind::Query, "the statement cannot be read").caused_by(cause)
+        })?;
+        let _: ControlFlow<()> = visit_relations(&statements, |name| {
+            names.extend(name.0.last().and_then(|part| part.as_ident()).map(|i| i.value.clone()));
+            ControlFlow::Continue(())
+        });
+    }
+    Ok(names.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_found_wherever_they_stand() {
+        let sql = "SHOW TABLES; SELECT 1 FROM a JOIN (SELECT * FROM b) x ON true WHERE EXISTS \
+                   (SELECT 1 FROM c) UNION SELECT 1 FROM a;";
+        assert_eq!(tables_read(sql).unwrap(), ["a", "b", "c"]);
+        assert!(tables_read("SELECT FROM WHERE").is_err());
+    }
+}

@@ -1,0 +1,219 @@
+//! The table of a captioner: its kept checkpoints, and which of them is the best.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array as _, BooleanArray, Float64Array, Int64Array, StringArray};
+
+use crate::base::{Digest, Error, Kind, Result};
+use crate::plan::{Counts, Reason, Stage};
+use crate::table::schema::arrow_schema;
+use crate::table::{Change, Outcome, Snapshot, Store};
+use crate::train::checkpoint::Checkpoint;
+
+use super::context::Context;
+use super::report::{Broken, TableReport};
+use super::rows;
+
+/// In the column `input_digest` of a checkpoint that was trained elsewhere: it stands, whatever
+/// the examples become.
+pub const IMPORTED: &str = "imported";
+
+/// One row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// Name of the checkpoint.
+    pub name: String,
+    /// Steps of the optimiser.
+    pub step: i64,
+    /// Its folder, absolute.
+    pub path: PathBuf,
+    /// What captions made with it depend on.
+    pub digest: Digest,
+    /// Its validation loss.
+    pub validation_loss: Option<f64>,
+    /// Whether it is the best.
+    pub best: bool,
+    /// Digest of its examples, or [`IMPORTED`].
+    pub input_digest: String,
+    /// Fingerprint of its stage.
+    pub fingerprint: String,
+}
+
+/// The checkpoints that the newest version of `table` names.
+///
+/// # Errors
+/// When the table cannot be read.
+pub fn read(store: &Store, table: &str) -> Result<Vec<Kept>> {
+    let Some(snapshot) = store.snapshot(table)? else { return Ok(Vec::new()) };
+    let mut kept = Vec::new();
+    for batch in snapshot.scan(&[])? {
+        let (_, batch) = batch?;
+        let text = |name| rows::column::<StringArray>(&batch, name);
+        let (names, paths, digests) = (text("checkpoint")?, text("path")?, text("digest")?);
+        let (inputs, made_by) = (text("input_digest")?, text("fingerprint")?);
+        let steps = rows::column::<Int64Array>(&batch, "step")?;
+        let losses = rows::column::<Float64Array>(&batch, "validation_loss")?;
+        let best = rows::column::<BooleanArray>(&batch, "best")?;
+        for at in 0..batch.num_rows() {
+            kept.push(Kept {
+                name: names.value(at).to_owned(),
+                step: steps.value(at),
+                path: store.root().join(paths.value(at)),
+                digest: digests.value(at).parse()?,
+                validation_loss: losses.is_valid(at).then(|| losses.value(at)),
+                best: best.value(at),
+                input_digest: inputs.value(at).to_owned(),
+                fingerprint: made_by.value(at).to_owned(),
+            });
+        }
+    }
+    kept.sort_by_key(|one| one.step);
+    Ok(kept)
+}
+
+/// The best checkpoint that the newest version of `table` names.
+///
+/// # Errors
+/// [`Kind::MissingInput`] where nothing was trained, [`Kind::Store`] when its folder is gone.
+pub fn best(store: &Store, table: &str) -> Result<(Kept, Checkpoint)> {
+    let kept = read(store, table)?.into_iter().find(|one| one.best).ok_or_else(|| {
+        Error::new(Kind::MissingInput, "no captioner was trained yet")
+            .at(table)
+            .help("`clipmill train FILE` trains it, `clipmill import-checkpoint` brings one along")
+    })?;
+    let checkpoint = Checkpoint::open(&kept.path)?;
+    Ok((kept, checkpoint))
+}
+
+/// Whether these rows are what the stage would make of the examples with this digest.
+pub(super) fn stand(kept: &[Kept], fingerprint: &str, input_digest: &str) -> bool {
+    kept.iter().any(|one| one.best)
+        && kept.iter().all(|one| {
+            one.fingerprint == fingerprint
+                && (one.input_digest == input_digest || one.input_digest == IMPORTED)
+                && Checkpoint::open(&one.path).is_ok()
+        })
+}
+
+/// Why a training is due, that the stored rows say.
+pub(super) fn reason(snapshot: Option<&Snapshot>, kept: &[Kept], stage: &Stage) -> Result<Reason> {
+    let (Some(snapshot), Some(one)) = (snapshot, kept.first()) else { return Ok(Reason::New) };
+    let now = stage.fingerprint.digest().to_string();
+    if one.fingerprint == now {
+        let whole = kept.iter().all(|one| Checkpoint::open(&one.path).is_ok());
+        return Ok(if whole { Reason::ContentChanged } else { Reason::PartDamaged });
+    }
+    let before: crate::plan::Fingerprint = snapshot
+        .note()?
+        .and_then(|note| serde_json::from_value(note.fingerprint_parts).ok())
+        .unwrap_or_default();
+    Ok(before.stale_because(&stage.fingerprint))
+}
+
+/// Publishes checkpoints in place of those that the table names.
+pub(super) fn publish(
+    ctx: &mut Context<'_>,
+    stage: &Stage,
+    checkpoints: &[Checkpoint],
+    reason: Reason,
+) -> Result<()> {
+    let staged = ctx.store.staged(&stage.table)?;
+    ctx.store.discard_staged(&stage.table, &staged)?;
+    let before = ctx.store.snapshot(&stage.table)?;
+    let mut sink = ctx.sink(stage);
+    sink.push(&batch(ctx.store.root(), stage, checkpoints)?)?;
+    let mut counts = Counts::default();
+    counts.add_many(reason, checkpoints.len() as u64);
+    let rows = checkpoints.len() as u64;
+    let gone = before.as_ref().map_or(0, Snapshot::rows);
+    let mut note = ctx.note(stage)?;
+    (note.added, note.removed) = (rows, gone);
+    let change = Change {
+        expected_version: before.as_ref().map(Snapshot::version),
+        remove: before.iter().flat_map(|s| s.parts()).map(|part| part.path.clone()).collect(),
+        add: sink.finish()?,
+        note,
+        reject_counts: BTreeMap::new(),
+    };
+    let mut report = TableReport {
+        table: stage.table.clone(),
+        version: before.as_ref().map(Snapshot::version),
+        rows: gone,
+        counts,
+        computed: rows,
+        resumed: 0,
+        published: false,
+    };
+    match ctx.store.publish(&stage.table, &stage.contract, change)? {
+        Outcome::Published { version, rows } => {
+            report.version = Some(version);
+            report.rows = rows;
+            report.published = true;
+        }
+        Outcome::Broken(breaches) => {
+            ctx.report.broken.push(Broken { table: stage.table.clone(), breaches });
+        }
+    }
+    ctx.see(stage, &report);
+    ctx.report.tables.push(report);
+    Ok(())
+}
+
+/// Reports a table that stays as it is.
+pub(super) fn leave(ctx: &mut Context<'_>, stage: &Stage, snapshot: Option<&Snapshot>) {
+    let mut counts = Counts::default();
+    let rows = snapshot.map_or(0, Snapshot::rows);
+    counts.add_many(Reason::UpToDate, rows);
+    let report = TableReport {
+        table: stage.table.clone(),
+        version: snapshot.map(Snapshot::version),
+        rows,
+        counts,
+        computed: 0,
+        resumed: 0,
+        published: false,
+    };
+    ctx.see(stage, &report);
+    ctx.report.tables.push(report);
+}
+
+fn batch(
+    root: &Path,
+    stage: &Stage,
+    checkpoints: &[Checkpoint],
+) -> Result<arrow::array::RecordBatch> {
+    let newest = checkpoints.iter().map(|c| c.state.step).max();
+    let best = checkpoints.iter().max_by_key(|c| c.state.step).and_then(|c| c.state.best);
+    let best = best.map(|best| best.step).or(newest);
+    let name = |c: &Checkpoint| {
+        let run = c.path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        let step = c.path.file_name().unwrap_or_default().to_string_lossy();
+        format!("{run}/{step}")
+    };
+    let mut sorted: Vec<&Checkpoint> = checkpoints.iter().collect();
+    sorted.sort_by_key(|c| name(c));
+    let path = |c: &Checkpoint| {
+        let below = c.path.strip_prefix(root).unwrap_or(&c.path);
+        below.to_string_lossy().replace('\\', "/")
+    };
+    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let losses: Float64Array = sorted.iter().map(|c| c.state.validation_loss).collect();
+    let bests: BooleanArray = sorted.iter().map(|c| Some(Some(c.state.step) == best)).collect();
+    let epochs = sorted.iter().map(|c| i32::try_from(c.state.epoch).unwrap_or(i32::MAX));
+    rows::batch(
+        &arrow_schema(&stage.contract),
+        &[
+            ("checkpoint", rows::strings(sorted.iter().map(|c| name(c)))),
+            ("step", rows::int64s(sorted.iter().map(|c| signed(c.state.step)))),
+            ("epoch", rows::int32s(epochs)),
+            ("path", rows::strings(sorted.iter().map(|c| path(c)))),
+            ("digest", rows::strings(sorted.iter().map(|c| &c.state.digest))),
+            ("validation_loss", Arc::new(losses)),
+            ("best", Arc::new(bests)),
+            ("input_digest", rows::strings(sorted.iter().map(|c| &c.state.input_digest))),
+            ("fingerprint", rows::strings(sorted.iter().map(|c| &c.state.fingerprint))),
+        ],
+    )
+}

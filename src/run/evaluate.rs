@@ -1,0 +1,222 @@
+//! Made captions beside those of people: a score an image, and those of all together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Float64Array, Int32Array, ListBuilder, StringArray, StringBuilder};
+
+use crate::base::digest::Digester;
+use crate::base::{Digest, Result};
+use crate::caption::metrics::{Case, Scores, Tokenizer, evaluate};
+use crate::plan::captioner::{Evaluate, Words};
+use crate::plan::{Counts, Reason, Stage};
+use crate::table::schema::arrow_schema;
+use crate::train::journal::Metric;
+
+use super::clocks::{Part, Spend};
+use super::context::Context;
+use super::key::{Columns, Key};
+use super::ledger::Ledger;
+use super::metrics;
+use super::publish::{self, Made};
+use super::rows;
+use super::state::State;
+
+/// Columns of tables of scores.
+pub(super) const SCORES: Columns =
+    Columns { has_caption_index: false, digest: "input_digest", place: &[] };
+
+/// Scores the captions, if they or their references changed, and publishes the table.
+pub(super) fn run(
+    ctx: &mut Context<'_>,
+    ledger: &mut Ledger,
+    stage: &Stage,
+    work: &Evaluate,
+) -> Result<()> {
+    let (cases, without) = cases(ctx, work)?;
+    if without > 0 {
+        ctx.report.notes.push(format!(
+            "{}: {} made captions have no reference in `{}`, and are not scored",
+            stage.table,
+            crate::base::units::count(without),
+            work.captions
+        ));
+    }
+    let (state, counts, digests) = judge(ctx, stage, &cases)?;
+    state.clean(&ctx.store, stage)?;
+    let mut sink = ctx.sink(stage);
+    let run = run_name(stage, &cases);
+    let mut corpus = None;
+    if counts.computed() > 0 {
+        let words = match work.words {
+            Words::Ptb => Tokenizer::Ptb,
+            Words::Characters => Tokenizer::Characters,
+            Words::Jieba => Tokenizer::Jieba,
+        };
+        ctx.options.progress.begin(&stage.table, Some(cases.len() as u64));
+        let scores = ctx.clocks.time(Part::Encode, Spend::Busy, || evaluate(&cases, words));
+        ctx.options.progress.advance(&stage.table, cases.len() as u64);
+        ctx.options.progress.end(&stage.table);
+        let scores = scores?;
+        cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
+        sink.push(&batch(stage, &cases, &scores, &digests)?)?;
+        corpus = Some(scores.corpus.named());
+    }
+    ledger.complete(&stage.table);
+    let made = Made {
+        parts: sink.finish()?,
+        columns: SCORES,
+        without: &BTreeSet::new(),
+        complete: true,
+        counts,
+        moved: &BTreeMap::new(),
+    };
+    publish::publish(ctx, ledger, stage, &state, made)?;
+    if let Some(corpus) = corpus {
+        let now = ctx.options.clock.now_us();
+        let metric = |(name, value): (&str, f64)| Metric {
+            step: 0,
+            epoch: 0,
+            name: name.to_owned(),
+            value,
+            time_us: now,
+        };
+        let measured: Vec<Metric> = corpus.into_iter().map(metric).collect();
+        metrics::publish(ctx, &stage.table, &run, &measured)?;
+    }
+    let scores = metrics::read(&ctx.store, &stage.table, &run)?;
+    ctx.report.scores.insert(stage.table.clone(), scores);
+    Ok(())
+}
+
+/// Judges every row, for a survey: what would be computed counts as replaced.
+pub(super) fn judged(ctx: &Context<'_>, stage: &Stage, work: &Evaluate) -> Result<(State, Counts)> {
+    let (cases, _) = cases(ctx, work)?;
+    let (state, counts, _) = judge(ctx, stage, &cases)?;
+    cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
+    Ok((state, counts))
+}
+
+/// Every image with a made caption and references, by id, and how many have none.
+fn cases(ctx: &Context<'_>, work: &Evaluate) -> Result<(Vec<Case>, u64)> {
+    let mut made: BTreeMap<String, String> = BTreeMap::new();
+    if let Some(snapshot) = ctx.store.snapshot(&work.generated)? {
+        for batch in snapshot.scan(&["image_id", "caption_index", "text"])? {
+            let (_, batch) = batch?;
+            let ids = rows::column::<StringArray>(&batch, "image_id")?;
+            let indices = rows::column::<Int32Array>(&batch, "caption_index")?;
+            let texts = rows::column::<StringArray>(&batch, "text")?;
+            for at in (0..batch.num_rows()).filter(|at| indices.value(*at) == 0) {
+                made.insert(ids.value(at).to_owned(), texts.value(at).to_owned());
+            }
+        }
+    }
+    let mut references: BTreeMap<String, BTreeMap<i32, String>> = BTreeMap::new();
+    if let Some(snapshot) = ctx.store.snapshot(&work.captions)? {
+        for batch in snapshot.scan(&["image_id", "caption_index", "text"])? {
+            let (_, batch) = batch?;
+            let ids = rows::column::<StringArray>(&batch, "image_id")?;
+            let indices = rows::column::<Int32Array>(&batch, "caption_index")?;
+            let texts = rows::column::<StringArray>(&batch, "text")?;
+            for at in (0..batch.num_rows()).filter(|at| made.contains_key(ids.value(*at))) {
+                let of = references.entry(ids.value(at).to_owned()).or_default();
+                of.insert(indices.value(at), texts.value(at).to_owned());
+            }
+        }
+    }
+    let all = made.len();
+    let cases: Vec<Case> = made
+        .into_iter()
+        .filter_map(|(image_id, candidate)| {
+            let references = references.remove(&image_id)?.into_values().collect();
+            Some(Case { image_id, candidate, references })
+        })
+        .collect();
+    let without = all.saturating_sub(cases.len()) as u64;
+    Ok((cases, without))
+}
+
+/// The digest of all references: CIDEr weighs words by all of them.
+fn weighs(cases: &[Case]) -> Digest {
+    let mut digester = Digester::new();
+    for reference in cases.iter().flat_map(|case| &case.references) {
+        digester.field("reference", reference.as_bytes());
+    }
+    digester.finish()
+}
+
+fn run_name(stage: &Stage, cases: &[Case]) -> String {
+    let mut digester = Digester::new();
+    digester.field("fingerprint", stage.fingerprint.digest().as_bytes());
+    digester.field("references", weighs(cases).as_bytes());
+    for case in cases {
+        digester
+            .field("image", case.image_id.as_bytes())
+            .field("caption", case.candidate.as_bytes());
+    }
+    digester.finish().short()
+}
+
+fn judge(ctx: &Context<'_>, stage: &Stage, cases: &[Case]) -> Result<(State, Counts, Vec<Digest>)> {
+    let state = State::load(&ctx.store, stage, SCORES)?;
+    let weighs = weighs(cases);
+    let digest = |case: &Case| {
+        let mut digester = Digester::new();
+        digester.field("caption", case.candidate.as_bytes());
+        for reference in &case.references {
+            digester.field("reference", reference.as_bytes());
+        }
+        digester.field("weighs", weighs.as_bytes()).finish()
+    };
+    let digests: Vec<Digest> = cases.iter().map(digest).collect();
+    let mut counts = Counts::default();
+    let judged = cases.iter().zip(&digests).map(|(case, digest)| {
+        match state.judge(&Key::image(&case.image_id), digest, 0) {
+            // Scores are made all together: a part that waits is made anew with the others.
+            Reason::Resumed => Reason::New,
+            reason => reason,
+        }
+    });
+    let reasons: Vec<Reason> = judged.collect();
+    let any = reasons.iter().any(|reason| reason.computes());
+    for (case, reason) in cases.iter().zip(reasons) {
+        counts.add(if any && !reason.computes() { Reason::ContentChanged } else { reason });
+        if !any {
+            state.keep(&Key::image(&case.image_id));
+        }
+    }
+    Ok((state, counts, digests))
+}
+
+fn batch(
+    stage: &Stage,
+    cases: &[Case],
+    scores: &Scores,
+    digests: &[Digest],
+) -> Result<arrow::array::RecordBatch> {
+    let schema = arrow_schema(&stage.contract);
+    let fingerprint = stage.fingerprint.digest().to_string();
+    let mut references = ListBuilder::new(StringBuilder::new());
+    for case in cases {
+        for reference in &case.references {
+            references.values().append_value(reference);
+        }
+        references.append(true);
+    }
+    let references: arrow::array::ArrayRef = Arc::new(references.finish());
+    let mut columns = vec![
+        ("image_id", rows::strings(cases.iter().map(|case| &case.image_id))),
+        ("candidate", rows::strings(cases.iter().map(|case| &case.candidate))),
+        ("references", rows::retyped(&schema, "references", &references)?),
+        ("input_digest", rows::strings(digests.iter().map(Digest::to_string))),
+        ("fingerprint", rows::strings(cases.iter().map(|_| &fingerprint))),
+    ];
+    for (number, (name, _)) in scores.corpus.named().into_iter().enumerate() {
+        let of = scores
+            .per_image
+            .iter()
+            .map(|one| one.score.named().get(number).map_or(0.0, |(_, value)| *value));
+        columns.push((name, Arc::new(Float64Array::from_iter_values(of))));
+    }
+    rows::batch(&schema, &columns)
+}

@@ -1,0 +1,137 @@
+//! Keys of rows, and the columns that name a row and what it was made from.
+
+use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
+
+use crate::base::{Digest, Result};
+
+use super::rows;
+
+/// The key of a row: an image, and the caption's number where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key<'a> {
+    pub image_id: &'a str,
+    pub caption_index: Option<i32>,
+}
+
+impl<'a> Key<'a> {
+    pub(super) fn image(image_id: &'a str) -> Self {
+        Self { image_id, caption_index: None }
+    }
+
+    pub(super) fn caption(image_id: &'a str, caption_index: i32) -> Self {
+        Self { image_id, caption_index: Some(caption_index) }
+    }
+
+    /// 128 bits of a digest stand for the key: a table of millions of rows is looked through
+    /// without holding its ids, and two keys meet by chance with a probability below 2^-80.
+    pub(super) fn short(&self) -> Short {
+        let mut hasher = blake3::Hasher::new();
+        match self.caption_index {
+            None => hasher.update(&[0]),
+            Some(index) => hasher.update(&[1]).update(&index.to_le_bytes()),
+        };
+        hasher.update(self.image_id.as_bytes());
+        let mut half = [0; 16];
+        half.copy_from_slice(hasher.finalize().as_bytes().split_at(16).0);
+        u128::from_le_bytes(half)
+    }
+}
+
+/// What stands for a key.
+pub(super) type Short = u128;
+
+/// Which columns say what a row is and what it was made from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns {
+    pub has_caption_index: bool,
+    /// `digest` in tables that read sources, `input_digest` in those made from tables.
+    pub digest: &'static str,
+    /// The columns that say where a row's content stands; empty in tables made from tables.
+    pub place: &'static [&'static str],
+}
+
+impl Columns {
+    /// The columns that name a row, its input and its place.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        let mut names = vec!["image_id", self.digest];
+        if self.has_caption_index {
+            names.push("caption_index");
+        }
+        names.extend(self.place);
+        names
+    }
+}
+
+/// The columns that name a row, and what it was made from.
+pub(super) struct Keys<'a> {
+    ids: &'a StringArray,
+    indices: Option<&'a Int32Array>,
+    digests: &'a StringArray,
+}
+
+impl<'a> Keys<'a> {
+    pub(super) fn of(batch: &'a RecordBatch, columns: Columns) -> Result<Self> {
+        let indices = if columns.has_caption_index {
+            Some(rows::column(batch, "caption_index")?)
+        } else {
+            None
+        };
+        Ok(Self {
+            ids: rows::column(batch, "image_id")?,
+            indices,
+            digests: rows::column(batch, columns.digest)?,
+        })
+    }
+
+    pub(super) fn key(&self, at: usize) -> Key<'_> {
+        Key {
+            image_id: self.ids.value(at),
+            caption_index: self.indices.map(|indices| indices.value(at)),
+        }
+    }
+
+    pub(super) fn digest(&self, at: usize) -> Result<Digest> {
+        self.digests.value(at).parse()
+    }
+}
+
+/// The columns that say where a row's content stands.
+pub(super) struct Places<'a> {
+    source: &'a StringArray,
+    member: &'a StringArray,
+    offset: &'a Int64Array,
+    size: Option<&'a Int64Array>,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn of(batch: &'a RecordBatch) -> Result<Self> {
+        Ok(Self {
+            source: rows::column(batch, "source")?,
+            member: rows::column(batch, "member")?,
+            offset: rows::column(batch, "offset")?,
+            // Captions have none.
+            size: rows::column(batch, "size_bytes").ok(),
+        })
+    }
+
+    pub(super) fn value(&self, at: usize) -> u64 {
+        place(
+            self.source.value(at),
+            self.member.value(at),
+            u64::try_from(self.offset.value(at)).unwrap_or(0),
+            self.size.and_then(|size| u64::try_from(size.value(at)).ok()).unwrap_or(0),
+        )
+    }
+}
+
+/// A short digest of where some content stands, to notice that it moved.
+pub(super) fn place(source: &str, member: &str, offset: u64, size_bytes: u64) -> u64 {
+    let digest = crate::base::digest::Digester::new()
+        .field("source", source.as_bytes())
+        .field("member", member.as_bytes())
+        .field("offset", &offset.to_le_bytes())
+        .field("size", &size_bytes.to_le_bytes())
+        .finish();
+    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}

@@ -1,0 +1,140 @@
+//! The table `metrics`: what training and scoring measured, one part or more for each run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, Float64Array, StringArray, TimestampMicrosecondArray};
+use arrow::compute::filter_record_batch;
+
+use crate::base::{Error, Kind, Result};
+use crate::plan::Counts;
+use crate::table::schema::arrow_schema;
+use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
+use crate::train::journal::Metric;
+
+use super::context::Context;
+use super::report::{Broken, TableReport};
+use super::rows;
+use super::sink::Sink;
+
+/// The table of what was measured.
+pub const METRICS: &str = "metrics";
+
+/// Puts what the run `run` of a stage measured in place of what the table holds of that run.
+pub(super) fn publish(
+    ctx: &mut Context<'_>,
+    stage: &str,
+    run: &str,
+    metrics: &[Metric],
+) -> Result<()> {
+    // Parts of a run that died before it published: they are made anew.
+    let staged = ctx.store.staged(METRICS)?;
+    ctx.store.discard_staged(METRICS, &staged)?;
+    let before = ctx.store.snapshot(METRICS)?;
+    let contract = &ctx.plan.metrics;
+    let schema = arrow_schema(contract);
+    let mut sink = Sink::new(&ctx.store, ctx.plan.parts, METRICS, contract, "");
+    let mut remove = Vec::new();
+    let mut removed = 0;
+    for part in before.iter().flat_map(|snapshot| snapshot.parts()) {
+        let Some(snapshot) = &before else { continue };
+        let batches = snapshot.scan_part(part, &[])?.collect::<Result<Vec<_>>>()?;
+        let stays = batches.iter().map(|batch| others(batch, stage, run));
+        let stays = stays.collect::<Result<Vec<_>>>()?;
+        if stays.iter().all(|mask| mask.true_count() == mask.len()) {
+            continue;
+        }
+        remove.push(part.path.clone());
+        removed += part.rows;
+        for (batch, mask) in batches.iter().zip(&stays) {
+            let kept = filter_record_batch(batch, mask).map_err(|cause| {
+                Error::new(Kind::Internal, "cannot filter stored rows").caused_by(cause)
+            })?;
+            if kept.num_rows() > 0 {
+                removed -= kept.num_rows() as u64;
+                sink.push(&kept)?;
+            }
+        }
+    }
+    let mut sorted: Vec<&Metric> = metrics.iter().collect();
+    sorted.sort_by(|a, b| (a.step, &a.name).cmp(&(b.step, &b.name)));
+    if !sorted.is_empty() {
+        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let epoch = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+        let times = TimestampMicrosecondArray::from_iter_values(sorted.iter().map(|m| m.time_us));
+        let values = Float64Array::from_iter_values(sorted.iter().map(|m| m.value));
+        sink.push(&rows::batch(
+            &schema,
+            &[
+                ("stage", rows::strings(sorted.iter().map(|_| stage))),
+                ("run", rows::strings(sorted.iter().map(|_| run))),
+                ("step", rows::int64s(sorted.iter().map(|m| signed(m.step)))),
+                ("epoch", rows::int32s(sorted.iter().map(|m| epoch(m.epoch)))),
+                ("name", rows::strings(sorted.iter().map(|m| &m.name))),
+                ("value", Arc::new(values)),
+                ("time", Arc::new(times.with_timezone("UTC"))),
+            ],
+        )?)?;
+    }
+    let note = CommitNote {
+        definition_digest: ctx.plan.definition_digest.to_string(),
+        operation: METRICS.to_owned(),
+        inputs: ctx.versions.clone(),
+        fingerprint_parts: serde_json::Value::Null,
+        model: None,
+        added: sorted.len() as u64,
+        removed,
+        changed: 0,
+        ..CommitNote::default()
+    };
+    let change = Change {
+        expected_version: before.as_ref().map(Snapshot::version),
+        remove,
+        add: sink.finish()?,
+        note,
+        reject_counts: BTreeMap::new(),
+    };
+    let outcome = ctx.store.publish(METRICS, contract, change)?;
+    ctx.report.tables.retain(|made| made.table != METRICS);
+    match outcome {
+        Outcome::Published { version, rows } => ctx.report.tables.push(TableReport {
+            table: METRICS.to_owned(),
+            version: Some(version),
+            rows,
+            counts: Counts::default(),
+            computed: sorted.len() as u64,
+            resumed: 0,
+            published: true,
+        }),
+        Outcome::Broken(breaches) => {
+            ctx.report.broken.push(Broken { table: METRICS.to_owned(), breaches });
+        }
+    }
+    Ok(())
+}
+
+/// The rows of other runs.
+fn others(batch: &arrow::array::RecordBatch, stage: &str, run: &str) -> Result<BooleanArray> {
+    let stages = rows::column::<StringArray>(batch, "stage")?;
+    let runs = rows::column::<StringArray>(batch, "run")?;
+    Ok((0..batch.num_rows())
+        .map(|at| Some(stages.value(at) != stage || runs.value(at) != run))
+        .collect())
+}
+
+/// What the run `run` of a stage measured, by name, in the order of the names; of numbers measured
+/// at several steps the last.
+pub(super) fn read(store: &Store, stage: &str, run: &str) -> Result<BTreeMap<String, f64>> {
+    let mut found = BTreeMap::new();
+    let Some(snapshot) = store.snapshot(METRICS)? else { return Ok(found) };
+    for batch in snapshot.scan(&["stage", "run", "name", "value"])? {
+        let (_, batch) = batch?;
+        let elsewhere = others(&batch, stage, run)?;
+        let names = rows::column::<StringArray>(&batch, "name")?;
+        let values = rows::column::<Float64Array>(&batch, "value")?;
+        for at in (0..batch.num_rows()).filter(|at| !elsewhere.value(*at)) {
+            found.insert(names.value(at).to_owned(), values.value(at));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,217 @@
+//! The rows of a table's newest version, as lean as they can be found again.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use arrow::array::StringArray;
+use rayon::prelude::*;
+
+use crate::base::{Digest, Error, Kind, Result};
+use crate::table::Snapshot;
+
+use super::key::{Columns, Key, Keys, Places, Short};
+use super::rows;
+
+/// What is known of a stored row: 64 bytes, whatever its id.
+#[derive(Debug)]
+pub(super) struct Row {
+    key: Short,
+    pub digest: Digest,
+    /// Where the content stood; 0 in tables that are made from tables.
+    pub place: u64,
+    pub part: u32,
+    pub fingerprint: u16,
+    /// Decided while other threads look rows up.
+    fate: AtomicU8,
+}
+
+/// No source has named it so far.
+const UNSEEN: u8 = 0;
+/// Stays as it is.
+const KEEP: u8 = 1;
+/// A new row takes its place, or none does.
+const DROP: u8 = 2;
+
+impl Row {
+    pub(super) fn keep(&self) {
+        self.fate.store(KEEP, Ordering::Relaxed);
+    }
+
+    pub(super) fn replace(&self) {
+        self.fate.store(DROP, Ordering::Relaxed);
+    }
+
+    pub(super) fn forget(&self) {
+        self.fate.store(UNSEEN, Ordering::Relaxed);
+    }
+
+    pub(super) fn stays(&self, keep_unseen: bool) -> bool {
+        match self.fate.load(Ordering::Relaxed) {
+            KEEP => true,
+            UNSEEN => keep_unseen,
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_unseen(&self) -> bool {
+        self.fate.load(Ordering::Relaxed) == UNSEEN
+    }
+}
+
+/// Rows, found by key.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    /// Sorted by key.
+    rows: Vec<Row>,
+    /// Where the rows of each value of a key's first 16 bits begin, and the end of all.
+    starts: Vec<u32>,
+    pub fingerprints: Vec<String>,
+}
+
+/// Parts that are read at once; between them what was read is put together.
+const PARTS_AT_ONCE: usize = 16;
+
+impl Stored {
+    /// Reads the keys of the given parts; gives the parts, too, that turn out to be damaged.
+    ///
+    /// # Errors
+    /// When a part cannot be read for another reason than damage.
+    pub(super) fn read(
+        snapshot: &Snapshot,
+        parts: &[u32],
+        columns: Columns,
+    ) -> Result<(Self, Vec<u32>)> {
+        let mut damaged = Vec::new();
+        let mut names = columns.names();
+        names.push("fingerprint");
+        let expected = parts.iter().filter_map(|part| snapshot.parts().get(*part as usize));
+        let expected: u64 = expected.map(|part| part.rows).sum();
+        let mut stored = Self::default();
+        stored.rows.reserve_exact(usize::try_from(expected).unwrap_or(0));
+        for some in parts.chunks(PARTS_AT_ONCE) {
+            let read = some.par_iter().map(|part| read_part(snapshot, *part, columns, &names));
+            for (number, part) in some.iter().zip(read.collect::<Vec<_>>()) {
+                let (rows, fingerprints) = match part {
+                    Ok(read) => read,
+                    Err(error) if error.kind() == Kind::Store => {
+                        tracing::warn!(%error, "a part is made anew");
+                        damaged.push(*number);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                let known = fingerprints.into_iter().map(|one| stored.intern(&one));
+                let known = known.collect::<Result<Vec<_>>>()?;
+                stored.rows.extend(rows.into_iter().map(|mut row| {
+                    row.fingerprint = known.get(usize::from(row.fingerprint)).copied().unwrap_or(0);
+                    row
+                }));
+            }
+        }
+        stored.rows.par_sort_unstable_by_key(|row| row.key);
+        stored.starts = starts(&stored.rows);
+        Ok((stored, damaged))
+    }
+
+    fn intern(&mut self, fingerprint: &str) -> Result<u16> {
+        intern(&mut self.fingerprints, fingerprint)
+    }
+
+    pub(super) fn get(&self, key: &Key<'_>) -> Option<&Row> {
+        let short = key.short();
+        let bucket = bucket(short);
+        let (from, to) = (self.starts.get(bucket)?, self.starts.get(bucket + 1)?);
+        let of = self.rows.get(*from as usize..*to as usize)?;
+        of.get(of.binary_search_by_key(&short, |row| row.key).ok()?)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter()
+    }
+}
+
+fn bucket(key: Short) -> usize {
+    usize::try_from(key >> 112).unwrap_or(0)
+}
+
+fn starts(rows: &[Row]) -> Vec<u32> {
+    let mut counts = vec![0_u32; (1 << 16) + 1];
+    for row in rows {
+        if let Some(next) = counts.get_mut(bucket(row.key) + 1) {
+            *next += 1;
+        }
+    }
+    let mut sum = 0;
+    for count in &mut counts {
+        sum += *count;
+        *count = sum;
+    }
+    counts
+}
+
+fn intern(known: &mut Vec<String>, fingerprint: &str) -> Result<u16> {
+    let at = known.iter().position(|one| one == fingerprint).unwrap_or_else(|| {
+        known.push(fingerprint.to_owned());
+        known.len() - 1
+    });
+    u16::try_from(at).map_err(|cause| {
+        Error::new(Kind::Store, "rows of too many fingerprints in one version").caused_by(cause)
+    })
+}
+
+/// The rows of one part; their fingerprints are numbers of the strings beside them.
+fn read_part(
+    snapshot: &Snapshot,
+    number: u32,
+    columns: Columns,
+    names: &[&str],
+) -> Result<(Vec<Row>, Vec<String>)> {
+    let mut found = Vec::new();
+    let mut known = Vec::new();
+    let Some(part) = snapshot.parts().get(number as usize) else { return Ok((found, known)) };
+    for batch in snapshot.scan_part(part, names)? {
+        let batch = batch?;
+        let keys = Keys::of(&batch, columns)?;
+        let fingerprints = rows::column::<StringArray>(&batch, "fingerprint")?;
+        let places = if columns.place.is_empty() { None } else { Some(Places::of(&batch)?) };
+        for at in 0..batch.num_rows() {
+            found.push(Row {
+                key: keys.key(at).short(),
+                digest: keys.digest(at)?,
+                place: places.as_ref().map_or(0, |places| places.value(at)),
+                part: number,
+                fingerprint: intern(&mut known, fingerprints.value(at))?,
+                fate: AtomicU8::new(UNSEEN),
+            });
+        }
+    }
+    Ok((found, known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_found_and_no_other() {
+        let ids: Vec<String> = (0..5000).map(|n| format!("image-{n}")).collect();
+        let row = |id: &String| Row {
+            key: Key::image(id).short(),
+            digest: Digest::of(id.as_bytes()),
+            place: 0,
+            part: 0,
+            fingerprint: 0,
+            fate: AtomicU8::new(UNSEEN),
+        };
+        let mut rows: Vec<_> = ids.iter().map(row).collect();
+        rows.sort_unstable_by_key(|row| row.key);
+        let starts = starts(&rows);
+        let stored = Stored { rows, starts, fingerprints: Vec::new() };
+        for id in &ids {
+            assert_eq!(stored.get(&Key::image(id)).unwrap().digest, Digest::of(id.as_bytes()));
+            assert!(stored.get(&Key::caption(id, 0)).is_none());
+        }
+        assert!(stored.get(&Key::image("image-5000")).is_none());
+        assert!(Stored::default().get(&Key::image("image-0")).is_none());
+        assert!(size_of::<Row>() <= 64);
+    }
+}

@@ -1,0 +1,174 @@
+//! What a run would do, row by row: the run's own judgement, without its work.
+//!
+//! A survey supposes that what would be computed comes out well: an image that nobody has tried
+//! to decode counts as new, and so do its captions and examples. Only the run can learn that it
+//! is broken, and then files it under `rejects`. In the same way it supposes that contracts hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::base::Result;
+use crate::plan::{Plan, Reason, Work};
+use crate::table::Store;
+
+use super::align::{self, EXAMPLES};
+use super::context::{Context, Means, Options};
+use super::foresight::{Captions, Foresight};
+use super::ledger::Ledger;
+use super::ledger::REJECTS;
+use super::lookout::{Lookout, Sight};
+use super::order::{dependents, wanted};
+use super::report::{Foreseen, Survey};
+use super::state::State;
+use super::{captions, settled, survey_captioner, survey_images, texts};
+
+/// Says what [`super::run`] would do, and changes nothing: no row is computed, no weights are
+/// loaded, no table is written, no lock is taken. Digests of contents that had to be read are
+/// kept, where there is a store to keep them in.
+///
+/// # Errors
+/// When an input or the store cannot be read, and where a run would fail before its first row.
+pub fn survey(plan: &Plan, options: &Options) -> Result<Survey> {
+    let begun = Instant::now();
+    let means = Means::default();
+    let mut ctx = context(plan, options, &means, None)?;
+    let settling = settled::begin(plan, options)?;
+    if let Some(mut survey) = settled::survey(plan, options, &ctx.store, &settling) {
+        survey.elapsed = begun.elapsed();
+        return Ok(survey);
+    }
+    let mut ledger = ledger(&ctx)?;
+    let mut survey = tables(&mut ctx, &mut ledger)?;
+    let rejects = ledger.by_class();
+    settled::keep_survey(plan, options, &ctx.store, &settling, &survey, &rejects);
+    survey.elapsed = begun.elapsed();
+    Ok(survey)
+}
+
+/// What a survey sees of one image in every table, and the ids of all images.
+///
+/// # Errors
+/// As [`survey`].
+pub(super) fn of_image(
+    plan: &Plan,
+    options: &Options,
+    image_id: &str,
+) -> Result<(Vec<Sight>, Vec<String>)> {
+    let means = Means::default();
+    let mut ctx = context(plan, options, &means, Some(Lookout::new(image_id)))?;
+    let mut ledger = ledger(&ctx)?;
+    tables(&mut ctx, &mut ledger)?;
+    let mut seen = ctx.lookout.map(Lookout::into_seen).unwrap_or_default();
+    for (table, entry) in ledger.of_image(image_id) {
+        let Some(stage) = plan.stage(table) else { continue };
+        let same = seen.iter_mut().find(|sight| {
+            sight.table == table && sight.origin.as_ref() == Some(&entry.reject.origin)
+        });
+        match same {
+            Some(sight) => sight.reject = Some((entry.reject.clone(), entry.attempts)),
+            None => {
+                let (reject, attempts) = (entry.reject.clone(), entry.attempts);
+                seen.push(Sight::refused(stage, image_id, reject, attempts));
+            }
+        }
+    }
+    let images = ctx.foresight.map(|foresight| foresight.images).unwrap_or_default();
+    Ok((seen, images.into_values().flatten().collect()))
+}
+
+fn context<'a>(
+    plan: &'a Plan,
+    options: &'a Options,
+    means: &'a Means,
+    lookout: Option<Lookout>,
+) -> Result<Context<'a>> {
+    let store = Store::look(&plan.store, Arc::clone(&options.clock))?;
+    let mut ctx = Context::new(plan, options, means, store);
+    ctx.foresight = Some(Foresight::default());
+    ctx.lookout = lookout;
+    Ok(ctx)
+}
+
+fn ledger(ctx: &Context<'_>) -> Result<Ledger> {
+    let rejects = ctx.store.snapshot(REJECTS)?;
+    let now = ctx.options.clock.now_us();
+    Ledger::load(rejects.as_ref(), ctx.options.retry_rejects, now)
+}
+
+fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
+    let plan = ctx.plan;
+    let wanted = wanted(plan, &ctx.options.only)?;
+    let mut below = BTreeMap::new();
+    for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
+        if matches!(stage.work, Work::Align(_)) {
+            below.insert(stage.table.as_str(), State::load(&ctx.store, stage, EXAMPLES)?);
+        }
+    }
+    let mut found: BTreeMap<String, Foreseen> = BTreeMap::new();
+    for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
+        ctx.options.cancel.check()?;
+        let one = match &stage.work {
+            Work::IndexImages(work) => {
+                let dependents = dependents(plan, &stage.table, &wanted);
+                let below: Vec<_> = below.values().collect();
+                let pass = survey_images::survey(ctx, ledger, stage, work, dependents, &below)?;
+                found.extend(pass.into_iter().map(|one| (one.table.clone(), one)));
+                continue;
+            }
+            // Surveyed in the pass over their images.
+            Work::EmbedImages(_) => continue,
+            Work::ReadCaptions(work) => {
+                let made = captions::survey(ctx, ledger, stage, work)?;
+                let one = (made.state, made.counts);
+                if let Some(foresight) = &mut ctx.foresight {
+                    let captions = Captions { rows: made.rows, clean: work.clean.clone() };
+                    foresight.captions.insert(stage.table.clone(), captions);
+                }
+                one
+            }
+            Work::EmbedCaptions(work) => {
+                let (state, counts, wanted) = texts::survey(ctx, ledger, stage, work)?;
+                wanted.iter().for_each(|one| state.replace(&one.key()));
+                ledger.complete(&stage.table);
+                (state, counts)
+            }
+            Work::Align(work) => {
+                let Some(state) = below.remove(stage.table.as_str()) else { continue };
+                let counts = align::survey(ctx, stage, work, &state)?;
+                (state, counts)
+            }
+            Work::Train(work) => {
+                let one = survey_captioner::train(ctx, stage, work, &found)?;
+                found.insert(stage.table.clone(), one);
+                continue;
+            }
+            Work::Caption(work) => {
+                let one = survey_captioner::captions(ctx, ledger, stage, work, &found)?;
+                found.insert(stage.table.clone(), one);
+                continue;
+            }
+            Work::Evaluate(work) => {
+                let one = survey_captioner::scores(ctx, stage, work, &found)?;
+                found.insert(stage.table.clone(), one);
+                continue;
+            }
+        };
+        let (state, mut counts) = one;
+        counts.add_many(Reason::Removed, state.unseen());
+        found.insert(stage.table.clone(), Foreseen::of(stage, &state, counts));
+    }
+    // In the order of the definition, which is that of a run's report.
+    let mut tables: Vec<_> =
+        plan.stages.iter().filter_map(|stage| found.remove(&stage.table)).collect();
+    let rejects = ctx.store.snapshot(REJECTS)?;
+    let mut rejects = Foreseen::of_rejects(REJECTS, rejects.as_ref(), ledger.counts());
+    rejects.pending |= ledger.is_damaged();
+    tables.push(rejects);
+    Ok(Survey {
+        pipeline: plan.name.clone(),
+        tables,
+        notes: std::mem::take(&mut ctx.report.notes),
+        ..Survey::default()
+    })
+}

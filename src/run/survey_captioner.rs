@@ -1,0 +1,121 @@
+//! What a run would do to a captioner, its captions and their scores.
+//!
+//! Which captions a captioner makes nobody knows before it is trained, so where something before
+//! a table would change, all of it is supposed to change.
+
+use std::collections::BTreeMap;
+
+use crate::base::{Kind, Result};
+use crate::plan::captioner::{Caption, Evaluate, Train};
+use crate::plan::{Counts, Reason, Stage};
+use crate::table::Snapshot;
+use crate::train::examples::Examples;
+
+use super::context::Context;
+use super::ledger::Ledger;
+use super::report::Foreseen;
+use super::{caption, checkpoints, evaluate};
+
+type Found = BTreeMap<String, Foreseen>;
+
+fn changes(found: &Found, table: &str) -> bool {
+    found.get(table).is_some_and(|one| one.pending)
+}
+
+/// The rows that a table will have, by what is foreseen of it.
+fn rows(found: &Found, table: &str) -> u64 {
+    found.get(table).map_or(0, |one| {
+        let counts = &one.counts;
+        let gone = counts.get(Reason::Removed) + counts.get(Reason::RejectedEarlier);
+        counts.iter().map(|(_, rows)| rows).sum::<u64>().saturating_sub(gone)
+    })
+}
+
+/// All rows of a stage's table, for one reason; `expected` of them where there is no table yet.
+fn whole(ctx: &Context<'_>, stage: &Stage, reason: Reason, expected: u64) -> Result<Foreseen> {
+    let snapshot = ctx.store.snapshot(&stage.table)?;
+    let stored = snapshot.as_ref().map_or(0, Snapshot::rows);
+    let mut counts = Counts::default();
+    match snapshot {
+        Some(_) => counts.add_many(reason, stored.max(u64::from(reason.computes()))),
+        None => counts.add_many(Reason::New, expected),
+    }
+    Ok(Foreseen {
+        table: stage.table.clone(),
+        version: snapshot.as_ref().map(Snapshot::version),
+        rows: stored,
+        counts,
+        pending: counts.has_changes(),
+    })
+}
+
+/// What a run would do to the table of a captioner.
+pub(super) fn train(
+    ctx: &Context<'_>,
+    stage: &Stage,
+    work: &Train,
+    found: &Found,
+) -> Result<Foreseen> {
+    let kept = checkpoints::read(&ctx.store, &stage.table)?;
+    let snapshot = ctx.store.snapshot(&stage.table)?;
+    let expected = work.keep_last as u64;
+    let fingerprint = stage.fingerprint.digest().to_string();
+    let imported = kept.iter().all(|one| one.input_digest == checkpoints::IMPORTED);
+    let input_digest = match ctx.store.snapshot(&work.examples)? {
+        Some(rows) if !changes(found, &work.examples) => Examples::read(&rows)?.digest.to_string(),
+        _ if imported => String::new(),
+        _ => {
+            let reason = checkpoints::reason(snapshot.as_ref(), &kept, stage)?;
+            return whole(ctx, stage, reason, expected);
+        }
+    };
+    let reason = if checkpoints::stand(&kept, &fingerprint, &input_digest) {
+        Reason::UpToDate
+    } else {
+        checkpoints::reason(snapshot.as_ref(), &kept, stage)?
+    };
+    whole(ctx, stage, reason, expected)
+}
+
+/// What a run would do to a table of made captions.
+pub(super) fn captions(
+    ctx: &Context<'_>,
+    ledger: &mut Ledger,
+    stage: &Stage,
+    work: &Caption,
+    found: &Found,
+) -> Result<Foreseen> {
+    let expected = rows(found, &work.image_features) * work.strategy.captions() as u64;
+    if changes(found, &work.captioner) {
+        return whole(ctx, stage, Reason::WeightsChanged, expected);
+    }
+    if stage.work.reads().iter().any(|table| changes(found, table)) {
+        return whole(ctx, stage, Reason::ContentChanged, expected);
+    }
+    let kept = match checkpoints::best(&ctx.store, &work.captioner) {
+        Err(error) if error.kind() == Kind::MissingInput => {
+            return whole(ctx, stage, Reason::New, expected);
+        }
+        other => other?.0,
+    };
+    let stage = caption::made_by(stage, &kept.digest);
+    let (state, mut counts) = caption::judged(ctx, ledger, &stage, work)?;
+    counts.add_many(Reason::Removed, state.unseen());
+    Ok(Foreseen::of(&stage, &state, counts))
+}
+
+/// What a run would do to a table of scores.
+pub(super) fn scores(
+    ctx: &Context<'_>,
+    stage: &Stage,
+    work: &Evaluate,
+    found: &Found,
+) -> Result<Foreseen> {
+    if stage.work.reads().iter().any(|table| changes(found, table)) {
+        let expected = rows(found, &work.generated);
+        return whole(ctx, stage, Reason::ContentChanged, expected);
+    }
+    let (state, mut counts) = evaluate::judged(ctx, stage, work)?;
+    counts.add_many(Reason::Removed, state.unseen());
+    Ok(Foreseen::of(stage, &state, counts))
+}

@@ -1,0 +1,247 @@
+//! The survey of a pass over images: what it would do, member by member.
+//!
+//! Contents are read only where the answer hangs on them and no kept index tells: an image of
+//! which the store knows nothing is new, whatever its bytes.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use rayon::prelude::*;
+
+use crate::base::{Digest, Result};
+use crate::flow::Reject;
+use crate::plan::stage::{EmbedImages, IndexImages};
+use crate::plan::{Reason, Stage, Work};
+use crate::sources::{self, Archive, Item, Member};
+
+use super::book::Book;
+use super::context::Context;
+use super::foresight::Features;
+use super::images;
+use super::key::Key;
+use super::ledger::Ledger;
+use super::lookout::Sight;
+use super::pass::{Listed, Needs, Pass};
+use super::report::Foreseen;
+use super::state::State;
+
+/// Members whose contents are read between two looks at the wish to stop.
+const CHUNK: usize = 64;
+
+/// Judges every member of a source for the table of images and those made from it. `below` are
+/// tables further down, whose rows may hang on a content, too.
+pub(super) fn survey(
+    ctx: &mut Context<'_>,
+    ledger: &mut Ledger,
+    stage: &Stage,
+    work: &IndexImages,
+    dependents: Vec<(&Stage, &EmbedImages)>,
+    below: &[&State],
+) -> Result<Vec<Foreseen>> {
+    let mut listed = images::list(ctx, work)?;
+    let mut learned = stream(ctx, &mut listed)?;
+    let pass = Pass::new(ctx, ledger, stage, work, dependents)?;
+    let unreadable = learn(ctx, &pass, below, &mut listed, &mut learned)?;
+    keep(ctx, &listed, &learned);
+    for reject in listed.rejects.iter().flatten() {
+        ledger.refuse(&stage.table, &pass.prints.plain, reject.clone());
+    }
+    let mut book = Book::new(&pass, ledger, &listed);
+    let lost: BTreeSet<_> = unreadable.iter().map(|reject| reject.origin.clone()).collect();
+    for reject in unreadable {
+        book.refused(0, reject);
+    }
+    let mut world = World::of(ctx, &pass);
+    for (archive, member) in
+        listed.members.iter().zip(&listed.archives).flat_map(|(members, archive)| {
+            members.iter().flatten().map(move |member| (archive, member))
+        })
+    {
+        if !book.meet(member) || (!lost.is_empty() && lost.contains(&member.origin)) {
+            continue;
+        }
+        let needs = pass.needs(member, &member.digest.unwrap_or(Digest::from_bytes([0; 32])));
+        book.settle(member, &needs);
+        replace_computed(&pass, member, &needs);
+        watch(ctx, &pass, archive, member, &needs);
+        world.add(member, &needs);
+    }
+    world.keep(ctx, &pass);
+    book.refuse_doubles(&listed);
+    let Book { counts, ledger, .. } = book;
+    let mut foreseen = Vec::new();
+    for ((stage, _, state), mut counts) in pass.tables().zip(counts) {
+        ledger.complete(&stage.table);
+        counts.add_many(Reason::Removed, state.unseen());
+        foreseen.push(Foreseen::of(stage, state, counts));
+    }
+    Ok(foreseen)
+}
+
+/// Rows that would be computed take the place of the stored ones.
+fn replace_computed(pass: &Pass<'_>, member: &Member, needs: &Needs) {
+    let reasons = std::iter::once(needs.index).chain(needs.targets.iter().copied());
+    for (reason, (_, _, state)) in reasons.zip(pass.tables()) {
+        if reason.computes() {
+            state.replace(&Key::image(&member.image_id));
+        }
+    }
+}
+
+/// Streams the archives of which no index is kept; gives their numbers.
+fn stream(ctx: &Context<'_>, listed: &mut Listed) -> Result<BTreeSet<usize>> {
+    let mut learned = BTreeSet::new();
+    for (number, archive) in listed.archives.iter().enumerate() {
+        if listed.members.get(number).is_none_or(Option::is_some) {
+            continue;
+        }
+        let (mut members, mut rejects) = (Vec::new(), Vec::new());
+        archive.stream(
+            &mut |member| {
+                members.push(member.clone());
+                false
+            },
+            &mut |item| {
+                if let Item::Reject(reject) = item {
+                    rejects.push(reject);
+                }
+                ControlFlow::Continue(())
+            },
+            &ctx.options.cancel,
+        )?;
+        if let Some(slot) = listed.members.get_mut(number) {
+            *slot = Some(members);
+        }
+        if let Some(slot) = listed.rejects.get_mut(number) {
+            *slot = rejects;
+        }
+        learned.insert(number);
+    }
+    if !learned.is_empty() {
+        listed.doubles = sources::doubled(listed.members.iter().flatten().flatten());
+    }
+    Ok(learned)
+}
+
+/// Reads the contents on which an answer hangs; gives the members that cannot be read.
+fn learn(
+    ctx: &Context<'_>,
+    pass: &Pass<'_>,
+    below: &[&State],
+    listed: &mut Listed,
+    learned: &mut BTreeSet<usize>,
+) -> Result<Vec<Reject>> {
+    let mut rejects = Vec::new();
+    // Examples are not found by their image alone. Rows of theirs may outlive the features.
+    let has_rows_below = below.iter().any(|state| state.has_rows());
+    let archives = listed.archives.iter().zip(&mut listed.members).enumerate();
+    for (number, (archive, members)) in archives {
+        let doubles = &listed.doubles;
+        let mut unknown: Vec<&mut Member> = members
+            .iter_mut()
+            .flatten()
+            .filter(|member| member.digest.is_none() && !doubles.contains(&member.image_id))
+            .filter(|member| pass.content_matters(member) || has_rows_below)
+            .collect();
+        if !unknown.is_empty() {
+            learned.insert(number);
+        }
+        for chunk in unknown.chunks_mut(CHUNK) {
+            ctx.options.cancel.check()?;
+            let read: Vec<_> = chunk.par_iter_mut().map(|m| content(archive, m)).collect();
+            rejects.extend(read.into_iter().flatten());
+        }
+    }
+    Ok(rejects)
+}
+
+/// Takes the digest of a member's content.
+fn content(archive: &Archive, member: &mut Member) -> Option<Reject> {
+    match archive.read(member) {
+        Ok(bytes) => {
+            member.digest = Some(Digest::of(&bytes));
+            None
+        }
+        Err(reject) => Some(reject),
+    }
+}
+
+/// Keeps what was learned, so that it is not read again. An index is a cache: one that cannot
+/// be written costs time and no more. Where there is no store yet none is begun.
+fn keep(ctx: &Context<'_>, listed: &Listed, learned: &BTreeSet<usize>) {
+    if !ctx.store.is_there() {
+        return;
+    }
+    let parts = listed.archives.iter().zip(&listed.members).zip(&listed.rejects);
+    for (number, ((archive, members), rejects)) in parts.enumerate() {
+        let Some(members) = members else { continue };
+        if (learned.contains(&number) || !archive.index_holds())
+            && let Err(error) = archive.keep_index(members, rejects)
+        {
+            tracing::debug!(%error, "no index was kept");
+        }
+    }
+}
+
+fn watch(ctx: &Context<'_>, pass: &Pass<'_>, archive: &Archive, member: &Member, needs: &Needs) {
+    let reasons = std::iter::once(needs.index).chain(needs.targets.iter().copied());
+    for (reason, (stage, _, state)) in reasons.zip(pass.tables()) {
+        ctx.watch(&member.image_id, || {
+            let key = Key::image(&member.image_id);
+            let mut sight = Sight::new(stage, key, reason, state)
+                .at(&member.origin)
+                .sized(member.size_bytes)
+                .inside(archive.path());
+            sight.digest = member.digest;
+            sight
+        });
+    }
+}
+
+/// What tables further down will find.
+struct World {
+    images: Option<BTreeSet<String>>,
+    features: Vec<Option<Features>>,
+}
+
+impl World {
+    fn of(ctx: &Context<'_>, pass: &Pass<'_>) -> Self {
+        let read = |table: &str| {
+            ctx.plan.stages.iter().any(|stage| {
+                !matches!(stage.work, Work::EmbedImages(_)) && stage.work.reads().contains(&table)
+            })
+        };
+        let features = pass.targets.iter().map(|target| {
+            let fingerprint = target.prints.plain.clone();
+            read(&target.stage.table).then(|| Features { fingerprint, rows: Vec::new() })
+        });
+        Self { images: read(&pass.stage.table).then(BTreeSet::new), features: features.collect() }
+    }
+
+    fn add(&mut self, member: &Member, needs: &Needs) {
+        let id = &member.image_id;
+        if let Some(images) =
+            self.images.as_mut().filter(|_| needs.index != Reason::RejectedEarlier)
+        {
+            images.insert(id.clone());
+        }
+        for (features, reason) in self.features.iter_mut().zip(&needs.targets) {
+            if let Some(features) = features.as_mut().filter(|_| *reason != Reason::RejectedEarlier)
+            {
+                features.rows.push((id.clone(), member.digest));
+            }
+        }
+    }
+
+    fn keep(self, ctx: &mut Context<'_>, pass: &Pass<'_>) {
+        let Some(foresight) = &mut ctx.foresight else { return };
+        if let Some(images) = self.images {
+            foresight.images.insert(pass.stage.table.clone(), images);
+        }
+        for (target, features) in pass.targets.iter().zip(self.features) {
+            if let Some(features) = features {
+                foresight.features.insert(target.stage.table.clone(), features);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A captioner is trained, if its examples or its settings are others than those that trained it.
+
+use std::path::Path;
+
+use crate::base::digest::Digester;
+use crate::base::progress::Silent;
+use crate::base::{Cancel, Digest, Kind, Result};
+use crate::caption::{Settings, generate};
+use crate::plan::captioner::Train;
+use crate::plan::{Stage, state_folder};
+use crate::train::captioner::Learning;
+use crate::train::data::Encoded;
+use crate::train::examples::Examples;
+use crate::train::journal;
+use crate::train::trainer::{self, Data, Home, Identity, Watch};
+
+use super::checkpoints;
+use super::clocks::{Part, Spend};
+use super::context::Context;
+use super::ledger::Ledger;
+use super::metrics;
+
+/// Tokens of captions that TensorBoard shows.
+const MOST_SHOWN: usize = 30;
+
+/// Trains and publishes the checkpoints.
+pub(super) fn run(
+    ctx: &mut Context<'_>,
+    ledger: &mut Ledger,
+    stage: &Stage,
+    work: &Train,
+) -> Result<()> {
+    ledger.complete(&stage.table);
+    let snapshot = ctx.store.snapshot(&stage.table)?;
+    let Some(rows) = ctx.store.snapshot(&work.examples)? else {
+        checkpoints::leave(ctx, stage, snapshot.as_ref());
+        return Ok(());
+    };
+    let examples = Examples::read(&rows)?;
+    let fingerprint = stage.fingerprint.digest();
+    let kept = checkpoints::read(&ctx.store, &stage.table)?;
+    let input_digest = examples.digest.to_string();
+    if checkpoints::stand(&kept, &fingerprint.to_string(), &input_digest) {
+        checkpoints::leave(ctx, stage, snapshot.as_ref());
+        return Ok(());
+    }
+    let reason = checkpoints::reason(snapshot.as_ref(), &kept, stage)?;
+    let run = name_of(&fingerprint, &examples.digest);
+    let below = trainer::checkpoints_folder(&state_folder(ctx.store.root()), &stage.table);
+    let home = Home {
+        kept: below.join(&run),
+        shown: ctx.store.root().join("runs").join(&stage.table).join(&run),
+        keep_last: work.keep_last,
+        save_every: work.save_every,
+    };
+    let trained =
+        ctx.clocks.time(Part::Encode, Spend::Busy, || train(ctx, stage, work, &examples, &home));
+    // What was measured is told even when the training failed.
+    let measured = journal::read(&home.kept)?;
+    if !measured.is_empty() {
+        metrics::publish(ctx, &stage.table, &run, &measured)?;
+    }
+    let outcome = trained?;
+    if !outcome.finished {
+        ctx.report.interrupted = true;
+        ctx.report.notes.push(format!(
+            "{}: stopped after {} steps; the next run goes on from there",
+            stage.table,
+            outcome.resumed_at + outcome.steps
+        ));
+        return ctx.options.cancel.check();
+    }
+    checkpoints::publish(ctx, stage, &outcome.checkpoints, reason)?;
+    forget_others(&below, &run, ctx.report.broken.iter().any(|b| b.table == stage.table))
+}
+
+/// A short name for what is trained: another one is another training.
+fn name_of(fingerprint: &Digest, examples: &Digest) -> String {
+    let digest = Digester::new()
+        .field("fingerprint", fingerprint.as_bytes())
+        .field("examples", examples.as_bytes())
+        .finish();
+    digest.short()
+}
+
+fn train(
+    ctx: &Context<'_>,
+    stage: &Stage,
+    work: &Train,
+    examples: &Examples,
+    home: &Home,
+) -> Result<trainer::Outcome> {
+    let mut learning = Learning::begin(work, examples.features.width)?;
+    ctx.options.progress.note(&format!(
+        "{}: {} captions train, {} validate; on {}",
+        stage.table,
+        crate::base::units::count(examples.train.texts.len() as u64),
+        crate::base::units::count(examples.validation.texts.len() as u64),
+        learning.device()
+    ));
+    let end = learning.codec().end();
+    let encode = |text: &str| learning.codec().encode(text);
+    let encoded = |part| Encoded::new(examples, part, encode, end, work.course.max_tokens);
+    let train = encoded(&examples.train)?;
+    let validation = encoded(&examples.validation)?;
+    let identity = Identity {
+        stage: stage.table.clone(),
+        fingerprint: stage.fingerprint.digest().to_string(),
+        network: work.network,
+        definition: ctx.plan.text.clone(),
+        end,
+        beside: work.network.freeze.then(|| work.model_digest.clone()),
+    };
+    let watch = Watch {
+        cancel: &ctx.options.cancel,
+        progress: ctx.options.progress.as_ref(),
+        clock: ctx.options.clock.as_ref(),
+    };
+    let data = Data { examples, train: &train, validation: &validation };
+    let shown = validation.first_images(work.sample_captions);
+    let sampler = |learning: &Learning| samples(learning, examples, &shown, work);
+    let trained =
+        trainer::train(&mut learning, data, &work.course, &identity, home, watch, &sampler);
+    trained.map_err(|error| match error.kind() {
+        Kind::BadInput | Kind::Device if error.place().is_none() => error.at(&stage.table),
+        _ => error,
+    })
+}
+
+/// What the captioner writes about some images now: image and caption.
+fn samples(
+    learning: &Learning,
+    examples: &Examples,
+    images: &[usize],
+    work: &Train,
+) -> Result<Vec<(String, String)>> {
+    let features: Vec<&[f32]> = images.iter().map(|image| examples.feature(*image)).collect();
+    let settings =
+        Settings { max_tokens: work.course.max_tokens.min(MOST_SHOWN), ..Settings::default() };
+    // A wish to stop is heard between steps: these captions are few.
+    let made = generate(
+        learning.captioner(),
+        learning.codec(),
+        &features,
+        &settings,
+        &Cancel::new(),
+        &Silent,
+    )?;
+    let ids = images.iter().filter_map(|image| examples.images.get(*image));
+    let texts = made.into_iter().filter_map(|captions| captions.into_iter().next());
+    Ok(ids.cloned().zip(texts.map(|caption| caption.text)).collect())
+}
+
+/// Removes the checkpoints of other trainings of this stage, which no version names any more:
+/// those that the table named are replaced, unfinished ones will never be gone on with.
+fn forget_others(below: &Path, run: &str, broken: bool) -> Result<()> {
+    if broken || !below.is_dir() {
+        return Ok(());
+    }
+    let io = |cause| crate::base::Error::io("cannot tidy", below.display(), cause);
+    for entry in std::fs::read_dir(below).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        if entry.file_name().to_string_lossy() != run {
+            std::fs::remove_dir_all(entry.path()).map_err(io)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! Logs that were read are kept, and only followed from then on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deltalake_core::DeltaTableError;
+
+use super::loaded::Loaded;
+use super::storage::Storage;
+use super::{log, runtime};
+use crate::base::Result;
+use crate::plan::digests::Stat;
+
+/// The newest version that was seen of each table; all clones of a store share one.
+#[derive(Debug, Default)]
+pub(super) struct Cache(Mutex<BTreeMap<PathBuf, Known>>);
+
+#[derive(Debug, Clone)]
+struct Known {
+    loaded: Arc<Loaded>,
+    /// Of the commit's file: a table that was deleted and made again has another.
+    stat: Stat,
+}
+
+impl Cache {
+    /// The newest version of the table in `folder`; `None` where there is no table.
+    ///
+    /// Two looks at the log's folder tell that nothing was committed since the last call; after
+    /// a commit only what is new is read. A log that cannot be followed is read from its
+    /// beginning.
+    pub(super) fn newest(
+        &self,
+        folder: &Path,
+        storage: Arc<dyn Storage>,
+    ) -> Result<Option<Arc<Loaded>>> {
+        let known = self.known(folder);
+        if let Some(known) = &known {
+            if !log::commit_path(folder, known.loaded.version + 1).exists() {
+                return Ok(Some(Arc::clone(&known.loaded)));
+            }
+            let delta = known.loaded.delta.as_ref().clone();
+            match runtime::wait(log::advance(delta))? {
+                Ok(delta) => return self.keep(folder, Loaded::of(folder, delta)?).map(Some),
+                Err(cause) => tracing::debug!(%cause, "the log is read from its beginning"),
+            }
+        }
+        if !folder.join(log::LOG_FOLDER).is_dir() {
+            return Ok(None);
+        }
+        let store = log::log_store(folder, storage)?;
+        match runtime::wait(log::load(store, None))? {
+            Ok(delta) => self.keep(folder, Loaded::of(folder, delta)?).map(Some),
+            Err(DeltaTableError::NotATable(_)) => Ok(None),
+            Err(cause) => Err(log::error(folder, cause)),
+        }
+    }
+
+    /// What is kept of a table, if its log still is the one that was read.
+    fn known(&self, folder: &Path) -> Option<Known> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(folder).cloned()?;
+        let now = Stat::of(&log::commit_path(folder, known.loaded.version)).ok()?;
+        (now == known.stat).then_some(known)
+    }
+
+    fn keep(&self, folder: &Path, loaded: Loaded) -> Result<Arc<Loaded>> {
+        let loaded = Arc::new(loaded);
+        // where the commit's file was cleaned away, nothing tells a new log from this one
+        if let Ok(stat) = Stat::of(&log::commit_path(folder, loaded.version)) {
+            let known = Known { loaded: Arc::clone(&loaded), stat };
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(folder.to_owned(), known);
+        }
+        Ok(loaded)
+    }
+}

@@ -1,0 +1,209 @@
+//! Everything of a table read again: bytes against digests, rows against the contract.
+
+use std::path::PathBuf;
+
+use super::check::{self, Candidate};
+use super::key::{Key, Keys};
+use super::part::{Part, read_again};
+use super::snapshot::Snapshot;
+use super::store::Store;
+use super::{manifest, schema};
+use crate::base::{Cancel, Result};
+use crate::plan::contract::{Check, CheckKind, Column, ColumnType, Contract};
+
+/// What reading a table again showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The version that was read; `None` where there is no version yet.
+    pub version: Option<i64>,
+    /// Its parts, and those staged for the next.
+    pub parts: u64,
+    /// Rows that were read.
+    pub rows: u64,
+    /// Bytes of all parts.
+    pub size_bytes: u64,
+    /// Everything that is wrong.
+    pub faults: Vec<Fault>,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The file, or the check of the contract.
+    pub place: String,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do.
+    pub help: String,
+}
+
+const RUN_AGAIN: &str = "run the pipeline again: it computes the rows of this part, and only those";
+
+impl Store {
+    /// Reads the newest version of `table`, and what is staged for the next, again: the bytes of
+    /// each part against its digest, all its rows, their order and number, and every row against
+    /// `contract`. Without a contract only the key is checked. The share of rejects, which only
+    /// a run knows, is left out.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or on `cancel`; what is wrong with parts is no error but in
+    /// the verdict.
+    pub fn verify(
+        &self,
+        table: &str,
+        contract: Option<&Contract>,
+        cancel: &Cancel,
+    ) -> Result<Verdict> {
+        let folder = self.folder(table)?;
+        let mut verdict =
+            Verdict { version: None, parts: 0, rows: 0, size_bytes: 0, faults: Vec::new() };
+        for staged in manifest::announced(&folder)? {
+            cancel.check()?;
+            verdict.parts += 1;
+            verdict.size_bytes += staged.size_bytes;
+            let path = folder.find(&staged.path);
+            let what = read_again(&path, staged.size_bytes, Some(&staged.seal), cancel)?;
+            verdict.faults.extend(what.map(|what| Fault {
+                place: path.display().to_string(),
+                what: format!("a part that is staged for the next version {what}"),
+                help: "delete it and its .json: the next run computes it again".to_owned(),
+            }));
+        }
+        let Some(snapshot) = Snapshot::load(&folder, None)? else { return Ok(verdict) };
+        verdict.version = Some(snapshot.version());
+        let bare = bare_contract(&snapshot);
+        let contract = contract.unwrap_or(&bare);
+        let mut good = Vec::new();
+        for part in snapshot.parts() {
+            cancel.check()?;
+            verdict.parts += 1;
+            verdict.size_bytes += part.size_bytes;
+            let path = folder.path().join(&part.path);
+            let what = match read_again(&path, part.size_bytes, part.seal.as_ref(), cancel)? {
+                Some(what) => Some(what),
+                None => rows_of(&snapshot, part, &mut verdict.rows, cancel)?,
+            };
+            match what {
+                None => good.push(path),
+                Some(what) => verdict.faults.push(Fault {
+                    place: path.display().to_string(),
+                    what,
+                    help: RUN_AGAIN.to_owned(),
+                }),
+            }
+        }
+        let all_good = good.len() == snapshot.parts().len();
+        verdict.faults.extend(breaches(&snapshot, contract, &good, all_good)?);
+        Ok(verdict)
+    }
+}
+
+/// Reads a part row by row: what is wrong with it, in words.
+fn rows_of(
+    snapshot: &Snapshot,
+    part: &Part,
+    seen: &mut u64,
+    cancel: &Cancel,
+) -> Result<Option<String>> {
+    let batches = match snapshot.scan_part(part, &[]) {
+        Ok(batches) => batches,
+        Err(error) => return Ok(Some(error.to_string())),
+    };
+    let mut rows = 0_u64;
+    let mut ends: Option<(Key, Key)> = None;
+    for batch in batches {
+        cancel.check()?;
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        rows += batch.num_rows() as u64;
+        if snapshot.key().is_empty() {
+            continue;
+        }
+        let keys = Keys::of(&batch, snapshot.key(), snapshot.table())?;
+        for row in 0..batch.num_rows() {
+            let key = keys.at(row);
+            match &mut ends {
+                None => ends = Some((key.clone(), key)),
+                // only our parts are sorted
+                Some((_, last)) if part.seal.is_some() && key < *last => {
+                    return Ok(Some(format!("is not sorted by its key: at {}", keys.show(row))));
+                }
+                Some((_, last)) => *last = key,
+            }
+        }
+    }
+    *seen += rows;
+    if rows != part.rows && (part.seal.is_some() || part.rows > 0) {
+        return Ok(Some(format!("has {rows} rows, and the log says {}", part.rows)));
+    }
+    let sealed = part.seal.as_ref().filter(|_| rows > 0);
+    let sealed = sealed.map(|seal| (seal.min_key.clone(), seal.max_key.clone()));
+    Ok((sealed.is_some() && sealed != ends)
+        .then(|| "has other first and last keys than the log says".to_owned()))
+}
+
+fn breaches(
+    snapshot: &Snapshot,
+    contract: &Contract,
+    good: &[PathBuf],
+    all_good: bool,
+) -> Result<Vec<Fault>> {
+    if schema::arrow_schema(contract) != snapshot.schema() && !is_bare(contract) {
+        return Ok(vec![Fault {
+            place: snapshot.table().to_owned(),
+            what: format!("its columns are not those of the contract `{}`", contract.name),
+            help: "run the pipeline: it makes the table anew under the contract".to_owned(),
+        }]);
+    }
+    let mut contract = contract.clone();
+    contract.checks.retain(|check| match &check.kind {
+        CheckKind::RejectShare { .. } => false,
+        // rows that cannot be read are not rows that lack
+        CheckKind::RowsPerImage { .. } => all_good,
+        _ => true,
+    });
+    let found = check::check(&Candidate {
+        contract: &contract,
+        all: good,
+        unchecked: good,
+        rows: snapshot.rows(),
+        rejects: &std::collections::BTreeMap::new(),
+    })?;
+    let fault = |breach: super::Breach| Fault {
+        place: format!("{}, check `{}`", snapshot.table(), breach.check),
+        what: format!("{} rows break the contract: {breach}", breach.count),
+        help: "correct the contract or the data, and run the pipeline again".to_owned(),
+    };
+    Ok(found.into_iter().map(fault).collect())
+}
+
+/// What holds of every table: its key is unique.
+fn bare_contract(snapshot: &Snapshot) -> Contract {
+    let schema = snapshot.schema();
+    let column = |name: &String| {
+        let field = schema.field_with_name(name).ok()?;
+        let kinds =
+            [ColumnType::String, ColumnType::Int32, ColumnType::Int64, ColumnType::Timestamp];
+        let kind = kinds.into_iter().find(|kind| schema::data_type(*kind) == *field.data_type())?;
+        let (unit, meaning) = (String::new(), String::new());
+        Some(Column { name: name.clone(), kind, nullable: field.is_nullable(), unit, meaning })
+    };
+    let columns: Vec<Column> = snapshot.key().iter().filter_map(column).collect();
+    let usable = !columns.is_empty() && columns.len() == snapshot.key().len();
+    let unique = Check { name: "unique_key".to_owned(), kind: CheckKind::UniqueKey {} };
+    Contract {
+        name: BARE.to_owned(),
+        description: String::new(),
+        key: snapshot.key().to_vec(),
+        columns,
+        checks: if usable { vec![unique] } else { Vec::new() },
+    }
+}
+
+const BARE: &str = "(key only)";
+
+fn is_bare(contract: &Contract) -> bool {
+    contract.name == BARE
+}

@@ -1,0 +1,310 @@
+//! AdamW.
+//!
+//! Loshchilov and Hutter, "Decoupled Weight Decay Regularization", with the formula and the order
+//! of operations of `torch.optim.AdamW`. Every weight decays, biases too, as there.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, DType, InplaceOp1, InplaceOp2, Layout, Storage, Tensor, Var};
+use rayon::prelude::*;
+
+use super::fault::candle;
+use crate::base::{Error, Kind, Result};
+
+/// Numbers that one thread works on at a time. Sums are made block by block in this size, so that
+/// they do not depend on the number of threads.
+const BLOCK: usize = 1 << 15;
+
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+/// PyTorch's `clip_grad_norm_` adds this to the norm.
+const CLIP_EPSILON: f64 = 1e-6;
+
+/// The optimiser, with both moments of every weight in f32.
+#[derive(Debug)]
+pub struct AdamW {
+    weight_decay: f64,
+    steps: u64,
+    slots: Vec<Slot>,
+}
+
+/// A weight, with the running means of its gradient and of its square. On the processor all three
+/// are updated in place and in one pass, elsewhere by the device's operations.
+#[derive(Debug)]
+struct Slot {
+    name: String,
+    var: Var,
+    first: Tensor,
+    second: Tensor,
+}
+
+/// One step's numbers.
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    /// What the gradients are multiplied by.
+    scale: f32,
+    /// `1 - lr·decay`
+    keep: f32,
+    /// `lr / (1 - β₁ᵗ)`
+    step_size: f32,
+    /// `√(1 - β₂ᵗ)`
+    second_bias_root: f32,
+}
+
+impl AdamW {
+    /// An optimiser of f32 weights that has made no step.
+    ///
+    /// # Errors
+    /// When a weight is not f32, or its device has no memory for the moments.
+    pub fn new(
+        weights: impl IntoIterator<Item = (String, Var)>,
+        weight_decay: f64,
+    ) -> Result<Self> {
+        let slots = weights.into_iter().map(|(name, var)| {
+            if var.dtype() != DType::F32 {
+                return Err(Error::new(Kind::Internal, format!("the weight `{name}` is not f32")));
+            }
+            let zeros = || var.zeros_like().map_err(candle("making the optimiser's state"));
+            let (first, second) = (zeros()?, zeros()?);
+            Ok(Slot { name, var, first, second })
+        });
+        Ok(Self { weight_decay, steps: 0, slots: slots.collect::<Result<_>>()? })
+    }
+
+    /// Steps made so far.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The L2 norm of all gradients together.
+    ///
+    /// # Errors
+    /// When a device fails.
+    pub fn norm(&self, gradients: &GradStore) -> Result<f64> {
+        let mut sum = 0.0;
+        for slot in &self.slots {
+            if let Some(gradient) = gradients.get(&slot.var) {
+                sum += square_sum(gradient)?;
+            }
+        }
+        Ok(sum.sqrt())
+    }
+
+    /// One step at the rate `learning_rate`, with gradients whose norm is `norm` and is clipped to
+    /// `clip_norm`. A weight without a gradient stays as it is.
+    ///
+    /// # Errors
+    /// When a device fails, or a gradient has another shape than its weight.
+    pub fn step(
+        &mut self,
+        gradients: &GradStore,
+        learning_rate: f64,
+        norm: f64,
+        clip_norm: Option<f64>,
+    ) -> Result<()> {
+        self.steps += 1;
+        #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
+        let t = self.steps as f64;
+        let scale = clip_norm.map_or(1.0, |most| (most / (norm + CLIP_EPSILON)).min(1.0));
+        let rates = Rates {
+            scale: single(scale),
+            keep: single(1.0 - learning_rate * self.weight_decay),
+            step_size: single(learning_rate / (1.0 - BETA1.powf(t))),
+            second_bias_root: single((1.0 - BETA2.powf(t)).sqrt()),
+        };
+        for slot in &mut self.slots {
+            let Some(gradient) = gradients.get(&slot.var) else { continue };
+            slot.update(gradient, rates).map_err(candle("a step of the optimiser"))?;
+        }
+        Ok(())
+    }
+
+    /// The moments by name, `<weight>.first` and `<weight>.second`: what a checkpoint keeps. They
+    /// are no copies, and change with the next step.
+    #[must_use]
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let moments = |slot: &Slot| {
+            [
+                (format!("{}.first", slot.name), slot.first.clone()),
+                (format!("{}.second", slot.name), slot.second.clone()),
+            ]
+        };
+        self.slots.iter().flat_map(moments).collect()
+    }
+
+    /// Takes over what [`state`](Self::state) gave after `steps` steps; `get` finds a tensor.
+    ///
+    /// # Errors
+    /// When a tensor is missing or of another shape.
+    pub fn restore(
+        &mut self,
+        steps: u64,
+        mut get: impl FnMut(&str) -> Result<Tensor>,
+    ) -> Result<()> {
+        for slot in &mut self.slots {
+            let mut tensor = |part: &str| {
+                let name = format!("{}.{part}", slot.name);
+                let tensor = get(&name)?;
+                if tensor.shape() != slot.var.shape() {
+                    let what =
+                        format!("`{name}` is {:?}, expected {:?}", tensor.dims(), slot.var.dims());
+                    return Err(Error::new(Kind::Store, what));
+                }
+                // A copy: it will be changed in place.
+                tensor
+                    .to_device(slot.var.device())
+                    .and_then(|t| t.to_dtype(DType::F32)?.copy())
+                    .map_err(candle("restoring the optimiser"))
+            };
+            let (first, second) = (tensor("first")?, tensor("second")?);
+            (slot.first, slot.second) = (first, second);
+        }
+        self.steps = steps;
+        Ok(())
+    }
+}
+
+impl Slot {
+    fn update(&mut self, gradient: &Tensor, rates: Rates) -> candle_core::Result<()> {
+        if gradient.shape() != self.var.shape() {
+            candle_core::bail!(
+                "the gradient of `{}` is {:?}, expected {:?}",
+                self.name,
+                gradient.dims(),
+                self.var.dims()
+            );
+        }
+        if self.var.device().is_cpu() {
+            let gradient = gradient.contiguous()?;
+            return self.first.inplace_op1(&InPlace::by(|first: &mut [f32]| {
+                self.second.inplace_op1(&InPlace::by(|second: &mut [f32]| {
+                    // Each closure is called once; the lock only hands the slices on.
+                    let moments = Mutex::new((&mut *first, second));
+                    self.var.inplace_op2(&gradient, &OnePass { rates, moments })
+                }))
+            }));
+        }
+        let gradient = (gradient.to_dtype(DType::F32)? * f64::from(rates.scale))?;
+        let change = ((&gradient - &self.first)? * (1.0 - BETA1))?;
+        self.first = (&self.first + change)?.detach();
+        let square = (gradient.sqr()? * (1.0 - BETA2))?;
+        self.second = ((&self.second * BETA2)? + square)?.detach();
+        let root = (self.second.sqrt()? / f64::from(rates.second_bias_root))?;
+        let denominator = (root + EPSILON)?;
+        let kept = (self.var.as_detached_tensor() * f64::from(rates.keep))?;
+        let change = ((&self.first / denominator)? * f64::from(rates.step_size))?;
+        self.var.set(&(kept - change)?.detach())
+    }
+}
+
+/// Hands the numbers of a tensor on the processor to a function that changes them.
+struct InPlace<F>(Mutex<F>);
+
+impl<F: FnMut(&mut [f32]) -> candle_core::Result<()>> InPlace<F> {
+    fn by(change: F) -> Self {
+        Self(Mutex::new(change))
+    }
+}
+
+impl<F: FnMut(&mut [f32]) -> candle_core::Result<()>> InplaceOp1 for InPlace<F> {
+    fn name(&self) -> &'static str {
+        "adamw-moment"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let CpuStorage::F32(numbers) = storage else {
+            candle_core::bail!("adamw computes in f32");
+        };
+        let numbers = layout.contiguous_offsets().and_then(|(from, to)| numbers.get_mut(from..to));
+        match numbers {
+            Some(numbers) => {
+                let mut change = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                (*change)(numbers)
+            }
+            None => candle_core::bail!("adamw wants contiguous moments"),
+        }
+    }
+}
+
+/// Weight and moments, read and written once each.
+struct OnePass<'a> {
+    rates: Rates,
+    moments: Mutex<(&'a mut [f32], &'a mut [f32])>,
+}
+
+impl InplaceOp2 for OnePass<'_> {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn cpu_fwd(
+        &self,
+        weight: &mut CpuStorage,
+        weight_layout: &Layout,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+    ) -> candle_core::Result<()> {
+        let (CpuStorage::F32(weight), CpuStorage::F32(gradient)) = (weight, gradient) else {
+            candle_core::bail!("adamw computes in f32");
+        };
+        let (Some((from, to)), Some((first, last))) =
+            (weight_layout.contiguous_offsets(), gradient_layout.contiguous_offsets())
+        else {
+            candle_core::bail!("adamw wants contiguous weights");
+        };
+        let (Some(weight), Some(gradient)) = (weight.get_mut(from..to), gradient.get(first..last))
+        else {
+            candle_core::bail!("a weight reaches past its storage");
+        };
+        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        let (means, squares) = &mut *moments;
+        weight
+            .par_chunks_mut(BLOCK)
+            .zip(gradient.par_chunks(BLOCK))
+            .zip(means.par_chunks_mut(BLOCK))
+            .zip(squares.par_chunks_mut(BLOCK))
+            .for_each(|(((w, g), m), v)| block(self.rates, w, g, m, v));
+        Ok(())
+    }
+}
+
+fn block(rates: Rates, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+    let (to_mean, beta2, to_square) = (single(1.0 - BETA1), single(BETA2), single(1.0 - BETA2));
+    let epsilon = single(EPSILON);
+    for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
+        let g = g * rates.scale;
+        *w *= rates.keep;
+        *m += (g - *m) * to_mean;
+        *v = *v * beta2 + g * g * to_square;
+        *w -= rates.step_size * *m / (v.sqrt() / rates.second_bias_root + epsilon);
+    }
+}
+
+/// The sum of squares, in f64.
+fn square_sum(tensor: &Tensor) -> Result<f64> {
+    let fault = || candle("the norm of the gradients");
+    if !tensor.device().is_cpu() || tensor.dtype() != DType::F32 {
+        let sum = tensor.to_dtype(DType::F32).and_then(|t| t.sqr()?.sum_all()?.to_scalar::<f32>());
+        return sum.map(f64::from).map_err(fault());
+    }
+    let tensor = tensor.contiguous().map_err(fault())?;
+    let (storage, layout) = tensor.storage_and_layout();
+    let numbers = match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(CpuStorage::F32(all)), Some((from, to))) => all.get(from..to),
+        _ => None,
+    };
+    let blocks: Vec<f64> = numbers
+        .unwrap_or_default()
+        .par_chunks(BLOCK)
+        .map(|block| block.iter().map(|x| f64::from(*x) * f64::from(*x)).sum())
+        .collect();
+    Ok(blocks.iter().sum())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+fn single(x: f64) -> f32 {
+    x as f32
+}

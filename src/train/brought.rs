@@ -1,0 +1,120 @@
+//! A captioner that another program trained, as a checkpoint of a stage.
+
+use std::path::Path;
+
+use super::captioner::of_weights;
+use super::checkpoint::{Checkpoint, Course, FORMAT, Random, State};
+use super::journal::Mark;
+use crate::base::{Error, Kind, Result};
+use crate::nn::captioner::{Captioner, Names};
+use crate::nn::mapper::{MapperConfig, MapperKind};
+use crate::nn::tokens::TextCodec;
+use crate::nn::weights::Weights;
+use crate::plan::Stage;
+use crate::plan::captioner::{MapperKind as Wanted, Network, Train};
+
+/// A captioner out of a file, fit for a stage.
+#[derive(Debug)]
+pub struct Brought {
+    captioner: Captioner,
+    network: Network,
+    end: u32,
+}
+
+impl Brought {
+    /// Reads the checkpoint in `file`, of this house or of either `PyTorch` project. Its captions
+    /// end with the token `end`; without it, with what the project ends them with.
+    ///
+    /// # Errors
+    /// [`Kind::BadInput`] when it is of another shape than the stage's captioner: what is missing,
+    /// misshapen or unexpected is listed, and what to set.
+    pub fn read(file: &Path, work: &Train, end: Option<&str>) -> Result<Self> {
+        let placed = |error: Error| match error.place() {
+            None => error.at(file.display()),
+            Some(_) => error,
+        };
+        let weights = Weights::open(file)?;
+        let captioner =
+            of_weights(&weights, &work.model.folder, work.network.heads).map_err(placed)?;
+        same_shape(captioner.mapper.config(), &work.network).map_err(placed)?;
+        let codec = TextCodec::open(&work.model.folder)?;
+        let end = match end {
+            Some(token) => codec.id(token).ok_or_else(|| {
+                Error::new(Kind::Usage, format!("the GPT-2's vocabulary has no token `{token}`"))
+            })?,
+            // The project cuts its captions at the first full stop.
+            None if Names::detect(&weights) == Some(Names::ClipPrefixCaption) => {
+                codec.id(".").unwrap_or_else(|| codec.end())
+            }
+            None => codec.end(),
+        };
+        // The GPT-2 is in the checkpoint, whatever the stage would leave out.
+        let network = Network { freeze: false, ..work.network };
+        Ok(Self { captioner, network, end })
+    }
+
+    /// Writes it below `run` as a checkpoint of `stage`, whose examples are called `input`.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(
+        &self,
+        run: &Path,
+        stage: &Stage,
+        definition: &str,
+        input: &str,
+    ) -> Result<Checkpoint> {
+        std::fs::create_dir_all(run).map_err(|c| Error::io("cannot make", run.display(), c))?;
+        let state = State {
+            format: FORMAT,
+            stage: stage.table.clone(),
+            digest: String::new(),
+            end: self.end,
+            clip_width: self.captioner.mapper.config().clip_width,
+            network: self.network,
+            step: 0,
+            epoch: 0,
+            position: 0,
+            random: Random { algorithm: "none".to_owned(), seed: 0 },
+            schedule: Course { schedule: "none".to_owned(), total_steps: 0, learning_rate: 0.0 },
+            validation_loss: None,
+            best: None,
+            epochs_without_better: 0,
+            finished: true,
+            fingerprint: stage.fingerprint.digest().to_string(),
+            input_digest: input.to_owned(),
+            definition: definition.to_owned(),
+            journal: Mark::default(),
+        };
+        Checkpoint::write(run, state, &self.captioner.state(), &[], |digest| digest)
+    }
+}
+
+/// Refuses a mapper of another shape, and says which settings fit it.
+fn same_shape(found: &MapperConfig, wanted: &Network) -> Result<()> {
+    let kind = match found.kind {
+        MapperKind::Mlp => Wanted::Mlp,
+        MapperKind::Transformer => Wanted::Transformer,
+        MapperKind::Bert => Wanted::Bert,
+    };
+    let mut settings = Vec::new();
+    if kind != wanted.mapper {
+        settings.push(format!("mapper = \"{}\"", found.kind));
+    }
+    if found.prefix_length != wanted.prefix_length {
+        settings.push(format!("prefix_length = {}", found.prefix_length));
+    }
+    if kind != Wanted::Mlp {
+        if found.constant_length != wanted.constant_length {
+            settings.push(format!("constant_length = {}", found.constant_length));
+        }
+        if found.layers != wanted.layers {
+            settings.push(format!("layers = {}", found.layers));
+        }
+    }
+    if settings.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::BadInput, "holds another mapper than the stage trains")
+        .help(format!("set in the stage: {}", settings.join(", "))))
+}

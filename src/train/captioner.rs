@@ -1,0 +1,237 @@
+//! A captioner as the loop trains it, and as a checkpoint keeps it.
+
+use std::path::Path;
+
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Tensor, Var};
+
+use super::checkpoint::Checkpoint;
+use super::fault::candle;
+use super::learner::{Batch, Draw, Learner};
+use crate::base::files::read_text_capped;
+use crate::base::{Error, Kind, Result};
+use crate::nn::captioner::{self, Captioner};
+use crate::nn::device;
+use crate::nn::gpt2::{Gpt2, Gpt2Config};
+use crate::nn::layers::Dropout;
+use crate::nn::mapper::{self, Mapper, MapperConfig};
+use crate::nn::tokens::TextCodec;
+use crate::nn::weights::Weights;
+use crate::plan::captioner::{Compute, Gpt2Spec, MapperKind, Network, Train};
+use crate::plan::model::Dtype;
+
+const CONFIG_CAP_BYTES: u64 = 16 << 20;
+
+/// A captioner that trains.
+#[derive(Debug)]
+pub struct Learning {
+    captioner: Captioner,
+    device: Device,
+    device_name: String,
+    dropout: f64,
+    codec: TextCodec,
+    freeze: bool,
+}
+
+impl Learning {
+    /// The captioner that a stage begins with: its GPT-2, and a mapper of random weights.
+    ///
+    /// # Errors
+    /// When a file of the GPT-2 is damaged, when the captions have no place in it, or when the
+    /// device is not there.
+    pub fn begin(work: &Train, clip_width: usize) -> Result<Self> {
+        let codec = TextCodec::open(&work.model.folder)?;
+        let opened = device::open(work.model.device)?;
+        let compute = match work.course.compute {
+            Compute::F32 => Dtype::F32,
+            Compute::Bf16 => Dtype::Bf16,
+        };
+        let dtype = device::dtype(compute, &opened.device).map_err(|error| {
+            Error::new(error.kind(), error.what())
+                .help("take `compute = \"f32\"`, or a `device` of the GPT-2 that is a GPU")
+        })?;
+        let network = work.network;
+        let gpt2 = Gpt2::load(&work.model.folder, &opened.device, dtype, !network.freeze)?;
+        fits(&gpt2, work, &codec)?;
+        let config = mapper_config(network, clip_width, gpt2.config().width);
+        let mapper = Mapper::new(config, work.course.seed, &opened.device)?;
+        let captioner = Captioner { gpt2, mapper, normalize_prefix: network.normalize_prefix };
+        Ok(Self {
+            captioner,
+            device: opened.device,
+            device_name: opened.name,
+            dropout: work.course.dropout,
+            codec,
+            freeze: network.freeze,
+        })
+    }
+
+    /// The captioner as it is now.
+    #[must_use]
+    pub fn captioner(&self) -> &Captioner {
+        &self.captioner
+    }
+
+    /// Its vocabulary.
+    #[must_use]
+    pub fn codec(&self) -> &TextCodec {
+        &self.codec
+    }
+
+    /// What to tell the user of the device.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.device_name
+    }
+}
+
+/// Refuses captions that are longer than the GPT-2's texts, and tokens that it does not know.
+fn fits(gpt2: &Gpt2, work: &Train, codec: &TextCodec) -> Result<()> {
+    let config = gpt2.config();
+    let tokens = work.network.prefix_length + work.course.max_tokens;
+    let at = |error: Error| error.at(work.model.folder.display());
+    if tokens > config.positions {
+        return Err(at(Error::new(
+            Kind::BadInput,
+            format!(
+                "a prefix of {} and captions of {} tokens do not fit its {} positions",
+                work.network.prefix_length, work.course.max_tokens, config.positions
+            ),
+        )
+        .help(format!(
+            "set `max_tokens` to {} or less",
+            config.positions.saturating_sub(work.network.prefix_length).max(1)
+        ))));
+    }
+    if codec.vocab_size() > config.vocabulary {
+        return Err(at(Error::new(
+            Kind::BadInput,
+            format!(
+                "its tokenizer has {} tokens, its weights {}",
+                codec.vocab_size(),
+                config.vocabulary
+            ),
+        )
+        .help("take the tokenizer's files that were published with the weights")));
+    }
+    Ok(())
+}
+
+fn mapper_config(network: Network, clip_width: usize, gpt_width: usize) -> MapperConfig {
+    let kind = match network.mapper {
+        MapperKind::Mlp => mapper::MapperKind::Mlp,
+        MapperKind::Transformer => mapper::MapperKind::Transformer,
+        MapperKind::Bert => mapper::MapperKind::Bert,
+    };
+    MapperConfig {
+        constant_length: network.constant_length,
+        layers: network.layers,
+        heads: network.heads,
+        ..MapperConfig::new(kind, clip_width, network.prefix_length, gpt_width)
+    }
+}
+
+impl Learner for Learning {
+    fn weights(&self) -> Vec<(String, Var)> {
+        self.captioner.parameters()
+    }
+
+    fn loss(&self, batch: &Batch, draw: Option<Draw>) -> Result<Tensor> {
+        let fault = || candle("computing the loss");
+        let shape = (batch.tokens.len(), batch.features.width);
+        let features = Tensor::from_slice(&batch.features.data, shape, &self.device);
+        let captions: Vec<&[u32]> = batch.tokens.iter().map(Vec::as_slice).collect();
+        let batch = features
+            .and_then(|f| captioner::Batch::new(&f, &captions, self.codec.padding(), &self.device))
+            .map_err(fault())?;
+        #[expect(clippy::cast_possible_truncation, reason = "a share")]
+        let mut dropout = draw
+            .filter(|_| self.dropout > 0.0)
+            .map(|draw| Dropout::new(self.dropout as f32, draw.seed, draw.stream));
+        self.captioner.loss(&batch, dropout.as_mut()).map_err(fault())
+    }
+
+    fn gradients(&self, loss: &Tensor) -> Result<GradStore> {
+        self.captioner.backward(loss).map_err(candle("computing gradients"))
+    }
+
+    fn state(&self) -> Result<Vec<(String, Tensor)>> {
+        let state = self.captioner.state();
+        if !self.freeze {
+            return Ok(state);
+        }
+        // A frozen GPT-2 lies where it always lay.
+        let trained: Vec<String> = self.weights().into_iter().map(|(name, _)| name).collect();
+        Ok(state.into_iter().filter(|(name, _)| trained.contains(name)).collect())
+    }
+
+    fn restore(&mut self, model: &Path) -> Result<()> {
+        let weights = Weights::open(model)?;
+        for (name, var) in self.weights() {
+            let tensor = weights
+                .tensor(&name, DType::F32, &self.device)
+                .map_err(|error| error.at(model.display()))?;
+            var.set(&tensor).map_err(candle("taking over a checkpoint"))?;
+        }
+        Ok(())
+    }
+}
+
+/// A captioner to caption with.
+#[derive(Debug)]
+pub struct Ready {
+    /// The captioner.
+    pub captioner: Captioner,
+    /// Its vocabulary.
+    pub codec: TextCodec,
+    /// What to tell the user of the device.
+    pub device: String,
+}
+
+/// Opens the captioner that a checkpoint holds; `model` is its GPT-2.
+///
+/// # Errors
+/// When the weights are damaged or of another GPT-2: what is missing, misshapen or unexpected is
+/// listed. When the device is not there.
+pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec) -> Result<Ready> {
+    let network = checkpoint.state.network;
+    let opened = device::open(model.device)?;
+    let dtype = device::dtype(model.dtype, &opened.device)?;
+    let mut weights = Weights::open(&checkpoint.model())?;
+    let placed = |error: Error| error.at(checkpoint.model().display());
+    let mut captioner = if network.freeze {
+        let gpt2 = Gpt2::load(&model.folder, &opened.device, dtype, false)?;
+        weights.rename(|name| name.strip_prefix("mapper.").map(str::to_owned));
+        let config = mapper_config(network, checkpoint.state.clip_width, gpt2.config().width);
+        let mapper = Mapper::from_weights(config, &weights, &opened.device).map_err(placed)?;
+        Captioner { gpt2, mapper, normalize_prefix: false }
+    } else {
+        let config = gpt2_config(&model.folder)?;
+        let on = (&opened.device, dtype, false);
+        Captioner::from_checkpoint(&weights, Some(&config), Some(network.heads), on)
+            .map_err(placed)?
+    };
+    captioner.normalize_prefix = network.normalize_prefix;
+    Ok(Ready { captioner, codec: TextCodec::open(&model.folder)?, device: opened.name })
+}
+
+/// The captioner that a file holds, of this house or of either `PyTorch` project, in f32 on the
+/// processor. `folder` is its GPT-2's, `heads` are those of its mapper.
+///
+/// # Errors
+/// As [`open`].
+pub fn of_weights(weights: &Weights, folder: &Path, heads: usize) -> Result<Captioner> {
+    let config = gpt2_config(folder)?;
+    let on = (&Device::Cpu, DType::F32, false);
+    Captioner::from_checkpoint(weights, Some(&config), Some(heads), on)
+}
+
+/// The sizes of a GPT-2.
+///
+/// # Errors
+/// When its `config.json` is not there or says nothing of the kind.
+fn gpt2_config(folder: &Path) -> Result<Gpt2Config> {
+    let path = folder.join("config.json");
+    let text = read_text_capped(&path, CONFIG_CAP_BYTES)?;
+    Gpt2Config::parse(&text).map_err(|error| error.at(path.display()))
+}

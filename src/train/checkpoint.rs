@@ -1,0 +1,290 @@
+//! Checkpoints: folders that hold everything a training goes on from.
+//!
+//! ```text
+//! <run>/step-0000001200/model.safetensors
+//!                       optimizer.safetensors
+//!                       state.json
+//! ```
+//!
+//! A folder gets its name once all of it is durable, so that one that is there is whole.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::journal::Mark;
+use crate::base::digest::Digester;
+use crate::base::{Digest, Error, Kind, Result, files};
+use crate::nn::weights::write_safetensors;
+use crate::plan::captioner::Network;
+
+/// Version of `state.json`.
+pub const FORMAT: u32 = 1;
+/// File of the weights.
+pub const MODEL: &str = "model.safetensors";
+/// File of the optimiser's moments.
+pub const OPTIMIZER: &str = "optimizer.safetensors";
+/// File of everything else.
+pub const STATE: &str = "state.json";
+
+const CAP_BYTES: u64 = 64 << 20;
+const PREFIX: &str = "step-";
+/// Ends the names of folders that are no whole checkpoint.
+const UNFINISHED: &str = ".unfinished";
+
+/// What a checkpoint says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The table whose stage trained it.
+    pub stage: String,
+    /// Digest of the weights' file, and of the GPT-2 where that is not in it.
+    pub digest: String,
+    /// The token that ends a caption.
+    pub end: u32,
+    /// Width of the features.
+    pub clip_width: usize,
+    /// The captioner's shape.
+    pub network: Network,
+    /// Steps of the optimiser so far.
+    pub step: u64,
+    /// Epochs that are over.
+    pub epoch: u32,
+    /// Batches of the running epoch that are over; 0 at the end of an epoch.
+    pub position: usize,
+    /// What the order of the data and dropout are drawn from.
+    pub random: Random,
+    /// Steps of the whole training and highest learning rate: the schedule's course.
+    pub schedule: Course,
+    /// Validation loss at this checkpoint, where one was measured.
+    pub validation_loss: Option<f64>,
+    /// The best validation loss so far.
+    pub best: Option<Best>,
+    /// Epochs since then.
+    pub epochs_without_better: u32,
+    /// Whether the training is over.
+    pub finished: bool,
+    /// Fingerprint of the stage.
+    pub fingerprint: String,
+    /// Fingerprint of the examples.
+    pub input_digest: String,
+    /// The definition's text.
+    pub definition: String,
+    /// How long the files of metrics were.
+    pub journal: Mark,
+}
+
+/// State of the random numbers: draws depend on nothing but these and the step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Random {
+    /// `chacha8`
+    pub algorithm: String,
+    /// The seed; the epoch is the stream of the data's order, the step that of dropout.
+    pub seed: u64,
+}
+
+/// The schedule of the learning rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    /// `linear` or `cosine`.
+    pub schedule: String,
+    /// Steps of the whole training.
+    pub total_steps: u64,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+}
+
+/// The best checkpoint so far.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Its step.
+    pub step: u64,
+    /// Its validation loss.
+    pub loss: f64,
+}
+
+/// A checkpoint on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Its folder.
+    pub path: PathBuf,
+    /// What it says of itself.
+    pub state: State,
+}
+
+impl Checkpoint {
+    /// Its weights.
+    #[must_use]
+    pub fn model(&self) -> PathBuf {
+        self.path.join(MODEL)
+    }
+
+    /// Its optimiser.
+    #[must_use]
+    pub fn optimizer(&self) -> PathBuf {
+        self.path.join(OPTIMIZER)
+    }
+
+    /// Reads what the folder `path` says of itself.
+    ///
+    /// # Errors
+    /// [`Kind::Store`] when it is no checkpoint, or one of a newer clipmill.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = path.join(STATE);
+        if !file.is_file() || !path.join(MODEL).is_file() {
+            return Err(Error::new(Kind::Store, "is no checkpoint").at(path.display()).help(
+                "a checkpoint is a folder with `state.json` and `model.safetensors`; \
+                 `clipmill run` trains a new one",
+            ));
+        }
+        let text = files::read_text_capped(&file, CAP_BYTES)?;
+        let state: State = serde_json::from_str(&text).map_err(|cause| {
+            Error::new(Kind::Store, "is damaged, or of another version")
+                .at(file.display())
+                .help("remove the checkpoint's folder: training goes on from the one before it")
+                .caused_by(cause)
+        })?;
+        if state.format > FORMAT {
+            return Err(Error::new(
+                Kind::Store,
+                format!("is of format {}, this clipmill reads {FORMAT}", state.format),
+            )
+            .at(file.display())
+            .help("take a newer clipmill"));
+        }
+        Ok(Self { path: path.to_owned(), state })
+    }
+
+    /// Writes a checkpoint below `run`; the digest in `state` is filled in: `digest` makes it of
+    /// that of the weights' file.
+    ///
+    /// # Errors
+    /// When a device fails or the disk is full; what was there before is then as it was.
+    pub fn write(
+        run: &Path,
+        mut state: State,
+        model: &[(String, Tensor)],
+        optimizer: &[(String, Tensor)],
+        digest: impl FnOnce(Digest) -> Digest,
+    ) -> Result<Self> {
+        let name = format!("{PREFIX}{:010}", state.step);
+        let path = run.join(&name);
+        let unfinished = run.join(format!(".{name}{UNFINISHED}"));
+        remove(&unfinished)?;
+        std::fs::create_dir_all(&unfinished)
+            .map_err(|cause| Error::io("cannot make", unfinished.display(), cause))?;
+        let weights = unfinished.join(MODEL);
+        write_safetensors(&weights, model)?;
+        state.digest = digest(digest_of(&weights)?).to_string();
+        write_safetensors(&unfinished.join(OPTIMIZER), optimizer)?;
+        files::write_atomic(&unfinished.join(STATE), |file| {
+            serde_json::to_writer_pretty(file, &state).map_err(|cause| {
+                Error::new(Kind::Io, "cannot write a checkpoint's state").caused_by(cause)
+            })
+        })?;
+        // One of the same step holds the same: it was written before a crash.
+        discard(&path)?;
+        std::fs::rename(&unfinished, &path)
+            .map_err(|cause| Error::io("cannot rename to", path.display(), cause))?;
+        files::sync_folder(run)?;
+        Ok(Self { path, state })
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// When the folder cannot be removed.
+    pub fn remove(&self) -> Result<()> {
+        discard(&self.path)
+    }
+}
+
+/// The checkpoints below `run`, oldest first. What a crash left half-written is removed.
+///
+/// # Errors
+/// When the folder cannot be read, or a checkpoint is damaged.
+pub fn list(run: &Path) -> Result<Vec<Checkpoint>> {
+    let mut found = Vec::new();
+    if !run.is_dir() {
+        return Ok(found);
+    }
+    let io = |cause| Error::io("cannot list", run.display(), cause);
+    for entry in std::fs::read_dir(run).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') && name.ends_with(UNFINISHED) {
+            remove(&entry.path())?;
+        } else if name.starts_with(PREFIX) {
+            found.push(Checkpoint::open(&entry.path())?);
+        }
+    }
+    found.sort_by_key(|checkpoint| checkpoint.state.step);
+    Ok(found)
+}
+
+/// Removes all but the best, the newest, and the newest `keep_last` at the end of an epoch.
+/// Gives those that stay, oldest first.
+///
+/// # Errors
+/// When a folder cannot be removed.
+pub fn prune(run: &Path, keep_last: usize) -> Result<Vec<Checkpoint>> {
+    let all = list(run)?;
+    let newest = all.last().map(|c| c.state.step);
+    let best = all.last().and_then(|c| c.state.best).map(|best| best.step);
+    let ends: Vec<u64> = all
+        .iter()
+        .rev()
+        .filter(|c| c.state.position == 0)
+        .take(keep_last)
+        .map(|c| c.state.step)
+        .collect();
+    let mut kept = Vec::new();
+    for checkpoint in all {
+        let step = checkpoint.state.step;
+        if Some(step) == newest || Some(step) == best || ends.contains(&step) {
+            kept.push(checkpoint);
+        } else {
+            checkpoint.remove()?;
+        }
+    }
+    Ok(kept)
+}
+
+/// The digest of a file's bytes.
+fn digest_of(path: &Path) -> Result<Digest> {
+    let io = |cause| Error::io("cannot read", path.display(), cause);
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    let mut digester = Digester::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut buffer).map_err(io)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        digester.bytes(bytes);
+    }
+    Ok(digester.finish())
+}
+
+/// Removes a checkpoint: its name goes first, so that one that is there is whole, also when a
+/// crash ends this half-way.
+fn discard(checkpoint: &Path) -> Result<()> {
+    let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    let hidden = checkpoint.with_file_name(format!(".{name}.removed{UNFINISHED}"));
+    remove(&hidden)?;
+    match std::fs::rename(checkpoint, &hidden) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(Error::io("cannot remove", checkpoint.display(), cause)),
+        Ok(()) => remove(&hidden),
+    }
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("cannot remove", folder.display(), cause))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,114 @@
+//! Examples as tokens, ready for batches.
+
+use super::batches;
+use super::examples::{Examples, Part};
+use super::learner::Batch;
+use crate::base::{Error, Kind, Result};
+use crate::flow::Vectors;
+
+/// The captions of one part of the data as tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Encoded {
+    /// The number of each caption's image.
+    images: Vec<usize>,
+    tokens: Vec<Vec<u32>>,
+    lengths: Vec<usize>,
+}
+
+impl Encoded {
+    /// Encodes captions: `encode` gives the tokens, of which `most` are kept, the end token `end`
+    /// last where it is not there already.
+    ///
+    /// # Errors
+    /// [`Kind::BadInput`] naming the image whose caption has no token.
+    pub fn new(
+        examples: &Examples,
+        part: &Part,
+        encode: impl Fn(&str) -> Result<Vec<u32>>,
+        end: u32,
+        most: usize,
+    ) -> Result<Self> {
+        let mut encoded = Self::default();
+        for (image, text) in part.images.iter().zip(&part.texts) {
+            let mut tokens = encode(text)?;
+            if tokens.is_empty() {
+                let id = examples.images.get(*image).map_or("", String::as_str);
+                return Err(Error::new(
+                    Kind::BadInput,
+                    format!("the caption {text:?} of image `{id}` has no tokens"),
+                ));
+            }
+            if tokens.last() != Some(&end) {
+                tokens.push(end);
+            }
+            tokens.truncate(most.max(1));
+            encoded.images.push(*image);
+            encoded.lengths.push(tokens.len());
+            encoded.tokens.push(tokens);
+        }
+        Ok(encoded)
+    }
+
+    /// Whether there is no caption.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// Batches an epoch.
+    #[must_use]
+    pub fn batch_count(&self, batch_rows: usize) -> usize {
+        self.tokens.len().div_ceil(batch_rows.max(1))
+    }
+
+    /// The batches of an epoch.
+    #[must_use]
+    pub fn order(&self, batch_rows: usize, seed: u64, epoch: u32) -> Vec<Vec<usize>> {
+        batches::of_epoch(&self.lengths, batch_rows, seed, epoch)
+    }
+
+    /// All captions once, in a steady order.
+    #[must_use]
+    pub fn in_order(&self, batch_rows: usize) -> Vec<Vec<usize>> {
+        batches::in_order(&self.lengths, batch_rows)
+    }
+
+    /// The captions of these numbers.
+    #[must_use]
+    pub fn batch(&self, examples: &Examples, numbers: &[usize]) -> Batch {
+        let mut features = Vectors { width: examples.features.width, data: Vec::new() };
+        let mut tokens = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let (Some(image), Some(ids)) = (self.images.get(*number), self.tokens.get(*number))
+            else {
+                continue;
+            };
+            features.data.extend_from_slice(examples.feature(*image));
+            tokens.push(ids.clone());
+        }
+        Batch { features, tokens }
+    }
+
+    /// Keys of the images of these captions, each once, for messages.
+    #[must_use]
+    pub fn image_ids<'e>(&self, examples: &'e Examples, numbers: &[usize]) -> Vec<&'e str> {
+        let mut ids: Vec<&str> = numbers
+            .iter()
+            .filter_map(|number| self.images.get(*number))
+            .filter_map(|image| examples.images.get(*image))
+            .map(String::as_str)
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// Numbers of the first `most` images.
+    #[must_use]
+    pub fn first_images(&self, most: usize) -> Vec<usize> {
+        let mut images = self.images.clone();
+        images.dedup();
+        images.truncate(most);
+        images
+    }
+}

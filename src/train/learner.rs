@@ -1,0 +1,64 @@
+//! What the loop trains.
+
+use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
+
+use crate::base::Result;
+use crate::flow::Vectors;
+
+/// Captions that go through the model together, each beside the feature of its image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// A feature for each caption.
+    pub features: Vectors,
+    /// The tokens of each caption, of differing length.
+    pub tokens: Vec<Vec<u32>>,
+}
+
+impl Batch {
+    /// Tokens of all captions, which is what a loss is the mean over.
+    #[must_use]
+    pub fn token_count(&self) -> usize {
+        self.tokens.iter().map(Vec::len).sum()
+    }
+}
+
+/// Where the random numbers of a batch come from, other than the order of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draw {
+    /// The training's seed.
+    pub seed: u64,
+    /// Another stream for each batch of each step.
+    pub stream: u64,
+}
+
+/// A model that the loop can train. Calls come from one thread, and block.
+pub trait Learner {
+    /// The weights that train, f32, in an order that never changes.
+    fn weights(&self) -> Vec<(String, Var)>;
+
+    /// Mean cross entropy per token of the batch, a scalar with its graph. `draw` is there while
+    /// training and seeds dropout; the same draw gives the same numbers.
+    ///
+    /// # Errors
+    /// When the device fails or the batch does not fit the model.
+    fn loss(&self, batch: &Batch, draw: Option<Draw>) -> Result<Tensor>;
+
+    /// The gradients of a loss by every weight that trains.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn gradients(&self, loss: &Tensor) -> Result<GradStore>;
+
+    /// Everything that has to be kept of the model, by name.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn state(&self) -> Result<Vec<(String, Tensor)>>;
+
+    /// Takes over what [`state`](Self::state) gave.
+    ///
+    /// # Errors
+    /// When the file is damaged, or of another model.
+    fn restore(&mut self, model: &std::path::Path) -> Result<()>;
+}

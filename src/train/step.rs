@@ -1,0 +1,131 @@
+//! One step of the optimiser: losses and gradients of one or more batches, clipped and applied.
+
+use candle_core::Tensor;
+use candle_core::backprop::GradStore;
+
+use super::adamw::AdamW;
+use super::fault::{candle, is_out_of_memory};
+use super::learner::{Batch, Draw, Learner};
+use crate::base::{Error, Kind, Result};
+use crate::plan::captioner::Course;
+
+/// What a step measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// Mean cross entropy per token before the step.
+    pub loss: f64,
+    /// L2 norm of all gradients, before clipping.
+    pub norm: f64,
+    /// Tokens that the loss is the mean over.
+    pub tokens: usize,
+}
+
+/// Makes one step from `batches` at the rate `learning_rate`. The gradients of several batches are
+/// weighed by their tokens, so that the step is that of one batch with all their captions.
+///
+/// A loss or a norm that is no number is given back, and no step is made then.
+///
+/// # Errors
+/// When the device fails; [`Kind::Device`] naming the batch size when its memory is too small.
+pub fn make<L: Learner>(
+    learner: &L,
+    optimizer: &mut AdamW,
+    batches: &[Batch],
+    course: &Course,
+    learning_rate: f64,
+    draw: Draw,
+) -> Result<Measured> {
+    gradients(learner, batches, draw)
+        .and_then(|(gradients, loss, tokens)| {
+            let norm = if loss.is_finite() { optimizer.norm(&gradients)? } else { f64::NAN };
+            if norm.is_finite() {
+                optimizer.step(&gradients, learning_rate, norm, course.clip_norm)?;
+            }
+            Ok(Measured { loss, norm, tokens })
+        })
+        .map_err(|error| explain_memory(error, course, batches))
+}
+
+/// The gradients, the loss and the tokens of all batches together.
+fn gradients<L: Learner>(
+    learner: &L,
+    batches: &[Batch],
+    draw: Draw,
+) -> Result<(GradStore, f64, usize)> {
+    let fault = || candle("adding up gradients");
+    let tokens: usize = batches.iter().map(Batch::token_count).sum();
+    let mut sum: Option<GradStore> = None;
+    let mut total = 0.0;
+    for (number, batch) in batches.iter().enumerate() {
+        #[expect(clippy::cast_precision_loss, reason = "tokens of a step are few")]
+        let share = batch.token_count() as f64 / tokens.max(1) as f64;
+        // Every batch of a step draws on its own.
+        let draw = Draw { stream: draw.stream.wrapping_add(number as u64), ..draw };
+        let loss = learner.loss(batch, Some(draw))?;
+        total += f64::from(scalar(&loss)?) * share;
+        if !total.is_finite() {
+            break;
+        }
+        let weighed = if batches.len() == 1 { loss } else { (loss * share).map_err(fault())? };
+        let mut made = learner.gradients(&weighed)?;
+        sum = Some(match sum {
+            None => made,
+            Some(mut before) => {
+                for (_, weight) in learner.weights() {
+                    let Some(new) = made.remove(&weight) else { continue };
+                    let new = match before.remove(&weight) {
+                        Some(old) => (old + new).map_err(fault())?,
+                        None => new,
+                    };
+                    before.insert(&weight, new.detach());
+                }
+                before
+            }
+        });
+    }
+    match sum {
+        Some(sum) => Ok((sum, total, tokens)),
+        None if total.is_finite() => Err(Error::new(Kind::Internal, "a step without a batch")),
+        None => {
+            // A loss that is no number ends the training; its gradients are not asked for.
+            let nothing = Tensor::zeros((), candle_core::DType::F32, &candle_core::Device::Cpu)
+                .and_then(|zero| zero.backward())
+                .map_err(fault())?;
+            Ok((nothing, total, tokens))
+        }
+    }
+}
+
+/// The number in a scalar.
+pub(super) fn scalar(tensor: &Tensor) -> Result<f32> {
+    tensor
+        .to_dtype(candle_core::DType::F32)
+        .and_then(|t| t.to_scalar::<f32>())
+        .map_err(candle("reading the loss"))
+}
+
+/// A device whose memory is too small, told in the words of the definition.
+pub(super) fn explain_memory(error: Error, course: &Course, batches: &[Batch]) -> Error {
+    if !is_out_of_memory(&error.to_string()) {
+        return error;
+    }
+    let longest = batches.iter().flat_map(|b| &b.tokens).map(Vec::len).max().unwrap_or(0);
+    let lower = match (course.batch_rows, course.batch_rows / 2) {
+        (0 | 1, _) => "lower `max_tokens`, or train with `freeze = true`".to_owned(),
+        (_, half) => format!(
+            "lower `batch_size` to {half} and raise `accumulate` to {}: the steps stay the same; \
+             or lower `max_tokens`, take `compute = \"bf16\"`, or train with `freeze = true`",
+            course.accumulate * 2
+        ),
+    };
+    Error::new(
+        Kind::Device,
+        format!(
+            "the device's memory is too small for a batch_size of {} with captions of {longest} \
+             tokens",
+            course.batch_rows
+        ),
+    )
+    .help(lower)
+    .caused_by(error)
+}

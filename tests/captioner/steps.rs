@@ -1,0 +1,113 @@
+//! Fifty steps of AdamW beside PyTorch's, from the same weights over the same batches.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor};
+use clipmill::nn::captioner::{Batch, Captioner};
+
+use crate::{Case, case};
+
+fn batch(case: &Case, step: usize) -> Batch {
+    let examples = &case.batches[step % case.batches.len()];
+    let captions: Vec<&[u32]> = examples.tokens.iter().map(Vec::as_slice).collect();
+    Batch::new(&examples.features(), &captions, 0, &Device::Cpu).unwrap()
+}
+
+/// AdamW as `torch.optim.adamw` says it, in plain numbers.
+struct Adam {
+    moments: BTreeMap<String, (Vec<f64>, Vec<f64>)>,
+}
+
+impl Adam {
+    fn step(&mut self, captioner: &Captioner, loss: &Tensor, case: &Case, step: usize) {
+        let grads = captioner.backward(loss).unwrap();
+        let [beta_1, beta_2] = case.betas;
+        let rate = case.learning_rates[step];
+        let t = i32::try_from(step).unwrap() + 1;
+        for (name, var) in captioner.parameters() {
+            let Some(grad) = grads.get(&var) else { continue };
+            let grad = grad.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let mut numbers = var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let zeros = || vec![0.0; numbers.len()];
+            let (first, second) = self.moments.entry(name).or_insert_with(|| (zeros(), zeros()));
+            for (i, x) in numbers.iter_mut().enumerate() {
+                let g = f64::from(grad[i]);
+                first[i] = beta_1 * first[i] + (1.0 - beta_1) * g;
+                second[i] = beta_2 * second[i] + (1.0 - beta_2) * g * g;
+                let root = (second[i] / (1.0 - beta_2.powi(t))).sqrt() + case.epsilon;
+                let kept = f64::from(*x) * (1.0 - rate * case.weight_decay);
+                *x = (kept - rate / (1.0 - beta_1.powi(t)) * first[i] / root) as f32;
+            }
+            var.set(&Tensor::from_vec(numbers, var.shape(), &Device::Cpu).unwrap()).unwrap();
+        }
+    }
+}
+
+fn run(kind: &str) {
+    let (captioner, case) = case(kind);
+    assert_eq!(case.losses.len(), 50);
+    let mut adam = Adam { moments: BTreeMap::new() };
+    let mut worst = 0.0_f64;
+    for (step, want) in case.losses.iter().enumerate() {
+        let loss = captioner.loss(&batch(&case, step), None).unwrap();
+        let got = f64::from(loss.to_scalar::<f32>().unwrap());
+        worst = worst.max((got / want - 1.0).abs());
+        assert!((got / want - 1.0).abs() <= 1e-4, "{kind}, step {step}: {got} {want}");
+        adam.step(&captioner, &loss, &case, step);
+    }
+    assert!(case.losses[48] < 0.9 * case.losses[0], "it learns: both are of one batch");
+    println!("{kind}: {worst:.1e} at worst");
+}
+
+#[test]
+fn mlp_and_fine_tuned() {
+    run("mlp");
+}
+
+#[test]
+fn transformer_and_frozen() {
+    run("transformer");
+}
+
+#[test]
+fn bert_and_frozen() {
+    run("bert");
+}
+
+#[test]
+fn what_is_frozen_gets_no_gradients_and_the_rest_gets_all() {
+    for kind in ["mlp", "transformer", "bert"] {
+        let (captioner, case) = case(kind);
+        let loss = captioner.loss(&batch(&case, 0), None).unwrap();
+        let grads = captioner.backward(&loss).unwrap();
+        let parameters = captioner.parameters();
+        let with: Vec<_> = parameters.iter().filter(|(_, var)| grads.get(var).is_some()).collect();
+        assert_eq!(with.len(), parameters.len(), "{kind}");
+        for (name, weight) in captioner.weights().filter(|(_, weight)| !weight.trains()) {
+            assert!(grads.get(weight.tensor()).is_none(), "{kind}: {name}");
+        }
+        let of_gpt2 = parameters.iter().any(|(name, _)| name.starts_with("gpt2."));
+        assert_eq!(of_gpt2, !case.freeze, "{kind}");
+    }
+}
+
+#[test]
+fn padding_changes_no_loss() {
+    let (captioner, case) = case("mlp");
+    let examples = &case.batches[2];
+    let mut sum = 0.0;
+    let mut count = 0;
+    for (row, caption) in examples.tokens.iter().enumerate() {
+        let features = examples.features().narrow(0, row, 1).unwrap();
+        let alone = Batch::new(&features, &[caption], 0, &Device::Cpu).unwrap();
+        let loss = captioner.loss(&alone, None).unwrap().to_scalar::<f32>().unwrap();
+        sum += f64::from(loss) * alone.count() as f64;
+        count += alone.count();
+    }
+    for padding in [0, 5] {
+        let captions: Vec<&[u32]> = examples.tokens.iter().map(Vec::as_slice).collect();
+        let batch = Batch::new(&examples.features(), &captions, padding, &Device::Cpu).unwrap();
+        let loss = captioner.loss(&batch, None).unwrap().to_scalar::<f32>().unwrap();
+        assert!((f64::from(loss) - sum / count as f64).abs() < 1e-5, "{loss}");
+    }
+}

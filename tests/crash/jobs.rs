@@ -1,0 +1,177 @@
+//! Several processes: the same rows, and no process that outlives its run.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use super::binary;
+use super::killed::PLAN;
+use super::shapes::{Packing, Plan, Shape};
+use super::tables;
+
+const JOBS: &[&str] = &["--jobs", "3"];
+
+/// Enough work that there is time to look at a run.
+const LONG: Plan = Plan { after: 150, captions: true, part_rows: 16, ..PLAN };
+
+fn same_rows_and_reasons(plan: Plan) {
+    let shape = Shape::new(plan);
+    let folder = shape.house.dir.path();
+    let alone = binary::complete(folder, &[]);
+    shape.reset();
+    let together = binary::complete(folder, JOBS);
+    tables::assert_same(&tables::read(&shape.store()), &shape.new, "with --jobs");
+    for (table, made) in alone["tables"].as_object().unwrap() {
+        for count in ["rows", "computed", "resumed"] {
+            assert_eq!(together["tables"][table][count], made[count], "{table}: {count}");
+        }
+    }
+    assert_eq!(together["rejects"], alone["rejects"]);
+    let again = binary::complete(folder, JOBS);
+    for (table, made) in again["tables"].as_object().unwrap() {
+        assert_eq!(made["published"], false, "{table} was published again");
+    }
+}
+
+#[test]
+fn a_tar_with_rejects_and_captions() {
+    same_rows_and_reasons(Plan { bad: true, captions: true, ..PLAN });
+}
+
+#[test]
+fn a_stream_with_rejects() {
+    same_rows_and_reasons(Plan { packing: Packing::TarGz, bad: true, ..PLAN });
+}
+
+#[test]
+fn several_archives_into_no_store() {
+    same_rows_and_reasons(Plan { packing: Packing::Several, before: 0, bad: true, ..PLAN });
+}
+
+/// The processes that a process started, as Linux tells.
+fn children(of: &Child) -> Vec<u32> {
+    let path = format!("/proc/{0}/task/{0}/children", of.id());
+    let own = std::fs::read_to_string(path).unwrap_or_default();
+    // Workers are started by threads, whose children the kernel lists by thread.
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", of.id()));
+    let by_thread = tasks
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    let all = std::iter::once(own).chain(by_thread).collect::<Vec<_>>().join(" ");
+    let mut ids: Vec<u32> = all.split_whitespace().map(|id| id.parse().unwrap()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+fn lives(id: u32) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let after_name = state.rsplit(')').next().unwrap_or_default().trim();
+    !after_name.is_empty() && !after_name.starts_with('Z')
+}
+
+fn within(limit: Duration, mut what: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < limit {
+        if what() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    false
+}
+
+fn start(shape: &Shape) -> (Child, Vec<u32>) {
+    let mut command = binary::run(shape.house.dir.path(), JOBS);
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut found = Vec::new();
+    assert!(within(Duration::from_secs(60), || {
+        found = children(&child);
+        found.len() == 3
+    }));
+    (child, found)
+}
+
+fn send(signal: &str, to: u32) {
+    let status =
+        std::process::Command::new("kill").args([signal, &to.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_worker_that_dies_is_replaced() {
+    let shape = Shape::new(LONG);
+    let (child, workers) = start(&shape);
+    std::thread::sleep(Duration::from_millis(100));
+    send("-KILL", workers[1]);
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{}", binary::said(&out));
+    assert!(binary::said(&out).contains("its work is given out again"), "{}", binary::said(&out));
+    tables::assert_same(&tables::read(&shape.store()), &shape.new, "a worker died");
+}
+
+#[test]
+fn workers_end_with_a_run_that_is_killed() {
+    let shape = Shape::new(LONG);
+    let (mut child, workers) = start(&shape);
+    assert!(binary::kill(&mut child));
+    assert!(
+        within(Duration::from_secs(10), || !workers.iter().any(|id| lives(*id))),
+        "a worker lives on: {workers:?}"
+    );
+    tables::assert_whole(&tables::read(&shape.store()), &shape.old, &shape.new, "killed");
+    binary::complete(shape.house.dir.path(), JOBS);
+    tables::assert_same(&tables::read(&shape.store()), &shape.new, "after the kill");
+}
+
+#[test]
+fn ctrl_c_stops_all_and_keeps_what_was_made() {
+    let shape = Shape::new(LONG);
+    let (child, workers) = start(&shape);
+    std::thread::sleep(Duration::from_millis(300));
+    send("-INT", child.id());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(130), "{}", binary::said(&out));
+    assert!(!workers.iter().any(|id| lives(*id)));
+    binary::complete(shape.house.dir.path(), JOBS);
+    tables::assert_same(&tables::read(&shape.store()), &shape.new, "after Ctrl-C");
+}
+
+#[test]
+fn one_unit_by_itself() {
+    let plan = Plan { before: 0, captions: true, ..PLAN };
+    let shape = Shape::new(plan);
+    shape.house.run_with(|options| options.only = vec!["captions".into()]).unwrap();
+    let store = shape.house.store();
+    let version = store.snapshot("captions").unwrap().unwrap().version();
+    let plan = shape.house.plan();
+    let stage = plan.stage("caption_features").unwrap();
+    let order = serde_json::json!({"unit": {
+        "format": clipmill::run::unit::UNIT_FORMAT,
+        "id": "by-hand-0",
+        "definition": shape.house.path("pipeline.toml"),
+        "sets": [],
+        "definition_digest": plan.definition_digest,
+        "retry_rejects": false,
+        "tables": {"caption_features": stage.fingerprint.digest().to_string()},
+        "range": {"rows": {"table": "caption_features", "version": version, "from": 3, "to": 13}},
+    }});
+    let file = shape.house.path("unit.json");
+    super::house::put(&file, order.to_string().as_bytes());
+    let out = binary::clipmill().arg("work").arg(&file).output().unwrap();
+    assert!(out.status.success(), "{}", binary::said(&out));
+    assert!(store.snapshot("caption_features").unwrap().is_none(), "nothing is published");
+    let staged = store.staged("caption_features").unwrap();
+    assert_eq!(staged.iter().map(|part| part.rows).sum::<u64>(), 10);
+    assert!(staged.iter().all(|part| part.label.unit.starts_with("by-hand-0")));
+    let report = binary::complete(shape.house.dir.path(), &[]);
+    assert_eq!(report["tables"]["caption_features"]["resumed"], 10);
+
+    // Cut for another definition, it is refused.
+    let text = std::fs::read_to_string(shape.house.path("pipeline.toml")).unwrap();
+    shape.house.define(&text.replace("name = \"small\"", "name = \"other\""));
+    let out = binary::clipmill().arg("work").arg(&file).output().unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    assert!(binary::said(&out).contains("the definition changed"), "{}", binary::said(&out));
+}

@@ -1,0 +1,155 @@
+//! `kill -9` at random moments, several in a row.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::binary;
+use super::shapes::{Packing, Plan, Shape};
+use super::tables;
+
+/// Rows that are in flight when a run dies: those of an open part; the batches that wait for the
+/// writer, the one it has and the one in the model.
+const WAITING_BATCHES: u64 = 10;
+const BATCH_ROWS: u64 = 2;
+
+pub const PLAN: Plan =
+    Plan { packing: Packing::Tar, before: 8, after: 30, bad: false, captions: false, part_rows: 4 };
+
+/// When to kill.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// So long after the start.
+    After(Duration),
+    /// As soon as the store's folder changed for the n-th time: a part, a manifest, a commit, or
+    /// a temporary file of one of them came or went.
+    Change(usize),
+}
+
+/// Names and sizes of all files of a store.
+fn look(folder: &Path, found: &mut Vec<(std::path::PathBuf, u64)>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match entry.metadata() {
+            Ok(meta) if meta.is_dir() => look(&path, found),
+            Ok(meta) => found.push((path, meta.len())),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Starts a run and kills it at the moment; whether the kill came before the end.
+fn disturb(shape: &Shape, moment: Moment, more: &[&str]) -> bool {
+    let begun = Instant::now();
+    let mut child = binary::run(shape.house.dir.path(), more).spawn().unwrap();
+    match moment {
+        Moment::After(wait) => std::thread::sleep(wait.saturating_sub(begun.elapsed())),
+        Moment::Change(number) => {
+            let (mut before, mut changes) = (Vec::new(), 0);
+            look(&shape.store(), &mut before);
+            while changes < number && child.try_wait().unwrap().is_none() {
+                let mut now = Vec::new();
+                look(&shape.store(), &mut now);
+                if now != before {
+                    before = now;
+                    changes += 1;
+                }
+            }
+        }
+    }
+    binary::kill(&mut child)
+}
+
+/// Kills `kills` runs, up to three of them in a row, and lets one complete after each row.
+fn survive(name: &str, plan: Plan, kills: usize, seed: u64, more: &[&str], processes: u64) {
+    let shape = Shape::new(plan);
+    let folder = shape.house.dir.path();
+    let begun = Instant::now();
+    binary::complete(folder, more);
+    let length = begun.elapsed();
+    tables::assert_same(&tables::read(&shape.store()), &shape.new, name);
+    let mut files = Vec::new();
+    look(&shape.store(), &mut files);
+    let changes = files.len() * 3;
+
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut killed = 0;
+    let mut rows = 0;
+    while killed < kills {
+        rows += 1;
+        assert!(rows <= 4 * kills, "{name}: only {killed} of {rows} rows of kills came in time");
+        shape.reset();
+        binary::forget(folder);
+        let in_a_row = random.random_range(1..=3).min(kills - killed);
+        let mut here = 0;
+        for _ in 0..in_a_row {
+            let moment = if random.random_bool(0.5) {
+                Moment::After(length.mul_f64(random.random_range(0.05..0.95)))
+            } else {
+                Moment::Change(random.random_range(1..=changes))
+            };
+            if disturb(&shape, moment, more) {
+                here += 1;
+            }
+            let when = format!("{name}, {moment:?}, row {rows}");
+            tables::assert_whole(&tables::read(&shape.store()), &shape.old, &shape.new, &when);
+        }
+        binary::complete(folder, more);
+        let when = format!("{name}, after row {rows}");
+        tables::assert_same(&tables::read(&shape.store()), &shape.new, &when);
+        assert_bound(&shape, plan, here as u64, processes, &when);
+        let again = binary::complete(folder, more);
+        for (table, made) in again["tables"].as_object().unwrap() {
+            assert_eq!(made["published"], false, "{when}: {table} was published again");
+        }
+        killed += here;
+    }
+}
+
+/// At most what was in flight was computed twice.
+fn assert_bound(shape: &Shape, plan: Plan, kills: u64, processes: u64, when: &str) {
+    let in_flight = plan.part_rows as u64 + WAITING_BATCHES * BATCH_ROWS;
+    let computed = binary::computed(shape.house.dir.path());
+    for table in ["image_features", "caption_features"] {
+        let Some(needed) = shape.computed.get(table) else { continue };
+        let rows = computed.get(table).copied().unwrap_or(0);
+        assert!(rows >= *needed, "{when}: {table}: {rows} rows were computed, not {needed}");
+        let most = needed + kills * processes * in_flight;
+        assert!(rows <= most, "{when}: {table}: {rows} of {needed} rows computed, {kills} kills");
+    }
+}
+
+#[test]
+fn a_tar_with_rejects() {
+    survive("tar", Plan { bad: true, ..PLAN }, 10, 1, &[], 1);
+}
+
+#[test]
+fn a_stream() {
+    survive("tar.gz", Plan { packing: Packing::TarGz, bad: true, ..PLAN }, 10, 2, &[], 1);
+}
+
+#[test]
+fn a_folder() {
+    survive("folder", Plan { packing: Packing::Folder, ..PLAN }, 10, 3, &[], 1);
+}
+
+#[test]
+fn several_archives_and_no_store() {
+    let plan = Plan { packing: Packing::Several, before: 0, bad: true, ..PLAN };
+    survive("several", plan, 10, 4, &[], 1);
+}
+
+#[test]
+fn captions_their_features_and_examples() {
+    let plan = Plan { packing: Packing::TarGz, captions: true, bad: true, ..PLAN };
+    survive("captions", plan, 10, 5, &[], 1);
+}
+
+#[test]
+fn two_processes() {
+    let plan = Plan { packing: Packing::Several, captions: true, bad: true, ..PLAN };
+    survive("two processes", plan, 10, 6, &["--jobs", "2"], 2);
+}

@@ -1,0 +1,316 @@
+//! `plan` equals what `run` then does, every time: random edits of a small data set.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::house::{self, DEFINITION, House, gz, id, picture, put, tar_of};
+use super::step::{Step, done, foreseen, options, plan_and_run};
+use clipmill::run::Options;
+
+/// An edit of the data, the definition, or the store.
+#[derive(Debug, Clone)]
+enum Edit {
+    Add { seed: u8 },
+    Remove { at: u8 },
+    Recolour { at: u8, seed: u8 },
+    Break { at: u8, cut: u8 },
+    Double { at: u8 },
+    Folder { at: u8 },
+    Reverse,
+    Pack { how: u8 },
+    Retell { at: u8, words: u8 },
+    Drop { at: u8 },
+    Tell { at: u8 },
+    Shuffle,
+    Weights { seed: u8 },
+    Setting { which: u8, on: bool },
+    DamagePart { table: u8, part: u8, how: u8 },
+    Retry,
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    use Edit::*;
+    let n = any::<u8>;
+    prop_oneof![
+        3 => n().prop_map(|seed| Add { seed }),
+        2 => n().prop_map(|at| Remove { at }),
+        3 => (n(), n()).prop_map(|(at, seed)| Recolour { at, seed }),
+        2 => (n(), n()).prop_map(|(at, cut)| Break { at, cut }),
+        1 => n().prop_map(|at| Double { at }),
+        1 => n().prop_map(|at| Folder { at }),
+        1 => Just(Reverse),
+        2 => (0..4_u8).prop_map(|how| Pack { how }),
+        2 => (n(), n()).prop_map(|(at, words)| Retell { at, words }),
+        1 => n().prop_map(|at| Drop { at }),
+        2 => n().prop_map(|at| Tell { at }),
+        1 => Just(Shuffle),
+        1 => (0..3_u8).prop_map(|seed| Weights { seed }),
+        2 => (0..5_u8, any::<bool>()).prop_map(|(which, on)| Setting { which, on }),
+        2 => (0..5_u8, n(), 0..3_u8).prop_map(|(table, part, how)| DamagePart { table, part, how }),
+        1 => Just(Retry),
+    ]
+}
+
+/// A data set as it should be on disk.
+struct World {
+    house: House,
+    /// Name in the archive, seed of the picture, bytes that are left of it.
+    images: Vec<(String, usize, Option<usize>)>,
+    captions: Vec<(usize, usize, String)>,
+    pack: u8,
+    settings: [bool; 5],
+    next: usize,
+    retry: bool,
+}
+
+const TABLES: [&str; 5] = ["images", "image_features", "captions", "caption_features", "examples"];
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            house: House::new(1),
+            images: Vec::new(),
+            captions: Vec::new(),
+            pack: 0,
+            settings: [false; 5],
+            next: 0,
+            retry: false,
+        };
+        (0..5).for_each(|seed| world.add(seed));
+        world.write();
+        world
+    }
+
+    fn add(&mut self, seed: usize) {
+        let n = self.next;
+        self.next += 1;
+        self.images.push((format!("{}.jpg", id(n)), seed, None));
+        for index in 0..2 {
+            self.captions.push((n, index, format!("picture {n} told {index} times .")));
+        }
+    }
+
+    fn image(&mut self, at: u8) -> Option<&mut (String, usize, Option<usize>)> {
+        let count = self.images.len().max(1);
+        self.images.get_mut(at as usize % count)
+    }
+
+    fn apply(&mut self, edit: &Edit) {
+        let captions = self.captions.len().max(1);
+        match *edit {
+            Edit::Add { seed } => self.add(seed as usize),
+            Edit::Remove { at } => {
+                // Contracts want a row.
+                if self.images.len() > 2 {
+                    let at = at as usize % self.images.len();
+                    self.images.remove(at);
+                }
+            }
+            Edit::Recolour { at, seed } => {
+                if let Some(image) = self.image(at) {
+                    (image.1, image.2) = (seed as usize, None);
+                }
+            }
+            Edit::Break { at, cut } => {
+                let good = self.images.iter().filter(|image| image.2.is_none()).count();
+                if good > 2
+                    && let Some(image) = self.image(at)
+                {
+                    image.2 = Some(cut as usize);
+                }
+            }
+            Edit::Double { at } => {
+                if self.images.len() > 3
+                    && let Some((name, seed, _)) = self.image(at).cloned()
+                {
+                    self.images.push((format!("double/{name}"), seed + 1, None));
+                }
+            }
+            Edit::Folder { at } => {
+                if let Some(image) = self.image(at) {
+                    image.0 = format!("deep/{}", image.0);
+                }
+            }
+            Edit::Reverse => self.images.reverse(),
+            Edit::Pack { how } => self.pack = how,
+            Edit::Retell { at, words } => {
+                if let Some(caption) = self.captions.get_mut(at as usize % captions) {
+                    caption.2 = format!("told in {words}  other words .");
+                }
+            }
+            Edit::Drop { at } => {
+                if self.captions.len() > 4 {
+                    self.captions.remove(at as usize % captions);
+                }
+            }
+            Edit::Tell { at } => {
+                if let Some((n, _, _)) = self.captions.get(at as usize % captions).cloned() {
+                    let next = self.captions.iter().filter(|c| c.0 == n).map(|c| c.1 + 1).max();
+                    self.captions.push((n, next.unwrap_or(0), "one more .".to_owned()));
+                }
+            }
+            Edit::Shuffle => self.captions.rotate_left(captions / 3),
+            Edit::Weights { seed } => self.house.model(u64::from(seed) + 7),
+            Edit::Setting { which, on } => self.settings[which as usize] = on,
+            Edit::DamagePart { table, part, how } => self.damage(TABLES[table as usize], part, how),
+            Edit::Retry => self.retry = true,
+        }
+    }
+
+    fn damage(&self, table: &str, part: u8, how: u8) {
+        let Some(snapshot) = self.house.store().snapshot(table).unwrap() else { return };
+        let parts = snapshot.part_paths();
+        let Some(path) = parts.get(part as usize % parts.len().max(1)) else { return };
+        match how {
+            0 => {
+                let _ = std::fs::remove_file(path);
+            }
+            _ => {
+                let Ok(mut bytes) = std::fs::read(path) else { return };
+                if how == 1 {
+                    bytes.truncate(bytes.len() / 2);
+                } else {
+                    let at = bytes.len() - 30;
+                    bytes[at] ^= 1;
+                }
+                put(path, &bytes);
+            }
+        }
+    }
+
+    fn write(&self) {
+        let bytes = |seed: usize, cut: Option<usize>| {
+            let mut bytes = picture(seed);
+            if let Some(cut) = cut {
+                bytes.truncate(150 + cut);
+            }
+            bytes
+        };
+        let images: house::Images = self
+            .images
+            .iter()
+            .map(|(name, seed, cut)| (name.clone(), bytes(*seed, *cut)))
+            .collect();
+        let tar = tar_of(&images);
+        let (photos, packed) = match self.pack {
+            0 => ("[sources.photos.tar]\npaths = \"images.tar\"", tar),
+            1 => ("[sources.photos.tar]\npaths = \"images.tar\"", gz(&tar)),
+            2 => {
+                ("[sources.photos.tar]\npaths = \"other.tar\"", zstd::encode_all(&*tar, 1).unwrap())
+            }
+            _ => ("[sources.photos.folder]\npaths = \"photos\"", Vec::new()),
+        };
+        match self.pack {
+            0 | 1 => put(&self.house.path("images.tar"), &packed),
+            2 => put(&self.house.path("other.tar"), &packed),
+            _ => {
+                let _ = std::fs::remove_dir_all(self.house.path("photos"));
+                for (name, bytes) in &images {
+                    put(&self.house.path("photos").join(name), bytes);
+                }
+            }
+        }
+        let lines = self.captions.iter().map(|(n, i, text)| format!("{}.jpg#{i}\t{text}", id(*n)));
+        self.house.captions(&lines.collect::<Vec<_>>());
+        let [clean, plain_norm, seed, batch, clean_text] = self.settings;
+        let mut text = DEFINITION
+            .replace("[sources.photos.tar]\npaths = \"images.tar\"", photos)
+            .replace("store = \"store\"", "store = \"store\"\npart_rows = 3");
+        if clean || clean_text {
+            let with = "source = \"sentences\"\nclean = [\"whitespace\"]";
+            text = text.replace("source = \"sentences\"", with);
+        }
+        if clean_text {
+            let stage = "[stages.caption_features.embed_captions]";
+            text = text.replace(stage, &format!("{stage}\ncolumn = \"clean_text\""));
+        }
+        if plain_norm {
+            text = text.replace("batch_size = 4", "batch_size = 4\nnormalize = false");
+        }
+        if batch {
+            text = text.replace("batch_size = 4", "batch_size = 3");
+        }
+        if seed {
+            let with =
+                "source = \"sentences\"\nsplit = { train = 0.5, val = 0.2, test = 0.3, seed = 5 }";
+            text = text.replace("source = \"sentences\"", with);
+        }
+        self.house.define(&text);
+    }
+
+    /// Plans and runs; the two agree.
+    fn step(&mut self) {
+        self.write();
+        let options = Options { retry_rejects: std::mem::take(&mut self.retry), ..options() };
+        let step = plan_and_run(&self.house, &options);
+        let in_pass = |table: &str| ["images", "image_features"].contains(&table);
+        assert_eq!(foreseen(&step.foreseen, in_pass), done(&step.report, in_pass));
+        if self.lost(&step) == 0 {
+            let others = |table: &str| table != "rejects" && !in_pass(table);
+            assert_eq!(foreseen(&step.foreseen, others), done(&step.report, others));
+            // What was tried again counts as gone, until the run finds it refused once more.
+            if !options.retry_rejects {
+                let rejects = |table: &str| table == "rejects";
+                assert_eq!(foreseen(&step.foreseen, rejects), done(&step.report, rejects));
+            }
+        }
+        self.compare();
+    }
+
+    /// Images that the plan supposed to decode, and that did not.
+    fn lost(&self, step: &Step) -> u64 {
+        let foreseen = step.foreseen.tables.iter().find(|t| t.table == "image_features").unwrap();
+        let kept = foreseen.counts.iter().filter(|(reason, _)| {
+            use clipmill::plan::Reason::{RejectedEarlier, Removed};
+            !matches!(reason, RejectedEarlier | Removed)
+        });
+        let supposed: u64 = kept.map(|(_, rows)| rows).sum();
+        let there = step.report.tables.iter().find(|t| t.table == "image_features").unwrap().rows;
+        supposed - there
+    }
+
+    /// The tables hold what the data say, whatever was done before.
+    fn compare(&self) {
+        let mut places: BTreeMap<String, Vec<(usize, Option<usize>)>> = BTreeMap::new();
+        for (name, seed, cut) in &self.images {
+            let stem = name.rsplit('/').next().unwrap().trim_end_matches(".jpg").to_owned();
+            places.entry(stem).or_default().push((*seed, *cut));
+        }
+        let good: Vec<_> = places
+            .iter()
+            .filter(|(_, of)| matches!(of.as_slice(), [(_, None)]))
+            .map(|(id, _)| id.clone())
+            .collect();
+        assert_eq!(self.house.rows("image_features", &["image_id"]), good);
+        // Of a broken image the header may be sound.
+        let listed = self.house.rows("images", &["image_id"]);
+        assert!(good.iter().all(|id| listed.contains(id)), "{good:?} in {listed:?}");
+        let single = |id: &String| places.get(id).is_some_and(|of| of.len() == 1);
+        assert!(listed.iter().all(single), "{listed:?}");
+        for (table, ids) in [("captions", &listed), ("examples", &good)] {
+            let of = self.captions.iter().filter(|(n, _, _)| ids.contains(&id(*n)));
+            let mut expected: Vec<_> =
+                of.map(|(n, index, text)| format!("{}|{index}|{text}", id(*n))).collect();
+            expected.sort();
+            let stored = self.house.rows(table, &["image_id", "caption_index", "text"]);
+            assert_eq!(stored, expected, "{table}");
+        }
+        let prints = self.house.rows("image_features", &["fingerprint"]);
+        assert!(prints.windows(2).all(|w| w[0] == w[1]), "two models in one version");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn plan_equals_run(steps in prop::collection::vec(prop::collection::vec(edit(), 0..4), 2..6)) {
+        let mut world = World::new();
+        world.step();
+        for edits in &steps {
+            edits.iter().for_each(|edit| world.apply(edit));
+            world.step();
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Rows that are refused: tried again when that makes sense, and then counted.
+
+use clipmill::flow::RejectClass;
+use clipmill::plan::Reason;
+
+use super::house::{self, House, id, pictures};
+use super::step::{changes, options, plan_and_run, step, step_with};
+
+fn rejected(house: &House) -> Vec<String> {
+    house.rows("rejects", &["image_id", "stage", "class", "attempts"])
+}
+
+fn broken(house: &House) {
+    let mut images = pictures(6);
+    images[2].1.truncate(200);
+    house.images(&images);
+}
+
+#[test]
+fn a_reject_is_tried_again_on_request_only_and_attempts_are_counted() {
+    let house = House::new(6);
+    broken(&house);
+    let first = plan_and_run(&house, &options());
+    assert_eq!(first.report.rejects.values().sum::<u64>(), 1);
+    let row = |attempts: u32| vec![format!("{}|image_features|truncated_image|{attempts}", id(2))];
+    assert_eq!(rejected(&house), row(1));
+
+    // Other things change: the same bytes are not tried again.
+    let mut images = pictures(7);
+    images[2].1.truncate(200);
+    house.images(&images);
+    let step = step(&house);
+    assert_eq!(rejected(&house), row(1));
+    assert_eq!(step.report.images, 1, "only the new image is read");
+
+    let retry = clipmill::run::Options { retry_rejects: true, ..options() };
+    let again = plan_and_run(&house, &retry);
+    assert_eq!(again.report.images, 1);
+    let images = again.foreseen.tables.iter().find(|t| t.table == "image_features").unwrap();
+    assert_eq!(images.counts.get(Reason::New), 1, "a plan names what would be tried");
+    assert_eq!(rejected(&house), row(2));
+    step_again(&house);
+}
+
+fn step_again(house: &House) {
+    let nothing = step(house);
+    assert_eq!(changes(&nothing.report), "image_features rejected_earlier 1");
+}
+
+#[test]
+fn a_reject_leaves_when_its_image_decodes() {
+    let house = House::new(6);
+    broken(&house);
+    plan_and_run(&house, &options());
+    house.images(&pictures(6));
+    let mended = step(&house);
+    let all = changes(&mended.report);
+    for part in
+        ["images content_changed 1", "image_features new 1", "examples new 2", "rejects removed 1"]
+    {
+        assert!(all.contains(part), "{all}");
+    }
+    assert_eq!(rejected(&house), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_too_large_is_tried_again_under_another_limit() {
+    let house = House::new(4);
+    let capped = |pixels: u64| {
+        let with = format!("source = \"photos\"\nmax_pixels = {pixels}");
+        house.define(&house::DEFINITION.replace("source = \"photos\"", &with));
+    };
+    capped(60 * 36);
+    let first = plan_and_run(&house, &options());
+    assert_eq!(first.report.rejects.get(&RejectClass::ImageTooLarge), Some(&1));
+    capped(61 * 36);
+    let second = plan_and_run(&house, &options());
+    assert_eq!(second.report.rejects.get(&RejectClass::ImageTooLarge), Some(&1));
+    capped(64 * 36);
+    let third = step_with(&house, &options());
+    assert!(third.report.rejects.is_empty());
+    assert_eq!(house.rows("image_features", &["image_id"]).len(), 4);
+    // A limit says what may be tried, not what may stay.
+    capped(60 * 36);
+    assert_eq!(changes(&step(&house).report), "");
+}
+
+#[test]
+fn an_id_that_two_members_have_is_refused_until_one_is_gone() {
+    for (packed, kept) in [(false, false), (true, false), (true, true)] {
+        let house = House::new(5);
+        let put = |images: &house::Images| {
+            let tar = house::tar_of(images);
+            let bytes = if packed { house::gz(&tar) } else { tar };
+            house::put(&house.path("images.tar"), &bytes);
+        };
+        let mut images = pictures(5);
+        if kept {
+            put(&images);
+            step(&house);
+        }
+        images.push((format!("sub/{}.jpg", id(1)), house::picture(50)));
+        put(&images);
+        let first = step(&house);
+        assert_eq!(first.report.rejects.get(&RejectClass::DuplicateId), Some(&2));
+        assert_eq!(house.rows("image_features", &["image_id"]).len(), 4);
+        let again = step(&house);
+        assert_eq!(again.report.rejects.get(&RejectClass::DuplicateId), Some(&2));
+        images.remove(1);
+        put(&images);
+        let last = step(&house);
+        assert!(last.report.rejects.is_empty(), "packed {packed}: {:?}", last.report.rejects);
+        assert_eq!(house.rows("image_features", &["image_id"]).len(), 5);
+    }
+}

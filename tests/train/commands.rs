@@ -1,0 +1,203 @@
+//! The commands of a captioner, as a user and a script meet them.
+
+use std::process::{Command, Output};
+
+use clipmill::nn::weights::Weights;
+use serde_json::Value;
+
+use crate::house::{House, picture, put};
+use crate::studio::{CAPTIONS, STAGES, definition, studio};
+
+fn clipmill(house: &House, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_clipmill"))
+        .current_dir(house.dir.path())
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn json(house: &House, args: &[&str]) -> Value {
+    let out = clipmill(house, args);
+    serde_json::from_slice(&out.stdout)
+        .unwrap_or_else(|_| panic!("{args:?}: {}", String::from_utf8_lossy(&out.stderr)))
+}
+
+fn fails(house: &House, args: &[&str], code: i32, what: &str) {
+    let out = clipmill(house, args);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(code), "{args:?}: {said}");
+    assert!(said.contains(what), "{args:?}: {said}");
+}
+
+#[test]
+fn a_captioner_from_training_to_another_store() {
+    let house = studio(12, &format!("{STAGES}{CAPTIONS}"));
+    put(&house.path("photos/a.jpg"), &picture(3));
+    put(&house.path("photos/deeper/b.jpg"), &picture(4));
+    put(&house.path("photos/notes.txt"), b"no image");
+    put(&house.path("broken.jpg"), b"no image either");
+    fails(&house, &["caption", "pipeline.toml", "photos"], 1, "is no store");
+
+    let trained = json(&house, &["train", "pipeline.toml", "--format", "json"]);
+    assert_eq!(trained["command"], "train");
+    assert!(trained["tables"]["captioner"]["computed"].as_u64().unwrap() > 0, "{trained}");
+    assert!(trained["tables"].get("generated").is_none(), "nothing after it is made");
+
+    let args = ["caption", "pipeline.toml", "photos", "--beams", "3", "--format", "json"];
+    let made = json(&house, &args);
+    assert!(made["images"].is_array(), "{made}");
+    let images = made["images"].as_array().unwrap();
+    let names: Vec<&str> = images.iter().map(|i| i["image"].as_str().unwrap()).collect();
+    assert_eq!(names, ["photos/a.jpg", "photos/deeper/b.jpg"]);
+    assert_eq!(made["exit_code"], 0);
+    let sampled = ["caption", "pipeline.toml", "photos/a.jpg", "broken.jpg", "--top-p", "0.8"];
+    let sampled = [&sampled[..], &["--samples", "3", "--seed", "2", "--format", "json"]].concat();
+    let drawn = json(&house, &sampled);
+    assert_eq!(drawn["images"][0]["captions"].as_array().unwrap().len(), 3);
+    assert!(drawn["images"][1]["error"].as_str().unwrap().contains("broken.jpg"), "{drawn}");
+    assert_eq!(drawn["exit_code"], 1);
+    assert_eq!(json(&house, &sampled)["images"], drawn["images"], "seeded");
+
+    let scored = json(&house, &["evaluate", "pipeline.toml", "--split", "val", "--format", "json"]);
+    assert_eq!(scored["scores"]["scores"].as_object().unwrap().len(), 6, "{scored}");
+    let of = |split: &str| {
+        let rows: std::collections::BTreeSet<String> =
+            house.rows("captions", &["split", "image_id"]).into_iter().collect();
+        rows.iter().filter(|row| row.starts_with(split)).count()
+    };
+    assert_eq!(house.rows("scores", &["image_id"]).len(), of("val"));
+
+    // Out under each project's names and back into another store: the same captions.
+    let first = json(&house, &args)["images"].clone();
+    for (format, project, prefix) in [
+        ("safetensors", "clip-prefix-caption", "mapper."),
+        ("pytorch-names", "clip-prefix-caption", "gpt."),
+        ("pytorch-names", "clipcap-chinese", "clip_project."),
+    ] {
+        let out = clipmill(
+            &house,
+            &[
+                "export-checkpoint",
+                "pipeline.toml",
+                "--format",
+                format,
+                "--project",
+                project,
+                "-o",
+                "out.safetensors",
+            ],
+        );
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let weights = Weights::open(&house.path("out.safetensors")).unwrap();
+        assert!(weights.names().any(|name| name.starts_with(prefix)));
+        house.define(
+            &definition(&format!("{STAGES}{CAPTIONS}"))
+                .replace("store = \"store\"", "store = \"other\""),
+        );
+        let _gone = std::fs::remove_dir_all(house.path("other"));
+        let import = [
+            "import-checkpoint",
+            "out.safetensors",
+            "--into",
+            "pipeline.toml",
+            "--end",
+            "<|endoftext|>",
+            "--format",
+            "json",
+        ];
+        let imported = json(&house, &import);
+        assert_eq!(imported["table"], "captioner", "{imported}");
+        assert_eq!(json(&house, &args)["images"], first, "{format}, {project}");
+        house.define(&definition(&format!("{STAGES}{CAPTIONS}")));
+    }
+    // What was brought along is not trained over, and captions are made with it.
+    house.define(
+        &definition(&format!("{STAGES}{CAPTIONS}"))
+            .replace("store = \"store\"", "store = \"other\""),
+    );
+    let run = json(&house, &["run", "pipeline.toml", "--format", "json"]);
+    assert_eq!(run["tables"]["captioner"]["computed"], 0, "{run}");
+    assert!(run["tables"]["generated"]["computed"].as_u64().unwrap() > 0, "{run}");
+
+    // Another shape is named, with what to set; a file that is none is said.
+    let other = definition(STAGES).replace("prefix_length = 2", "prefix_length = 3");
+    put(&house.path("other.toml"), other.as_bytes());
+    fails(
+        &house,
+        &["import-checkpoint", "out.safetensors", "--into", "other.toml"],
+        1,
+        "prefix_length = 2",
+    );
+    fails(
+        &house,
+        &["import-checkpoint", "broken.jpg", "--into", "pipeline.toml"],
+        1,
+        "neither safetensors nor a file of PyTorch",
+    );
+    fails(
+        &house,
+        &["import-checkpoint", "gpt2/model.safetensors", "--into", "pipeline.toml"],
+        1,
+        "is the checkpoint of no captioner",
+    );
+    fails(
+        &house,
+        &["export-checkpoint", "pipeline.toml", "-o", "x", "--checkpoint", "no"],
+        3,
+        "has no checkpoint `no`",
+    );
+    fails(&house, &["caption", "pipeline.toml", "nowhere.jpg"], 1, "is not there");
+    fails(
+        &house,
+        &["caption", "pipeline.toml", "photos", "--beams", "2", "--top-k", "3"],
+        3,
+        "cannot be used with",
+    );
+    house.define(&definition(""));
+    fails(&house, &["train", "pipeline.toml"], 3, "no stage of the definition is a `train`");
+    fails(&house, &["evaluate", "pipeline.toml"], 3, "no stage of the definition is a `evaluate`");
+}
+
+#[test]
+fn ctrl_c_finishes_the_step_and_saves() {
+    let stages = STAGES
+        .replace("epochs = 3", "epochs = 400")
+        .replace("save_every = 2", "save_every = 100000");
+    let house = studio(16, &stages);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_clipmill"))
+        .current_dir(house.dir.path())
+        .args(["run", "pipeline.toml"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let below = house.path("store/_clipmill/checkpoints/captioner");
+    let found = || {
+        let runs = std::fs::read_dir(&below).into_iter().flatten().flatten();
+        runs.flat_map(|run| std::fs::read_dir(run.path()).into_iter().flatten().flatten())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name.starts_with("step-"))
+            .max()
+    };
+    let begun = std::time::Instant::now();
+    while found().is_none() && begun.elapsed().as_secs() < 120 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let step: u64 = found().unwrap().trim_start_matches("step-").parse().unwrap();
+    let told = house.rows("metrics", &["name", "step"]);
+    let last: u64 = told
+        .iter()
+        .filter_map(|row| row.strip_prefix("loss|"))
+        .map(|step| step.parse().unwrap())
+        .max()
+        .unwrap();
+    assert_eq!(last, step, "the newest checkpoint is of the last step");
+    assert!(
+        house.store().snapshot("captioner").unwrap().is_none(),
+        "half a training is no captioner"
+    );
+}

@@ -1,0 +1,215 @@
+//! Whole pipelines with a captioner.
+
+use clipmill::base::Kind;
+use clipmill::plan::Reason;
+use clipmill::run::RunReport;
+
+use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio, survey};
+
+fn computed(report: &RunReport) -> Vec<(&str, u64)> {
+    report
+        .tables
+        .iter()
+        .filter(|t| t.computed > 0)
+        .map(|t| (t.table.as_str(), t.computed))
+        .collect()
+}
+
+#[test]
+fn a_captioner_is_trained_once() {
+    let house = studio(12, STAGES);
+    let report = house.run().unwrap();
+    assert!(report.broken.is_empty(), "{:?}", report.broken);
+    let rows = house.rows("captioner", &["checkpoint", "step", "epoch", "path", "best"]);
+    assert!(rows.len() == 2 || rows.len() == 3, "{rows:?}");
+    assert_eq!(rows.iter().filter(|row| row.ends_with("true")).count(), 1, "{rows:?}");
+    for row in &rows {
+        let path = house.path("store").join(row.split('|').nth(3).unwrap());
+        for file in ["model.safetensors", "optimizer.safetensors", "state.json"] {
+            assert!(path.join(file).is_file(), "{row}");
+        }
+    }
+    let losses = house.rows("metrics", &["name", "step", "value"]);
+    let of = |name: &str| losses.iter().filter(|row| row.starts_with(&format!("{name}|"))).count();
+    assert!(of("loss") > 6 && of("loss") == of("learning_rate") && of("validation_loss") == 3);
+
+    let again = house.run().unwrap();
+    assert!(again.is_up_to_date(), "{:?}", computed(&again));
+
+    // What changes no number trains nothing.
+    house.define(&definition(&STAGES.replace("save_every = 2", "save_every = 3\nkeep_last = 1")));
+    assert!(computed(&house.run().unwrap()).is_empty());
+    // Another setting trains anew, and says why.
+    house.define(&definition(&STAGES.replace("epochs = 3", "epochs = 2")));
+    let report = house.run().unwrap();
+    let captioner = report.tables.iter().find(|t| t.table == "captioner").unwrap();
+    assert!(captioner.counts.get(Reason::SettingsChanged) > 0);
+    assert_eq!(computed(&report).iter().filter(|(t, _)| *t != "metrics").count(), 1);
+    // So do other weights of the GPT-2.
+    gpt2(&house, 6);
+    let report = house.run().unwrap();
+    let captioner = report.tables.iter().find(|t| t.table == "captioner").unwrap();
+    assert!(captioner.counts.get(Reason::WeightsChanged) > 0);
+    // The checkpoints of trainings before are gone, their metrics are not.
+    let below = house.path("store/_clipmill/checkpoints/captioner");
+    assert_eq!(std::fs::read_dir(below).unwrap().count(), 1);
+    let runs: std::collections::BTreeSet<String> =
+        house.rows("metrics", &["run"]).into_iter().collect();
+    assert_eq!(runs.len(), 3);
+}
+
+#[test]
+fn every_way_to_train_trains() {
+    for (mapper, more) in [
+        ("mlp", "freeze = true\naccumulate = 2"),
+        ("transformer", "layers = 1\nheads = 2\nconstant_length = 3\nschedule = \"cosine\""),
+        ("bert", "layers = 1\nheads = 2\nfreeze = true\nnormalize_prefix = true"),
+    ] {
+        let stages =
+            STAGES.replace("epochs = 3", &format!("epochs = 1\nmapper = \"{mapper}\"\n{more}"));
+        let house = studio(8, &stages);
+        let report = house.run().unwrap();
+        assert!(report.broken.is_empty(), "{:?}", report.broken);
+        let rows = house.rows("captioner", &["path"]);
+        let model = house.path("store").join(&rows[0]).join("model.safetensors");
+        let weights = clipmill::nn::weights::Weights::open(&model).unwrap();
+        let has_gpt2 = weights.names().any(|name| name.starts_with("gpt2."));
+        assert_eq!(
+            has_gpt2,
+            !more.contains("freeze"),
+            "{mapper}: a frozen GPT-2 is not kept twice"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_trained_is_said_with_what_to_do() {
+    let house = studio(8, STAGES);
+    for (from, to, kind, what, help) in [
+        (
+            "dropout = 0.1",
+            "max_tokens = 79",
+            Kind::BadInput,
+            "do not fit its 80 positions",
+            "`max_tokens` to 78",
+        ),
+        ("dropout = 0.1", "compute = \"bf16\"", Kind::Device, "bf16", "compute = \"f32\""),
+        (
+            "dropout = 0.1",
+            "mapper = \"bert\"\nheads = 5",
+            Kind::BadInput,
+            "5 heads do not divide",
+            "`heads`",
+        ),
+    ] {
+        house.define(&definition(&STAGES.replace(from, to)));
+        let error = house.run().unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+        assert!(error.help_text().unwrap().contains(help), "{error:?}");
+    }
+    std::fs::remove_file(house.path("gpt2/merges.txt")).unwrap();
+    std::fs::remove_file(house.path("gpt2/tokenizer.json")).unwrap();
+    std::fs::remove_file(house.path("gpt2/config.json")).unwrap();
+    std::fs::remove_file(house.path("images.tar")).unwrap();
+    let error = house.run().unwrap_err();
+    assert_eq!(error.kind(), Kind::MissingInput);
+    let report = error.report().unwrap().plain();
+    for missing in ["images.tar", "gpt2/config.json", "gpt2/vocab.json"] {
+        assert!(report.contains(missing), "{report}");
+    }
+    let house = studio(8, STAGES);
+    house.define(
+        &definition(STAGES)
+            .replace("train = 0.6, val = 0.2, test = 0.2", "train = 0.0, val = 0.5, test = 0.5"),
+    );
+    let error = house.run().unwrap_err();
+    assert!(error.to_string().contains("no example is in the split `train`"), "{error}");
+}
+
+fn all() -> String {
+    format!("{STAGES}{CAPTIONS}")
+}
+
+#[test]
+fn retraining_makes_captions_stale_and_nothing_else() {
+    let house = studio(16, &all());
+    let report = house.run().unwrap();
+    assert!(report.broken.is_empty(), "{:?}", report.broken);
+    let captions = house.rows("generated", &["image_id", "caption_index", "text", "tokens"]);
+    let tests: std::collections::BTreeSet<String> =
+        house.rows("captions", &["split", "image_id"]).into_iter().collect();
+    let tests: Vec<&str> = tests.iter().filter_map(|row| row.strip_prefix("test|")).collect();
+    assert_eq!(captions.len(), tests.len(), "one caption for each image of the split test");
+    assert!(captions.iter().zip(&tests).all(|(row, id)| row.starts_with(*id)), "{captions:?}");
+    let scores = house.rows("scores", &["image_id", "bleu_1", "cider", "references"]);
+    assert_eq!(scores.len(), tests.len());
+    let corpus = &report.scores["scores"];
+    assert_eq!(corpus.len(), 6, "{corpus:?}");
+    let told = house.rows("metrics", &["stage", "name"]);
+    assert!(told.contains(&"scores|cider".to_owned()));
+
+    let again = house.run().unwrap();
+    assert!(again.is_up_to_date(), "{:?}", computed(&again));
+    assert_eq!(&again.scores["scores"], corpus, "told again without computing");
+
+    // The same training again, with other captions of it: nothing before them is computed.
+    house.define(&definition(&all().replace("max_tokens = 8", "max_tokens = 8\nbeams = 3")));
+    let report = house.run().unwrap();
+    let tables: Vec<&str> =
+        report.tables.iter().filter(|t| t.computed > 0).map(|t| t.table.as_str()).collect();
+    assert!(tables.contains(&"generated") && !tables.contains(&"captioner"), "{tables:?}");
+
+    // Another training: its captions and scores follow, nothing else.
+    house.define(&definition(&all().replace("epochs = 3", "epochs = 4")));
+    let report = house.run().unwrap();
+    let mut tables: Vec<&str> =
+        report.tables.iter().filter(|t| t.computed > 0).map(|t| t.table.as_str()).collect();
+    tables.sort_unstable();
+    tables.retain(|table| *table != "scores");
+    assert_eq!(tables, ["captioner", "generated", "metrics"]);
+    let generated = report.tables.iter().find(|t| t.table == "generated").unwrap();
+    assert_eq!(generated.counts.get(Reason::WeightsChanged), tests.len() as u64);
+    assert_eq!(generated.computed, tests.len() as u64);
+}
+
+#[test]
+fn samples_are_rows_and_one_new_image_is_one_new_row() {
+    let captions = CAPTIONS.replacen(
+        "captions = \"captions\"\nsplit = \"test\"\n",
+        "top_p = 0.9\nsamples = 3\nseed = 4\n",
+        1,
+    );
+    let house = studio(10, &format!("{STAGES}{captions}"));
+    house.run().unwrap();
+    let first = house.rows("generated", &["image_id", "caption_index", "text", "score"]);
+    assert_eq!(first.len(), 30);
+    // Gone from the table, they come again as they were: sampling is seeded by the image.
+    std::fs::remove_dir_all(house.path("store/generated")).unwrap();
+    house.run().unwrap();
+    assert_eq!(house.rows("generated", &["image_id", "caption_index", "text", "score"]), first);
+}
+
+#[test]
+fn a_survey_foresees_a_training_and_what_follows_from_it() {
+    let house = studio(12, &all());
+    let foreseen = || {
+        let seen = survey(&house).unwrap();
+        let rows = seen.tables.iter().map(|t| (t.table.clone(), t.pending, t.counts.computed()));
+        rows.filter(|(_, pending, _)| *pending).collect::<Vec<_>>()
+    };
+    let tables: Vec<String> = foreseen().into_iter().map(|(table, _, _)| table).collect();
+    assert!(tables.contains(&"captioner".to_owned()) && tables.contains(&"scores".to_owned()));
+    house.run().unwrap();
+    assert!(foreseen().is_empty(), "{:?}", foreseen());
+    house.define(&definition(&all().replace("learning_rate = 3e-3", "learning_rate = 1e-3")));
+    let pending = foreseen();
+    let tables: Vec<&str> = pending.iter().map(|(table, _, _)| table.as_str()).collect();
+    assert_eq!(tables, ["captioner", "generated", "scores"], "and nothing else");
+    let rows = house.rows("generated", &["image_id"]).len() as u64;
+    assert_eq!(pending[1].2, rows);
+    // Other settings of the captions alone are judged row by row.
+    house.define(&definition(&all().replace("max_tokens = 8", "max_tokens = 9")));
+    let tables: Vec<String> = foreseen().into_iter().map(|(table, _, _)| table).collect();
+    assert_eq!(tables, ["generated", "scores"]);
+}
