@@ -23,9 +23,9 @@ use super::rows;
 use super::state::State;
 use super::upstream;
 
-/// Columns of the table of captions.
+/// Columns of the table of captions. `offset` is where a line began when its row was written.
 pub(super) const CAPTIONS: Columns =
-    Columns { has_caption_index: true, digest: "digest", place: &["source", "member", "offset"] };
+    Columns { has_caption_index: true, digest: "digest", place: &["source", "member"] };
 
 /// Rows that are built at a time.
 const BATCH_ROWS: usize = 8192;
@@ -66,7 +66,7 @@ pub(super) fn survey(
         match reason {
             Reason::UpToDate => state.keep(&key),
             Reason::Resumed => state.take_resumed(&key),
-            // A caption's row is cheap: one that only moved is written anew.
+            // A caption's row is cheap: one of a renamed file is written anew.
             _ => {
                 state.replace(&key);
                 wanted.push(number);
@@ -107,7 +107,7 @@ pub(super) fn run(
 
 fn place(caption: &Caption) -> u64 {
     let origin = &caption.origin;
-    super::key::place(&origin.source, &origin.member, origin.offset, 0)
+    super::key::place(&origin.source, &origin.member, 0, 0)
 }
 
 /// All rows of the new version, sorted by key.

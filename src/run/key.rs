@@ -46,7 +46,9 @@ pub(super) struct Columns {
     pub has_caption_index: bool,
     /// `digest` in tables that read sources, `input_digest` in those made from tables.
     pub digest: &'static str,
-    /// The columns that say where a row's content stands; empty in tables made from tables.
+    /// The columns whose change rewrites a row although its content is the same: where it stands.
+    /// Empty in tables made from tables. Of captions the offset is none of them: one line that
+    /// grows would rewrite the row of every line behind it.
     pub place: &'static [&'static str],
 }
 
@@ -99,7 +101,7 @@ impl<'a> Keys<'a> {
 pub(super) struct Places<'a> {
     source: &'a StringArray,
     member: &'a StringArray,
-    offset: &'a Int64Array,
+    offset: Option<&'a Int64Array>,
     size: Option<&'a Int64Array>,
 }
 
@@ -108,19 +110,18 @@ impl<'a> Places<'a> {
         Ok(Self {
             source: rows::column(batch, "source")?,
             member: rows::column(batch, "member")?,
-            offset: rows::column(batch, "offset")?,
-            // Captions have none.
+            // Captions have none of the two.
+            offset: rows::column(batch, "offset").ok(),
             size: rows::column(batch, "size_bytes").ok(),
         })
     }
 
     pub(super) fn value(&self, at: usize) -> u64 {
-        place(
-            self.source.value(at),
-            self.member.value(at),
-            u64::try_from(self.offset.value(at)).unwrap_or(0),
-            self.size.and_then(|size| u64::try_from(size.value(at)).ok()).unwrap_or(0),
-        )
+        let number = |column: Option<&Int64Array>| {
+            column.and_then(|column| u64::try_from(column.value(at)).ok()).unwrap_or(0)
+        };
+        let (source, member) = (self.source.value(at), self.member.value(at));
+        place(source, member, number(self.offset), number(self.size))
     }
 }
 

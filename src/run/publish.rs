@@ -25,6 +25,9 @@ use super::state::State;
 /// Parts below a quarter of the usual size are gathered once there are so many of them.
 const SMALL_PARTS: usize = 8;
 
+/// In the note of a version: rows that stayed, and were held against another contract.
+const CONTRACT_CHANGED: &str = "contract_changed";
+
 /// What a stage made.
 #[derive(Debug)]
 pub(super) struct Made<'m> {
@@ -137,7 +140,7 @@ fn change(
     let mut add = without(ctx, stage, made.parts, made.columns, made.without)?;
     let mut copies = ctx.sink(stage);
     let nothing = add.is_empty() && rewrites.remove.is_empty() && !state.any_taken();
-    if nothing && state.snapshot.is_some() {
+    if nothing && !state.contract_changed && state.snapshot.is_some() {
         ctx.store.discard_staged(&stage.table, &state.staged)?;
         return Ok(None);
     }
@@ -177,6 +180,10 @@ fn change(
     note.added = made.counts.get(Reason::New) + made.counts.get(Reason::Resumed);
     note.removed = made.counts.get(Reason::Removed);
     note.reasons = reasons(&made.counts);
+    if state.contract_changed {
+        let kept = rewrites.whole.iter().map(|(_, rows)| rows).sum();
+        note.reasons.insert(CONTRACT_CHANGED.to_owned(), kept);
+    }
     note.changed =
         made.counts.computed() + made.counts.get(Reason::Moved) - made.counts.get(Reason::New);
     let remove = rewrites.remove.iter().filter_map(|part| {

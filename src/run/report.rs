@@ -41,9 +41,11 @@ pub struct Foreseen {
     pub rows: u64,
     /// Rows by reason.
     pub counts: Counts,
-    /// Whether a run would publish a version: rows change, a part is damaged, or there is no
-    /// version yet.
+    /// Whether a run would publish a version: rows change, a part is damaged, the contract
+    /// changed, or there is no version yet.
     pub pending: bool,
+    /// Whether a run would hold all rows against a contract that is not the one they passed.
+    pub contract_changed: bool,
 }
 
 impl Foreseen {
@@ -54,6 +56,7 @@ impl Foreseen {
             rows: state.snapshot.as_ref().map_or(0, Snapshot::rows),
             counts,
             pending: counts.has_changes() || state.needs_version(),
+            contract_changed: state.contract_changed,
         }
     }
 
@@ -64,6 +67,7 @@ impl Foreseen {
             rows: now.map_or(0, Snapshot::rows),
             counts,
             pending: counts.has_changes() || now.is_none(),
+            contract_changed: false,
         }
     }
 }

@@ -124,6 +124,7 @@ pub(super) fn survey(
         version: table.version,
         rows: table.rows,
         pending: false,
+        contract_changed: false,
     });
     Some(Survey {
         pipeline: plan.name.clone(),

@@ -62,10 +62,7 @@ pub(super) fn of_image(
     let mut seen = ctx.lookout.map(Lookout::into_seen).unwrap_or_default();
     for (table, entry) in ledger.of_image(image_id) {
         let Some(stage) = plan.stage(table) else { continue };
-        let same = seen.iter_mut().find(|sight| {
-            sight.table == table && sight.origin.as_ref() == Some(&entry.reject.origin)
-        });
-        match same {
+        match seen.iter_mut().find(|sight| sight.table == table && sight.is_of(&entry.reject)) {
             Some(sight) => sight.reject = Some((entry.reject.clone(), entry.attempts)),
             None => {
                 let (reject, attempts) = (entry.reject.clone(), entry.attempts);

@@ -46,6 +46,7 @@ fn whole(ctx: &Context<'_>, stage: &Stage, reason: Reason, expected: u64) -> Res
         rows: stored,
         counts,
         pending: counts.has_changes(),
+        contract_changed: false,
     })
 }
 

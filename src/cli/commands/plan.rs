@@ -50,12 +50,16 @@ fn human(survey: &Survey, file: &Path) -> String {
         for (reason, n) in table.counts.iter().filter(|(_, n)| *n > 0) {
             rows.push(vec![table.table.clone(), reason.to_string(), count(n), what(reason).into()]);
         }
-        if table.pending && !table.counts.has_changes() {
-            let (why, then) = match table.version {
-                None => ("no version yet", "an empty one is made"),
-                Some(_) => ("part missing or damaged", "the version is made anew"),
-            };
+        let mut other = |why: &str, then: &str| {
             rows.push(vec![table.table.clone(), why.to_owned(), count(0), then.to_owned()]);
+        };
+        if table.contract_changed {
+            other("contract changed", "holds all rows against it");
+        } else if table.pending && !table.counts.has_changes() {
+            match table.version {
+                None => other("no version yet", "makes an empty one"),
+                Some(_) => other("part missing or damaged", "makes the version anew"),
+            }
         }
     }
     let drawn = drawing::table(&["table", "rows that are", "rows", "a run"], rows, &[2]);
@@ -88,11 +92,13 @@ fn object(survey: &Survey, code: Code) -> Value {
         (table.table.clone(), Value::Object(counts))
     });
     let pending = survey.tables.iter().filter(|table| table.pending);
+    let changed = survey.tables.iter().filter(|table| table.contract_changed);
     json!({
         "command": "plan",
         "pipeline": survey.pipeline,
         "pending": survey.is_pending(),
         "tables": tables.collect::<Map<_, _>>(),
+        "contract_changed": changed.map(|table| &table.table).collect::<Vec<_>>(),
         "pending_tables": pending.map(|table| &table.table).collect::<Vec<_>>(),
         "notes": survey.notes,
         "seconds": survey.elapsed.as_secs_f64(),
