@@ -320,3 +320,15 @@ proptest! {
         }
     }
 }
+
+/// Rows whose content moved are copied from the parts that they leave; a damaged part has none.
+#[test]
+fn images_move_while_a_part_is_damaged() {
+    for how in 0..3 {
+        let mut world = World::new();
+        world.step();
+        world.apply(&Edit::DamagePart { table: 0, part: 0, how });
+        world.apply(&Edit::Remove { at: 0 });
+        world.step();
+    }
+}
