@@ -55,6 +55,8 @@ pub struct Plan {
     /// Of a locked run, the digest of what each table must hold; a version that holds anything
     /// else is not published.
     pub locked: Option<BTreeMap<String, Digest>>,
+    /// Digests of weights that were taken for this plan, or were kept.
+    pub digests: FileDigests,
 }
 
 impl Plan {
@@ -103,8 +105,10 @@ pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
     }
     let stages = stages?;
     // What was learned about big files is a convenience: a store that cannot be written to
-    // fails later, where it says so.
-    let _ = digests.save();
+    // fails later, where it says so. Where there is none, a run keeps them once it made one.
+    if state_folder(&store).is_dir() {
+        let _ = digests.save();
+    }
     Ok(Plan {
         name: pipeline.name.value.clone(),
         definition: definition.to_owned(),
@@ -131,6 +135,7 @@ pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
             })
             .collect(),
         locked: None,
+        digests,
     })
 }
 

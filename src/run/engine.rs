@@ -40,6 +40,10 @@ pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunRepo
     let store = Store::create_on(&plan.store, clock, std::sync::Arc::clone(&means.storage))?;
     let _lock = store.lock(options.wait, &options.cancel)?;
     super::remember::write(plan)?;
+    // A cache; a plan before the first run had nowhere to keep what it learned.
+    if let Err(error) = plan.digests.clone().save() {
+        tracing::debug!(%error, "digests are not kept");
+    }
     let settling = settled::begin(plan, options)?;
     if let Some(mut report) = settled::report(plan, options, &store, &settling) {
         report.elapsed = begun.elapsed();

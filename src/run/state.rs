@@ -8,7 +8,7 @@ use crate::plan::{Fingerprint, Reason, Stage};
 use crate::table::{KeyPart, Snapshot, StagedPart, Store};
 
 use super::key::{Columns, Key, Keys, Places, Short};
-use super::stored::Stored;
+use super::stored::{Row, Stored};
 
 /// The rows of a table's newest version, by key.
 #[derive(Debug)]
@@ -306,6 +306,11 @@ impl State {
     /// Rows that no source named: removed upstream, if the sources were read to their ends.
     pub(super) fn unseen(&self) -> u64 {
         self.stored.iter().filter(|row| row.is_unseen()).count() as u64
+    }
+
+    /// Whether the row `key` is stored and no source named it.
+    pub(super) fn is_unseen(&self, key: &Key<'_>) -> bool {
+        self.stored.get(key).is_some_and(Row::is_unseen)
     }
 
     /// Whether a version has to be made although no row changes: there is none yet, a part of it

@@ -152,6 +152,7 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
             }
         };
         let (state, mut counts) = one;
+        ctx.watch_removed(stage, &state);
         counts.add_many(Reason::Removed, state.unseen());
         found.insert(stage.table.clone(), Foreseen::of(stage, &state, counts));
     }

@@ -73,6 +73,7 @@ pub(super) fn survey(
     let mut foreseen = Vec::new();
     for ((stage, _, state), mut counts) in pass.tables().zip(counts) {
         ledger.complete(&stage.table);
+        ctx.watch_removed(stage, state);
         counts.add_many(Reason::Removed, state.unseen());
         foreseen.push(Foreseen::of(stage, state, counts));
     }
