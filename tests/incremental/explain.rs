@@ -47,7 +47,7 @@ const ASKED: &[Asked] = &[
     asked("weights changed", |h| h.model(8), 0),
     asked("a setting changed", |h| define(h, "batch_size = 4", "normalize = false"), 0),
     asked("the numeric type changed", |h| define(h, "path = \"clip\"", "path = \"clip\"\ndtype = \"bf16\""), 0),
-    asked("captions are cleaned", |h| define(h, "source = \"sentences\"", "source = \"sentences\"\nclean = [\"lowercase\"]"), 0),
+    asked("captions are cleaned", |h| define(h, "source = \"sentences\"", "source = \"sentences\"\nclean = [\"whitespace\"]"), 0),
     asked("a part is gone", |h| {
         let parts = h.store().snapshot("image_features").unwrap().unwrap().part_paths();
         std::fs::remove_file(&parts[0]).unwrap();
