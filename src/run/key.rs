@@ -1,5 +1,7 @@
 //! Keys of rows, and the columns that name a row and what it was made from.
 
+use std::hash::{DefaultHasher, Hasher as _};
+
 use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
 
 use crate::base::{Digest, Result};
@@ -22,18 +24,19 @@ impl<'a> Key<'a> {
         Self { image_id, caption_index: Some(caption_index) }
     }
 
-    /// 128 bits of a digest stand for the key: a table of millions of rows is looked through
-    /// without holding its ids, and two keys meet by chance with a probability below 2^-80.
+    /// 128 bits stand for the key: a table of millions of rows is looked through without holding
+    /// its ids, and two of a billion keys meet by chance with a probability below 2^-68. They are
+    /// never stored, so that the hash may be a quick one.
     pub(super) fn short(&self) -> Short {
-        let mut hasher = blake3::Hasher::new();
-        match self.caption_index {
-            None => hasher.update(&[0]),
-            Some(index) => hasher.update(&[1]).update(&index.to_le_bytes()),
+        let half = |salt: u8| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write_u8(salt);
+            // Absent and 0 are two keys.
+            hasher.write_i64(self.caption_index.map_or(-1 << 40, i64::from));
+            hasher.write(self.image_id.as_bytes());
+            hasher.finish()
         };
-        hasher.update(self.image_id.as_bytes());
-        let mut half = [0; 16];
-        half.copy_from_slice(hasher.finalize().as_bytes().split_at(16).0);
-        u128::from_le_bytes(half)
+        (u128::from(half(1)) << 64) | u128::from(half(2))
     }
 }
 
@@ -125,14 +128,14 @@ impl<'a> Places<'a> {
     }
 }
 
-/// A short digest of where some content stands, to notice that it moved.
+/// A hash of where some content stands, to notice that it moved; never stored.
 pub(super) fn place(source: &str, member: &str, offset: u64, size_bytes: u64) -> u64 {
-    let digest = crate::base::digest::Digester::new()
-        .field("source", source.as_bytes())
-        .field("member", member.as_bytes())
-        .field("offset", &offset.to_le_bytes())
-        .field("size", &size_bytes.to_le_bytes())
-        .finish();
-    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    let mut hasher = DefaultHasher::new();
+    for name in [source, member] {
+        hasher.write_usize(name.len());
+        hasher.write(name.as_bytes());
+    }
+    hasher.write_u64(offset);
+    hasher.write_u64(size_bytes);
+    hasher.finish()
 }
