@@ -152,7 +152,11 @@ fn stored_facts(sight: &Sight) -> &Fingerprint {
 /// Digests are cut, other values are shown whole.
 fn short(value: &str) -> String {
     let is_digest = value.len() == 64 && value.chars().all(|c| c.is_ascii_hexdigit());
-    if is_digest { value.chars().take(DIGITS).collect() } else { value.to_owned() }
+    match value {
+        "" => "nothing".to_owned(),
+        _ if is_digest => value.chars().take(DIGITS).collect(),
+        _ => value.to_owned(),
+    }
 }
 
 fn object(sight: &Sight) -> Value {
