@@ -51,12 +51,15 @@ pub(super) fn survey(
     stage: &Stage,
     work: &ReadCaptions,
 ) -> Result<Surveyed> {
-    let state = State::load(&ctx.store, stage, CAPTIONS)?;
     let fingerprint = stage.fingerprint.digest().to_string();
+    let store = ctx.store.clone();
     ctx.options.progress.begin(&stage.table, None);
-    let rows = read(ctx, ledger, stage, work, &fingerprint);
+    let (state, rows) = rayon::join(
+        || State::load(&store, stage, CAPTIONS),
+        || read(ctx, ledger, stage, work, &fingerprint),
+    );
     ctx.options.progress.end(&stage.table);
-    let rows = rows?;
+    let (state, rows) = (state?, rows?);
     ledger.complete(&stage.table);
     let judge = |row: &CaptionRow| state.judge(&row.key(), &row.digest, place(&row.caption));
     let reasons: Vec<Reason> = rows.par_iter().map(judge).collect();

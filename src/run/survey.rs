@@ -42,6 +42,9 @@ pub fn survey(plan: &Plan, options: &Options) -> Result<Survey> {
     let mut survey = tables(&mut ctx, &mut ledger)?;
     let rejects = ledger.by_class();
     settled::keep_survey(plan, options, &ctx.store, &settling, &survey, &rejects);
+    // Millions of small strings: nobody waits until all are given back.
+    let world = ctx.foresight.take();
+    std::thread::spawn(move || drop(world));
     survey.elapsed = begun.elapsed();
     Ok(survey)
 }
