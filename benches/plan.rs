@@ -228,10 +228,20 @@ fn archive() {
          [sources.photos.tar]\npaths = \"images.tar\"\n\
          [stages.images.index_images]\nsource = \"photos\"\n",
     );
-    // A picture, and behind its end as many bytes as a photograph has.
+    // A picture with comments before it, as many bytes as a photograph has.
     let padded = |seed| {
-        let mut bytes = picture(seed);
-        bytes.resize(MEMBER, 7);
+        let small = picture(seed);
+        let (start, rest) = small.split_at(2);
+        let mut bytes = start.to_vec();
+        let mut left = MEMBER - small.len();
+        while left > 0 {
+            let segment = left.min(60_000);
+            bytes.extend([0xff, 0xfe]);
+            bytes.extend(u16::try_from(segment - 2).unwrap().to_be_bytes());
+            bytes.resize(bytes.len() + segment - 4, 7);
+            left -= segment;
+        }
+        bytes.extend(rest);
         bytes
     };
     let file = std::fs::File::create(house.path("images.tar")).unwrap();
