@@ -290,8 +290,8 @@ impl World {
         assert!(listed.iter().all(single), "{listed:?}");
         for (table, ids) in [("captions", &listed), ("examples", &good)] {
             let of = self.captions.iter().filter(|(n, _, _)| ids.contains(&id(*n)));
-            // Examples hold the text that was embedded.
-            let cleaned = table == "examples" && self.settings[4];
+            // Examples hold the text that was embedded: the clean one wherever there is one.
+            let cleaned = table == "examples" && (self.settings[0] || self.settings[4]);
             let told = |text: &String| match cleaned {
                 true => text.split_whitespace().collect::<Vec<_>>().join(" "),
                 false => text.clone(),
