@@ -50,15 +50,18 @@ fn human(survey: &Survey, file: &Path) -> String {
         for (reason, n) in table.counts.iter().filter(|(_, n)| *n > 0) {
             rows.push(vec![table.table.clone(), reason.to_string(), count(n), what(reason).into()]);
         }
-        let mut other = |why: &str, then: &str| {
-            rows.push(vec![table.table.clone(), why.to_owned(), count(0), then.to_owned()]);
+        let mut other = |why: &str, n: u64, then: &str| {
+            rows.push(vec![table.table.clone(), why.to_owned(), count(n), then.to_owned()]);
         };
-        if table.contract_changed {
-            other("contract changed", "holds all rows against it");
-        } else if table.pending && !table.counts.has_changes() {
+        let unchanged = !table.counts.has_changes();
+        let stay = table.counts.get(Reason::UpToDate);
+        // Rows that are computed are held against the new contract anyway.
+        if table.contract_changed && (stay > 0 || unchanged) {
+            other("under another contract", stay, "holds them against the new one");
+        } else if table.pending && unchanged {
             match table.version {
-                None => other("no version yet", "makes an empty one"),
-                Some(_) => other("part missing or damaged", "makes the version anew"),
+                None => other("no version yet", 0, "makes an empty one"),
+                Some(_) => other("part missing or damaged", 0, "makes the version anew"),
             }
         }
     }
