@@ -59,11 +59,8 @@ impl Trained {
         folder: &str,
         fingerprint: &str,
     ) -> Result<Self> {
-        let trained = Self {
-            format: FORMAT,
-            folder: folder.to_owned(),
-            fingerprint: fingerprint.to_owned(),
-        };
+        let trained =
+            Self { format: FORMAT, folder: folder.to_owned(), fingerprint: fingerprint.to_owned() };
         let text = serde_json::to_string(&trained).map_err(|cause| {
             Error::new(Kind::Internal, "cannot write the note of a model").caused_by(cause)
         })?;

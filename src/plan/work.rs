@@ -29,7 +29,11 @@ pub(super) struct Known {
 impl Known {
     /// The work of a stage, and the fingerprint of its rows; none where something that it names
     /// is missing, which was reported. `before` are the stages that it may read.
-    pub(super) fn work(&self, operator: &Operator, before: &[Stage]) -> Option<(Work, Fingerprint)> {
+    pub(super) fn work(
+        &self,
+        operator: &Operator,
+        before: &[Stage],
+    ) -> Option<(Work, Fingerprint)> {
         match operator {
             Operator::IndexImages(settings) => {
                 // The limits are not in the fingerprint: a cap that was not reached changes
@@ -109,8 +113,7 @@ impl Known {
             Operator::TrainClip(settings) => {
                 let model = self.models.get(&settings.model.value)?;
                 let work = TrainClip::of(settings, model.spec.clone());
-                let roles =
-                    [Role::Weights, Role::Config, Role::Preprocessing, Role::Tokenizer];
+                let roles = [Role::Weights, Role::Config, Role::Preprocessing, Role::Tokenizer];
                 let fingerprint = with_digests(work.fingerprint(), model, &roles);
                 Some((Work::TrainClip(work), fingerprint))
             }

@@ -49,8 +49,7 @@ impl Lessons {
             let split = row.split.and_then(|name| name.parse::<Split>().ok());
             let Some(split) = split.filter(|split| *split != Split::Test) else { return Ok(()) };
             if contents.contains_key(row.image_id) && !row.text.trim().is_empty() {
-                let one =
-                    (row.caption_index, split, row.text.to_owned(), row.digest.to_owned());
+                let one = (row.caption_index, split, row.text.to_owned(), row.digest.to_owned());
                 found.entry(row.image_id.to_owned()).or_default().push(one);
             }
             Ok(())

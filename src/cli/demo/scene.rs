@@ -143,10 +143,10 @@ impl Place {
     #[must_use]
     pub fn offset(self) -> (f32, f32) {
         match self {
-            Self::Left => (-0.28, 0.0),
-            Self::Right => (0.28, 0.0),
-            Self::Top => (0.0, -0.28),
-            Self::Bottom => (0.0, 0.28),
+            Self::Left => (-0.25, 0.0),
+            Self::Right => (0.25, 0.0),
+            Self::Top => (0.0, -0.25),
+            Self::Bottom => (0.0, 0.25),
             Self::Centre => (0.0, 0.0),
         }
     }

@@ -40,6 +40,11 @@ pub struct ClipConfig {
     pub width: usize,
     /// Of the MLPs.
     pub activation: Activation,
+    /// Floats of a head of attention, at most.
+    pub head_width: usize,
+    /// Bound on the numbers of tokens and places. One that is to be trained tells places apart
+    /// sooner where they do not drown in the pixels: 1.5.
+    pub embedding_spread: f32,
 }
 
 impl Default for ClipConfig {
@@ -56,6 +61,8 @@ impl Default for ClipConfig {
             merges: 1000,
             width: 64,
             activation: Activation::QuickGelu,
+            head_width: 64,
+            embedding_spread: 0.1,
         }
     }
 }
@@ -65,7 +72,7 @@ impl ClipConfig {
         let transformer = |width: usize, layers| Transformer {
             width,
             layers,
-            heads: (width / 64).max(1),
+            heads: (width / self.head_width.max(1)).max(1),
             hidden: width * 4,
             epsilon: 1e-5,
             activation: self.activation,
@@ -113,7 +120,7 @@ pub fn write_random(folder: &Path, config: &ClipConfig, seed: u64, texts: &[&str
     write_json(folder, "special_tokens_map.json", &special_tokens())?;
     write_json(folder, "config.json", &model_config(&of, start, end))?;
     write_json(folder, "preprocessor_config.json", &preprocessor_config(config.size_px))?;
-    write_weights(folder, &of, seed)
+    write_weights(folder, &of, seed, config.embedding_spread)
 }
 
 fn write_text(folder: &Path, name: &str, text: &str) -> Result<()> {
@@ -192,7 +199,7 @@ fn model_config(of: &Architecture, start: u32, end: u32) -> Value {
 }
 
 /// Uniform numbers of the spread that keeps activations of order one; norms are the identity.
-fn write_weights(folder: &Path, of: &Architecture, seed: u64) -> Result<()> {
+fn write_weights(folder: &Path, of: &Architecture, seed: u64, spread: f32) -> Result<()> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
     let mut expected = Names::hugging_face().expected(of);
@@ -204,7 +211,7 @@ fn write_weights(folder: &Path, of: &Architecture, seed: u64) -> Result<()> {
         let bound = match name.as_str() {
             n if n.contains("norm") || n.contains("layrnorm") => 0.0,
             n if n.ends_with(".bias") => 0.02,
-            n if n.contains("embedding") && !n.contains("patch") => 0.1,
+            n if n.contains("embedding") && !n.contains("patch") => spread,
             _ => (3.0 / inputs as f32).sqrt(),
         };
         let centre: f32 = if bound == 0.0 && name.ends_with(".weight") { 1.0 } else { 0.0 };

@@ -86,8 +86,7 @@ impl TrainableClip {
         let text_out = project("text_projection", text.width)?;
         let at = "text_model.embeddings";
         let sizes = (of.text.vocabulary, text.width);
-        let tokens =
-            Embedding::build(&mut source, &format!("{at}.token_embedding"), sizes, zero)?;
+        let tokens = Embedding::build(&mut source, &format!("{at}.token_embedding"), sizes, zero)?;
         let positions = source.weight(
             &format!("{at}.position_embedding.weight"),
             &[of.text.context, text.width],
