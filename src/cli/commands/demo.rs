@@ -32,7 +32,7 @@ pub(crate) fn perform(args: &Demo, session: &Session) -> Result<Code> {
     let asked = Recipe::new(args.seed, args.images);
     let contents = {
         let _watch = session.stop_on_signals()?;
-        prepare(&args.dir, asked, &super::schema::text()?, &session.cancel)?
+        prepare(&args.dir, (asked, !args.untrained), &super::schema::text()?, &session.cancel)?
     };
     told(&contents, asked, &args.dir, session);
     let definition = args.dir.join(DEFINITION);
@@ -86,9 +86,12 @@ fn show(definition: &Path, truth: &Truth, session: &Session) -> Result<()> {
         let answer = tables.sql(sql)?;
         console::print(&format!("\n> {sql}\n{}", drawing::answer(&answer, TableStyle::default())))?;
     }
-    if let Some(told) = truth.told() {
-        console::print(&format!("\n{told}\n"))?;
-    }
+    console::print(&match truth.told() {
+        Some(told) => format!("\n{told}\n"),
+        None => "(The demo's CLIP has random weights: its scores are computed as any model's, and \
+                 mean nothing.)\n"
+            .to_owned(),
+    })?;
     let file = definition.display();
     console::print(&format!(
         "Next:\n  \

@@ -72,12 +72,18 @@ pub struct Contents {
     pub kept: Vec<&'static str>,
 }
 
-/// Writes what is missing of a demo to `dir`; nothing that is there is ever overwritten.
+/// Writes what is missing of a demo to `dir`, with a definition that trains or one that does not;
+/// nothing that is there is ever overwritten.
 ///
 /// # Errors
 /// [`Kind::Usage`] for a folder that holds something else, [`Kind::Interrupted`] on request, and
 /// when writing fails.
-pub fn prepare(dir: &Path, asked: Recipe, schema: &str, cancel: &Cancel) -> Result<Contents> {
+pub fn prepare(
+    dir: &Path,
+    (asked, trains): (Recipe, bool),
+    schema: &str,
+    cancel: &Cancel,
+) -> Result<Contents> {
     let recipe = claim(dir, asked)?;
     let scenes = Scene::series(recipe.seed, recipe.images);
     let mut contents = Contents { recipe, written: Vec::new(), kept: Vec::new() };
@@ -98,13 +104,17 @@ pub fn prepare(dir: &Path, asked: Recipe, schema: &str, cancel: &Cancel) -> Resu
             clip::write_random(partial, &clip_config(), recipe.seed, texts)
         })
     })?;
-    unless_there(GPT2, &|path| {
-        write_model(path, &scenes, |partial, texts| {
-            gpt2::write_random(partial, &gpt2_config(), recipe.seed, texts)
-        })
-    })?;
+    if trains {
+        unless_there(GPT2, &|path| {
+            write_model(path, &scenes, |partial, texts| {
+                gpt2::write_random(partial, &gpt2_config(), recipe.seed, texts)
+            })
+        })?;
+    }
     unless_there(SCHEMA, &|path| write_text(path, schema))?;
-    unless_there(DEFINITION, &|path| write_text(path, include_str!("pipeline.toml")))?;
+    let definition =
+        if trains { include_str!("pipeline.toml") } else { include_str!("untrained.toml") };
+    unless_there(DEFINITION, &|path| write_text(path, definition))?;
     Ok(contents)
 }
 
@@ -251,16 +261,16 @@ mod tests {
     fn the_same_recipe_writes_the_same_bytes_and_keeps_what_is_there() {
         let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let recipe = Recipe::new(5, 12);
-        let first = prepare(a.path(), recipe, "{}", &Cancel::new()).unwrap();
-        prepare(b.path(), recipe, "{}", &Cancel::new()).unwrap();
-        assert_eq!(first.written, [IMAGES, SENTENCES, MODEL, SCHEMA, DEFINITION]);
+        let first = prepare(a.path(), (recipe, true), "{}", &Cancel::new()).unwrap();
+        prepare(b.path(), (recipe, true), "{}", &Cancel::new()).unwrap();
+        assert_eq!(first.written, [IMAGES, SENTENCES, CLIP, GPT2, SCHEMA, DEFINITION]);
         assert_eq!(files(a.path()), files(b.path()));
         assert_eq!(files(&a.path().join("clip")), files(&b.path().join("clip")));
 
         // The user's own archive and another wish: nothing is touched.
         write_text(&a.path().join(IMAGES), "mine").unwrap();
-        let again = prepare(a.path(), Recipe::new(6, 99), "{}", &Cancel::new()).unwrap();
-        assert_eq!((again.recipe, again.written.len(), again.kept.len()), (recipe, 0, 5));
+        let again = prepare(a.path(), (Recipe::new(6, 99), true), "{}", &Cancel::new()).unwrap();
+        assert_eq!((again.recipe, again.written.len(), again.kept.len()), (recipe, 0, 6));
         assert_eq!(files(a.path())[IMAGES], b"mine");
     }
 
@@ -268,7 +278,7 @@ mod tests {
     fn another_folder_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         write_text(&dir.path().join("thesis.tex"), "years of work").unwrap();
-        let error = prepare(dir.path(), Recipe::new(0, 8), "{}", &Cancel::new()).unwrap_err();
+        let error = prepare(dir.path(), (Recipe::new(0, 8), true), "{}", &Cancel::new()).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
         assert_eq!(files(dir.path()).len(), 1);
     }
@@ -279,10 +289,10 @@ mod tests {
         let stopped = Cancel::new();
         stopped.cancel();
         let recipe = Recipe::new(0, 8);
-        let error = prepare(dir.path(), recipe, "{}", &stopped).unwrap_err();
+        let error = prepare(dir.path(), (recipe, true), "{}", &stopped).unwrap_err();
         assert_eq!(error.kind(), Kind::Interrupted);
-        let contents = prepare(dir.path(), recipe, "{}", &Cancel::new()).unwrap();
-        assert_eq!(contents.written.len(), 5);
+        let contents = prepare(dir.path(), (recipe, true), "{}", &Cancel::new()).unwrap();
+        assert_eq!(contents.written.len(), 6);
     }
 
     #[test]
