@@ -59,6 +59,12 @@ pub(super) fn once(plan: &Plan, options: &Options, means: &Means) -> Result<RunR
 fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
     let plan = ctx.plan;
     let wanted = wanted(plan, &ctx.options.only)?;
+    for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
+        // What cannot be read is told before anything is computed.
+        if let Work::ReadCaptions(work) = &stage.work {
+            crate::sources::captions::probe(&work.source, &ctx.options.cancel)?;
+        }
+    }
     let mut done = BTreeSet::new();
     for stage in &plan.stages {
         if !wanted.contains(stage.table.as_str()) || done.contains(stage.table.as_str()) {

@@ -151,7 +151,10 @@ fn change(
                 copies.push(&keep(&batch, made.columns, stays)?)?;
             }
         }
-        copy_moved(snapshot, stage, made.moved, &mut copies)?;
+        // A moved row leaves the part that held it; of a damaged one nothing is stored to move.
+        let left = rewrites.remove.iter().filter(|part| !state.is_damaged(**part));
+        let left = left.filter_map(|part| snapshot.parts().get(*part));
+        copy_moved(snapshot, left, stage, made.moved, &mut copies)?;
     }
     // Many processes, or many crashes, leave many small parts.
     let few = state.staged.iter().filter(|part| part.rows < small_rows).count() < SMALL_PARTS;
@@ -248,8 +251,9 @@ fn without(
 }
 
 /// Rows of images that stand elsewhere now: as stored, with their new place.
-fn copy_moved(
+fn copy_moved<'p>(
     snapshot: &Snapshot,
+    parts: impl Iterator<Item = &'p crate::table::Part>,
     stage: &Stage,
     moved: &BTreeMap<String, Member>,
     copies: &mut Sink,
@@ -258,7 +262,7 @@ fn copy_moved(
         return Ok(());
     }
     let schema = arrow_schema(&stage.contract);
-    for part in snapshot.parts() {
+    for part in parts {
         for batch in snapshot.scan_part(part, &[])? {
             let batch = batch?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;

@@ -77,6 +77,8 @@ pub struct Survey {
     pub tables: Vec<Foreseen>,
     /// Lines for the user: captions that are left out.
     pub notes: Vec<String>,
+    /// Members of archives and folders that are no images: folders, files of other kinds.
+    pub ignored: u64,
     /// Wall time.
     pub elapsed: Duration,
 }

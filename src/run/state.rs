@@ -330,8 +330,7 @@ impl State {
         }
         let mut rewrites = Rewrites::default();
         for (part, (kept, lost)) in kept.into_iter().zip(lost).enumerate() {
-            let damaged = u32::try_from(part).is_ok_and(|p| self.damaged.contains(&p));
-            if damaged || kept == 0 {
+            if self.is_damaged(part) || kept == 0 {
                 rewrites.remove.push(part);
             } else if lost > 0 {
                 rewrites.remove.push(part);
@@ -342,6 +341,11 @@ impl State {
             rewrites.lost += lost;
         }
         rewrites
+    }
+
+    /// Whether the part of this number cannot be read.
+    pub(super) fn is_damaged(&self, part: usize) -> bool {
+        u32::try_from(part).is_ok_and(|part| self.damaged.contains(&part))
     }
 
     /// Whether the row `key` stays.

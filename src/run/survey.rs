@@ -200,6 +200,7 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
         pipeline: plan.name.clone(),
         tables,
         notes: std::mem::take(&mut ctx.report.notes),
+        ignored: ctx.report.ignored,
         ..Survey::default()
     })
 }

@@ -67,6 +67,7 @@ pub(super) fn survey(
         world.add(member, &needs);
     }
     world.keep(ctx, &pass);
+    ctx.report.ignored += listed.ignored();
     book.refuse_doubles(&listed);
     let Book { counts, ledger, .. } = book;
     let mut foreseen = Vec::new();
