@@ -142,8 +142,9 @@ fn train(
     ));
     let (end, most) = (learning.end(), learning.context());
     let encode = |text: &str| learning.encode(text);
-    let train = Encoded::new(&pictures, &lessons.train, encode, end, most)?;
+    let train = Encoded::new(&pictures, &lessons.train, encode, end, most)?.of_all_lengths();
     let validation = Encoded::new(&pictures, &lessons.validation, encode, end, most)?;
+    let validation = validation.of_all_lengths();
     let identity = Identity {
         stage: stage.table.clone(),
         fingerprint: stage.fingerprint.digest().to_string(),

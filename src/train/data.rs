@@ -50,6 +50,14 @@ impl Encoded {
         Ok(encoded)
     }
 
+    /// The same, in batches that are drawn whatever lengths their captions have: where a caption is
+    /// learned against the others of its batch, these should not be of one kind.
+    #[must_use]
+    pub fn of_all_lengths(mut self) -> Self {
+        self.lengths.fill(0);
+        self
+    }
+
     /// Whether there is no caption.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -101,7 +101,8 @@ pub fn prepare(
     unless_there(SENTENCES, &|path| write_sentences(path, &scenes))?;
     unless_there(CLIP, &|path| {
         write_model(path, &scenes, |partial, texts| {
-            clip::write_random(partial, &clip_config(), recipe.seed, texts)
+            let config = if trains { clip_config() } else { ClipConfig::default() };
+            clip::write_random(partial, &config, recipe.seed, texts)
         })
     })?;
     if trains {
@@ -210,7 +211,7 @@ fn clip_config() -> ClipConfig {
         width: 96,
         activation: Activation::GeluTanh,
         head_width: 32,
-        embedding_spread: 1.5,
+        spreads: [1.7, 0.5, 0.17],
         ..ClipConfig::default()
     }
 }
