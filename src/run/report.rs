@@ -171,6 +171,25 @@ impl RunReport {
             && self.tables.iter().all(|t| !t.published)
     }
 
+    /// Adds what an earlier part of the same run did: it made the tables that this one found up to
+    /// date.
+    pub(super) fn take_over(&mut self, earlier: Self) {
+        for made in earlier.tables.into_iter().filter(|made| made.published) {
+            let same = self.tables.iter_mut().find(|now| now.table == made.table);
+            if let Some(now) = same.filter(|now| !now.published) {
+                now.counts = made.counts;
+                now.computed = made.computed;
+                now.resumed = made.resumed;
+                now.published = true;
+            }
+        }
+        let notes = earlier.notes.into_iter().filter(|note| !self.notes.contains(note));
+        let notes: Vec<String> = notes.collect();
+        self.notes.splice(0..0, notes);
+        self.elapsed += earlier.elapsed;
+        self.images = self.images.max(earlier.images);
+    }
+
     pub(super) fn book(&mut self, clocks: &super::clocks::Clocks) {
         self.spent = Part::ALL.into_iter().map(|p| (p.name(), clocks.spent(p))).collect();
         self.bottleneck = clocks.bottleneck().map(Part::name);

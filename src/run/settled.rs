@@ -16,7 +16,7 @@ use crate::flow::RejectClass;
 use crate::plan::{Counts, Plan, Reason, state_folder, versions};
 use crate::table::Store;
 
-use super::context::Options;
+use super::context::{Means, Options};
 use super::ledger::Ledger;
 use super::report::{Foreseen, RunReport, Survey, TableReport};
 use super::stamps::{self, Stamps};
@@ -108,6 +108,17 @@ fn holding(plan: &Plan, options: &Options, store: &Store, begun: &Begun) -> Opti
     }
     let now = facts(plan, store, begun.inputs.digest, &[super::ledger::REJECTS]).ok()?;
     (kept.facts == now).then_some(kept)
+}
+
+/// Whether nothing changed since all was up to date.
+///
+/// # Errors
+/// When the store or the inputs cannot be listed.
+pub(super) fn is(plan: &Plan, options: &Options, means: &Means) -> Result<bool> {
+    let clock = std::sync::Arc::clone(&options.clock);
+    let storage = std::sync::Arc::clone(&means.storage);
+    let store = Store::create_on(&plan.store, clock, storage)?;
+    Ok(holding(plan, options, &store, &begin(plan, options)?).is_some())
 }
 
 /// The survey, if nothing changed since all was up to date.

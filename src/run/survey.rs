@@ -40,6 +40,14 @@ pub fn survey(plan: &Plan, options: &Options) -> Result<Survey> {
     }
     let mut ledger = ledger(&ctx)?;
     let mut survey = tables(&mut ctx, &mut ledger)?;
+    if let Some(plan) = retrained(plan, &survey) {
+        // Nobody knows what will come of a training: all that is made with its model is made again.
+        let mut ctx = context(&plan, options, &means, None)?;
+        let mut ledger = self::ledger(&ctx)?;
+        survey = tables(&mut ctx, &mut ledger)?;
+        survey.elapsed = begun.elapsed();
+        return Ok(survey);
+    }
     let rejects = ledger.by_class();
     settled::keep_survey(plan, options, &ctx.store, &settling, &survey, &rejects);
     // Millions of small strings: nobody waits until all are given back.
@@ -47,6 +55,24 @@ pub fn survey(plan: &Plan, options: &Options) -> Result<Survey> {
     std::thread::spawn(move || drop(world));
     survey.elapsed = begun.elapsed();
     Ok(survey)
+}
+
+/// The plan in which models that a run would train anew have the digest of none that there is; none
+/// where there is no such model.
+fn retrained(plan: &Plan, survey: &Survey) -> Option<Plan> {
+    let pending = |table: &str| survey.tables.iter().any(|one| one.table == table && one.pending);
+    let mut changed = plan.clone();
+    let mut any = false;
+    for stage in &mut changed.stages {
+        let Some(model) = stage.work.model() else { continue };
+        let trainer = model.trained_by.as_deref().filter(|_| !model.awaits_training);
+        if trainer.is_some_and(pending) {
+            let fingerprint = std::mem::take(&mut stage.fingerprint);
+            stage.fingerprint = fingerprint.with("weights", crate::plan::trained::UNTRAINED);
+            any = true;
+        }
+    }
+    any.then_some(changed)
 }
 
 /// What a survey sees of one image in every table, and the ids of all images.
@@ -137,6 +163,11 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
                 let Some(state) = below.remove(stage.table.as_str()) else { continue };
                 let counts = align::survey(ctx, stage, work, &state)?;
                 (state, counts)
+            }
+            Work::TrainClip(work) => {
+                let one = survey_captioner::train_clip(ctx, stage, work, &found)?;
+                found.insert(stage.table.clone(), one);
+                continue;
             }
             Work::Train(work) => {
                 let one = survey_captioner::train(ctx, stage, work, &found)?;
