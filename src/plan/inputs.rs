@@ -81,8 +81,7 @@ fn spec<'d>(model: &'d definition::model::Model, base: &Path) -> (Spec, &'d Span
         ModelLayout::Trained(f) => {
             let files = ModelFiles::HuggingFace { folder: PathBuf::new() };
             let trained_by = Some(f.stage.value.clone());
-            let spec =
-                ModelSpec { name, files, dtype, device, trained_by, awaits_training: true };
+            let spec = ModelSpec { name, files, dtype, device, trained_by, awaits_training: true };
             return (Spec::Clip(spec), &f.stage);
         }
         ModelLayout::Gpt2(f) => {
@@ -102,7 +101,17 @@ fn spec<'d>(model: &'d definition::model::Model, base: &Path) -> (Spec, &'d Span
             &f.path,
         ),
     };
-    (Spec::Clip(ModelSpec { name, files, dtype, device, trained_by: None, awaits_training: false }), named)
+    (
+        Spec::Clip(ModelSpec {
+            name,
+            files,
+            dtype,
+            device,
+            trained_by: None,
+            awaits_training: false,
+        }),
+        named,
+    )
 }
 
 /// A model as its definition has it: no file of it was looked for, and none has a digest.

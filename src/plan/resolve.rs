@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 
 use crate::base::diagnostic::Finding;
 use crate::base::{Digest, Kind, Result, files};
+use crate::definition;
 use crate::definition::contract::{self, TableKind};
 use crate::definition::pipeline::{PartSize, Pipeline};
 use crate::definition::source::SourceKind;
 use crate::definition::span::Spanned;
 use crate::definition::stage::Operator;
-use crate::definition;
 use crate::flow::Split;
 
 use super::contract::Contract;
 use super::digests::FileDigests;
 use super::fingerprint::Fingerprint;
+use super::inputs;
 use super::model::{ModelSpec, Role};
 use super::source::{CaptionSource, ImageSource, SplitSource};
-use super::inputs;
 use super::stage::{Stage, Work};
 use super::work::Known;
 

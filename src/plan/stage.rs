@@ -2,8 +2,8 @@
 
 use crate::flow::Split;
 
-use super::clip::TrainClip;
 use super::captioner::{Caption, Evaluate, Train};
+use super::clip::TrainClip;
 use super::contract::Contract;
 use super::fingerprint::Fingerprint;
 use super::model::ModelSpec;

@@ -13,7 +13,9 @@ use super::ledger::{self, Ledger, REJECTS};
 use super::order::{dependents, wanted};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
-use super::{align, caption, captions, evaluate, handout, images, settled, texts, train, train_clip};
+use super::{
+    align, caption, captions, evaluate, handout, images, settled, texts, train, train_clip,
+};
 
 /// Carries a plan out whose models are all there.
 ///
@@ -108,11 +110,12 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
 fn blocked(ctx: &Context<'_>, stage: &Stage) -> bool {
     // A model that was to be trained before and was not.
     let awaits = stage.work.model().is_some_and(|model| model.awaits_training);
-    awaits || stage.work.reads().into_iter().any(|table| {
-        ctx.report.broken.iter().any(|broken| broken.table == table)
-            || ctx.report.refused.iter().any(|refused| refused.table == table)
-            || ctx.report.held_back.iter().any(|held| held == table)
-    })
+    awaits
+        || stage.work.reads().into_iter().any(|table| {
+            ctx.report.broken.iter().any(|broken| broken.table == table)
+                || ctx.report.refused.iter().any(|refused| refused.table == table)
+                || ctx.report.held_back.iter().any(|held| held == table)
+        })
 }
 
 /// Publishes the rejects, if they changed.

@@ -51,12 +51,12 @@ mod workers;
 
 pub use caption::settings as caption_settings;
 pub use context::{Means, Options, Workers};
-pub use phases::{run, run_with};
 pub use explain::explain;
 pub use import::{Imported, import, training};
 pub use ledger::REJECTS;
 pub use lookout::Sight;
 pub use metrics::METRICS;
+pub use phases::{run, run_with};
 pub use report::{Broken, Foreseen, Refused, RunReport, Survey, TableReport};
 pub use survey::survey;
 pub use unit::{Finished, Order, Reply, Unit};

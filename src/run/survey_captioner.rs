@@ -14,8 +14,8 @@ use crate::train::examples::Examples;
 
 use super::context::Context;
 use super::ledger::Ledger;
-use super::report::Foreseen;
 use super::pictures::Lessons;
+use super::report::Foreseen;
 use super::{caption, checkpoints, evaluate, train_clip};
 
 type Found = BTreeMap<String, Foreseen>;

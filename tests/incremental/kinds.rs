@@ -90,7 +90,11 @@ fn contract(house: &House, length: usize) {
 
 fn with_contract(house: &House) {
     contract(house, 1);
-    define(house, "source = \"sentences\"", "source = \"sentences\"\ncontract = \"captions.contract.toml\"");
+    define(
+        house,
+        "source = \"sentences\"",
+        "source = \"sentences\"\ncontract = \"captions.contract.toml\"",
+    );
 }
 
 fn splits(house: &House, train: &[usize], test: &[usize]) {

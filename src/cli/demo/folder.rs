@@ -279,7 +279,8 @@ mod tests {
     fn another_folder_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         write_text(&dir.path().join("thesis.tex"), "years of work").unwrap();
-        let error = prepare(dir.path(), (Recipe::new(0, 8), true), "{}", &Cancel::new()).unwrap_err();
+        let error =
+            prepare(dir.path(), (Recipe::new(0, 8), true), "{}", &Cancel::new()).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
         assert_eq!(files(dir.path()).len(), 1);
     }
