@@ -172,8 +172,8 @@ fn captions() {
     let write = |changed: Option<usize>| {
         write_atomic(&dir.path().join("captions.token"), |to| {
             for n in 0..rows {
-                // as long as the other: captions behind it stay where they are in the file
-                let verb = if changed == Some(n) { "holds" } else { "shows" };
+                // longer than the other: captions behind it move in the file
+                let verb = if changed == Some(n) { "holds another" } else { "shows" };
                 let (id, word) = (10_000_000_000 + n as u64 / 5, (n * 7919) % 10_007);
                 writeln!(to, "{id}.jpg#{}\tpicture {n} {verb} thing {word} .", n % 5).unwrap();
             }

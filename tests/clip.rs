@@ -44,7 +44,14 @@ const CAPTIONS: [&str; 6] = [
 ];
 
 fn spec(files: ModelFiles) -> ModelSpec {
-    ModelSpec { name: "clip".into(), files, dtype: Dtype::F32, device: DeviceChoice::Cpu }
+    ModelSpec {
+        name: "clip".into(),
+        files,
+        dtype: Dtype::F32,
+        device: DeviceChoice::Cpu,
+        trained_by: None,
+        awaits_training: false,
+    }
 }
 
 fn random_clip(folder: &Path, config: &ClipConfig) -> ModelSpec {

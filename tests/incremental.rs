@@ -17,6 +17,8 @@
 
 mod house;
 
+#[path = "incremental/explain.rs"]
+mod explain;
 #[path = "incremental/kinds.rs"]
 mod kinds;
 #[path = "incremental/property.rs"]

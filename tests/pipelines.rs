@@ -169,3 +169,31 @@ fn a_stopped_run_goes_on_where_it_was() {
     let report = house.run().unwrap();
     assert_eq!(table(&report, "image_features").rows, 40);
 }
+
+#[test]
+fn captions_that_cannot_be_read_stop_a_run_before_any_work() {
+    let flickr = "[sources.sentences.flickr]\npaths = \"captions.tar.gz\"";
+    assert!(house::DEFINITION.contains(flickr));
+    for (source, said) in [
+        (
+            "[sources.sentences.csv]\npaths = \"captions.csv\"\nimage = \"image\"\ntext = \"comment\"",
+            "has no column `comment`",
+        ),
+        (
+            "[sources.sentences.csv]\npaths = \"empty.csv\"\nimage = \"image\"\ntext = \"x\"",
+            "has no row",
+        ),
+        (
+            "[sources.sentences.flickr]\npaths = \"captions.tar.gz\"\nmember = \"other.token\"",
+            "other.token",
+        ),
+    ] {
+        let house = House::new(2);
+        house::put(&house.path("captions.csv"), b"image,caption\n1.jpg,a dog\n");
+        house::put(&house.path("empty.csv"), b"\n");
+        house.define(&house::DEFINITION.replace(flickr, source));
+        let error = format!("{:?}", house.run().unwrap_err());
+        assert!(error.contains(said), "{error}");
+        assert!(house.store().snapshot("images").unwrap().is_none(), "{said}");
+    }
+}

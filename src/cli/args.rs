@@ -140,12 +140,15 @@ pub struct Demo {
     #[arg(long, value_name = "DIR", default_value = "clipmill-demo")]
     pub dir: PathBuf,
     /// How many pictures to draw
-    #[arg(long, value_name = "N", default_value_t = 320,
+    #[arg(long, value_name = "N", default_value_t = 1600,
           value_parser = clap::value_parser!(u32).range(8..=100_000))]
     pub images: u32,
     /// Seed of the drawings and of the model's weights
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    /// Leave training out: features of a CLIP of random weights, and no captioner; takes seconds
+    #[arg(long)]
+    pub untrained: bool,
     /// How the result is said
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: Format,

@@ -2,7 +2,7 @@
 
 use super::contract::{self, ColumnType, TableKind};
 use super::findings::{Findings, listed};
-use super::model::{Model, Role};
+use super::model::{Model, ModelLayout, Role};
 use super::source::Source;
 use super::span::Spanned;
 use super::stage::{Operator, Stage};
@@ -26,13 +26,59 @@ pub(super) fn check(
     for stage in &*stages {
         check_sources(stage, sources, known, findings);
         check_model(stage, models, known, findings);
+        check_start(stage, models, findings);
         check_tables(stage, stages, known, findings);
+    }
+    for model in models {
+        check_trained(model, stages, known, findings);
     }
     let cleaned: Vec<(String, bool)> = stages.iter().filter_map(cleans).collect();
     for stage in &mut *stages {
         check_column(stage, &cleaned, findings);
     }
-    order(stages, findings)
+    order(stages, models, findings)
+}
+
+/// The stage that trains a model is there, and trains one.
+fn check_trained(model: &Model, stages: &[Stage], known: &Known<'_>, findings: &mut Findings) {
+    let ModelLayout::Trained(trained) = &model.layout else { return };
+    let names: Vec<&str> = stages
+        .iter()
+        .filter(|stage| matches!(stage.operator, Operator::TrainClip(_)))
+        .map(|stage| stage.table.value.as_str())
+        .collect();
+    let name = &trained.stage;
+    match stages.iter().find(|stage| stage.table.value == name.value) {
+        Some(stage) if matches!(stage.operator, Operator::TrainClip(_)) => {}
+        Some(stage) => {
+            let message =
+                format!("the table `{}` is made by `{}`", name.value, stage.operator.name());
+            let draft = findings.add(name.span, message).label("expected a stage `train_clip`");
+            if !names.is_empty() {
+                draft.help(format!("stages that train a CLIP: {}", listed(&names)));
+            }
+        }
+        None if known.tables.contains(&name.value) => {}
+        None => {
+            findings.add_unknown(name.span, "stage `train_clip`", name, names).unsure();
+        }
+    }
+}
+
+/// A training starts from files of transformers' names, which are also what it writes.
+fn check_start(stage: &Stage, models: &[Model], findings: &mut Findings) {
+    let Operator::TrainClip(settings) = &stage.operator else { return };
+    let start = models.iter().find(|model| model.name.value == settings.model.value);
+    if let Some(start) = start
+        && start.layout.role() == Role::Embeds
+        && !matches!(start.layout, ModelLayout::HuggingFace(_))
+    {
+        let name = start.layout.name();
+        findings
+            .add(settings.model.span, format!("`{}` is a `{name}`", settings.model.value))
+            .label("expected a CLIP of the kind `huggingface`")
+            .help("transformers writes one of any published CLIP: `save_pretrained`");
+    }
 }
 
 /// The model of a stage is there, and of the kind that the operator computes with.
@@ -141,6 +187,7 @@ fn check_column(stage: &mut Stage, cleaned: &[(String, bool)], findings: &mut Fi
     let (captions, column) = match &mut stage.operator {
         Operator::EmbedCaptions(settings) => (&settings.captions, &mut settings.column),
         Operator::Align(settings) => (&settings.captions, &mut settings.column),
+        Operator::TrainClip(settings) => (&settings.captions, &mut settings.column),
         _ => return,
     };
     // Captions that are not there are reported already.
@@ -175,8 +222,8 @@ fn check_column(stage: &mut Stage, cleaned: &[(String, bool)], findings: &mut Fi
 }
 
 /// Every stage after those it reads; reports each cycle once.
-fn order(stages: &[Stage], findings: &mut Findings) -> Vec<usize> {
-    let mut walk = Walk { stages, state: vec![State::New; stages.len()], done: Vec::new() };
+fn order(stages: &[Stage], models: &[Model], findings: &mut Findings) -> Vec<usize> {
+    let mut walk = Walk { stages, models, state: vec![State::New; stages.len()], done: Vec::new() };
     for index in 0..stages.len() {
         if walk.state.get(index) != Some(&State::New) {
             continue;
@@ -184,6 +231,16 @@ fn order(stages: &[Stage], findings: &mut Findings) -> Vec<usize> {
         walk.visit(index, &mut Vec::new(), findings);
     }
     walk.done
+}
+
+/// The stage that trains the model of another.
+fn trainer<'a>(stage: &Stage, models: &'a [Model]) -> Option<&'a Spanned<String>> {
+    let name = stage.operator.model()?;
+    let model = models.iter().find(|model| model.name.value == name.value)?;
+    match &model.layout {
+        ModelLayout::Trained(trained) => Some(&trained.stage),
+        _ => None,
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -195,6 +252,7 @@ enum State {
 
 struct Walk<'a> {
     stages: &'a [Stage],
+    models: &'a [Model],
     state: Vec<State>,
     done: Vec<usize>,
 }
@@ -207,7 +265,9 @@ impl Walk<'_> {
             *state = State::Open;
         }
         path.push(index);
-        for (_, name, _) in stage.operator.reads() {
+        let reads = stage.operator.reads().into_iter().map(|(_, name, _)| name);
+        let all: Vec<&Spanned<String>> = reads.chain(trainer(stage, self.models)).collect();
+        for name in all {
             let next = self.stages.iter().position(|other| other.table.value == name.value);
             let Some(next) = next else { continue };
             match self.state.get(next).copied() {

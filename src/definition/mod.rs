@@ -30,6 +30,7 @@ pub mod source_splits;
 pub mod span;
 pub mod stage;
 pub mod train;
+pub mod train_clip;
 
 mod digest;
 mod findings;

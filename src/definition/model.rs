@@ -32,6 +32,8 @@ pub enum ModelLayout {
     HuggingFace(HuggingFaceFiles),
     /// `open_clip`: open_clip's `.safetensors` or `.pt`.
     OpenClip(OpenClipFiles),
+    /// `trained`: what a stage of this definition trains.
+    Trained(TrainedFiles),
     /// `gpt2`: a GPT-2's folder.
     Gpt2(Gpt2Files),
 }
@@ -73,6 +75,13 @@ pub struct OpenClipFiles {
     pub tokenizer: Option<Spanned<String>>,
 }
 
+/// Settings of `trained`.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct TrainedFiles {
+    /// Table of a stage `train_clip`: the model is its best checkpoint.
+    pub stage: Spanned<String>,
+}
+
 /// Settings of `gpt2`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Gpt2Files {
@@ -105,6 +114,7 @@ impl ModelLayout {
     #[must_use]
     pub fn paths(&self) -> Vec<(&'static str, &Spanned<String>)> {
         let (path, rest) = match self {
+            Self::Trained(_) => return Vec::new(),
             Self::OpenAi(files) => (&files.path, vec![("tokenizer", &files.tokenizer)]),
             Self::HuggingFace(files) => (&files.path, vec![]),
             Self::Gpt2(files) => (&files.path, vec![]),
@@ -177,7 +187,7 @@ impl JsonSchema for Device {
 
 impl ModelLayout {
     /// The kinds, as headers write them.
-    pub const NAMES: [&str; 4] = ["openai", "huggingface", "open_clip", "gpt2"];
+    pub const NAMES: [&str; 5] = ["openai", "huggingface", "open_clip", "trained", "gpt2"];
 
     /// The kind in the model's header.
     #[must_use]
@@ -186,6 +196,7 @@ impl ModelLayout {
             Self::OpenAi(_) => "openai",
             Self::HuggingFace(_) => "huggingface",
             Self::OpenClip(_) => "open_clip",
+            Self::Trained(_) => "trained",
             Self::Gpt2(_) => "gpt2",
         }
     }
@@ -195,12 +206,17 @@ impl ModelLayout {
     pub fn role(&self) -> Role {
         match self {
             Self::Gpt2(_) => Role::Writes,
-            Self::OpenAi(_) | Self::HuggingFace(_) | Self::OpenClip(_) => Role::Embeds,
+            Self::OpenAi(_) | Self::HuggingFace(_) | Self::OpenClip(_) | Self::Trained(_) => {
+                Role::Embeds
+            }
         }
     }
 
     /// Reads the settings of the kind `name`, which is one of [`Self::NAMES`].
     pub(super) fn read(name: &str, table: &mut TableReader<'_, '_>) -> Option<Self> {
+        if name == "trained" {
+            return Some(Self::Trained(TrainedFiles { stage: table.required("stage")? }));
+        }
         let path = table.required("path");
         Some(match name {
             "openai" => {

@@ -16,6 +16,7 @@ use super::evaluate::Evaluate;
 use super::index_images::IndexImages;
 use super::model::{
     Gpt2Files, HuggingFaceFiles, ModelLayout, ModelSettings, OpenAiFiles, OpenClipFiles,
+    TrainedFiles,
 };
 use super::names;
 use super::pipeline::PipelineBlock;
@@ -26,6 +27,7 @@ use super::source_images::ImageFiles;
 use super::source_splits::SplitFiles;
 use super::stage::Operator;
 use super::train::Train;
+use super::train_clip::TrainClip;
 
 /// What every stage has beside its operator's settings.
 #[derive(JsonSchema)]
@@ -122,6 +124,7 @@ pub(super) fn model_schema(kind: &str, generator: &mut SchemaGenerator) -> Value
     let layout: Part = match kind {
         "openai" => OpenAiFiles::json_schema,
         "open_clip" => OpenClipFiles::json_schema,
+        "trained" => TrainedFiles::json_schema,
         "gpt2" => Gpt2Files::json_schema,
         _ => HuggingFaceFiles::json_schema,
     };
@@ -135,6 +138,7 @@ pub(super) fn stage_schema(kind: &str, generator: &mut SchemaGenerator) -> Value
         "read_captions" => ReadCaptions::json_schema,
         "embed_captions" => EmbedCaptions::json_schema,
         "align" => Align::json_schema,
+        "train_clip" => TrainClip::json_schema,
         "train" => Train::json_schema,
         "caption" => Caption::json_schema,
         _ => Evaluate::json_schema,

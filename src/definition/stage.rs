@@ -14,6 +14,7 @@ use super::read_captions::ReadCaptions;
 use super::reader::TableReader;
 use super::span::Spanned;
 use super::train::Train;
+use super::train_clip::TrainClip;
 
 /// One stage of a definition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,6 +41,8 @@ pub enum Operator {
     EmbedCaptions(EmbedCaptions),
     /// Captions beside the features of their image.
     Align(Align),
+    /// Trains a CLIP.
+    TrainClip(TrainClip),
     /// Trains a captioner.
     Train(Train),
     /// Captions images.
@@ -50,12 +53,13 @@ pub enum Operator {
 
 impl Operator {
     /// The names, as headers write them, in the order of the data.
-    pub const NAMES: [&str; 8] = [
+    pub const NAMES: [&str; 9] = [
         "index_images",
         "embed_images",
         "read_captions",
         "embed_captions",
         "align",
+        "train_clip",
         "train",
         "caption",
         "evaluate",
@@ -70,6 +74,7 @@ impl Operator {
             Self::ReadCaptions(_) => "read_captions",
             Self::EmbedCaptions(_) => "embed_captions",
             Self::Align(_) => "align",
+            Self::TrainClip(_) => "train_clip",
             Self::Train(_) => "train",
             Self::Caption(_) => "caption",
             Self::Evaluate(_) => "evaluate",
@@ -85,6 +90,7 @@ impl Operator {
             Self::ReadCaptions(_) => TableKind::Captions,
             Self::EmbedCaptions(_) => TableKind::CaptionFeatures,
             Self::Align(_) => TableKind::Examples,
+            Self::TrainClip(_) => TableKind::Clip,
             Self::Train(_) => TableKind::Captioner,
             Self::Caption(_) => TableKind::Generated,
             Self::Evaluate(_) => TableKind::Scores,
@@ -104,6 +110,10 @@ impl Operator {
             Self::Align(s) => vec![
                 ("captions", &s.captions, TableKind::Captions),
                 ("image_features", &s.image_features, TableKind::ImageFeatures),
+            ],
+            Self::TrainClip(s) => vec![
+                ("images", &s.images, TableKind::Images),
+                ("captions", &s.captions, TableKind::Captions),
             ],
             Self::Train(s) => vec![("examples", &s.examples, TableKind::Examples)],
             Self::Caption(s) => {
@@ -128,6 +138,7 @@ impl Operator {
         match self {
             Self::EmbedImages(s) => Some(&s.model),
             Self::EmbedCaptions(s) => Some(&s.model),
+            Self::TrainClip(s) => Some(&s.model),
             Self::Train(s) => Some(&s.model),
             _ => None,
         }
@@ -152,6 +163,7 @@ impl Operator {
             "read_captions" => ReadCaptions::read(table).map(Self::ReadCaptions),
             "embed_captions" => EmbedCaptions::read(table).map(Self::EmbedCaptions),
             "align" => Align::read(table).map(Self::Align),
+            "train_clip" => TrainClip::read(table).map(Self::TrainClip),
             "train" => Train::read(table).map(Self::Train),
             "caption" => Caption::read(table).map(Self::Caption),
             "evaluate" => Evaluate::read(table).map(Self::Evaluate),

@@ -51,14 +51,14 @@ struct Entry {
     sha256: Option<String>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Stored {
     format: u32,
     files: BTreeMap<String, Entry>,
 }
 
 /// The kept digests of a store.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FileDigests {
     path: PathBuf,
     stored: Stored,

@@ -14,6 +14,7 @@ use super::captioner::Gpt2Spec;
 use super::digests::FileDigests;
 use super::model::{DeviceChoice, Dtype, Inventory, ModelFiles, ModelSpec, Role, gpt2_inventory};
 use super::source::{CaptionFormat, IdRule};
+use super::trained::{Trained, UNTRAINED, models_folder};
 
 /// A model whose files are all there.
 #[derive(Debug, Clone)]
@@ -61,8 +62,12 @@ impl Spec {
     }
 }
 
-/// The files that a model needs, but for those that only texts need.
+/// The files that a model needs, but for those that only texts need; none of one that is trained
+/// by a stage.
 pub(super) fn inventory(model: &definition::model::Model, base: &Path) -> Inventory {
+    if matches!(model.layout, ModelLayout::Trained(_)) {
+        return Inventory::default();
+    }
     spec(model, base).0.inventory(false)
 }
 
@@ -72,6 +77,13 @@ fn spec<'d>(model: &'d definition::model::Model, base: &Path) -> (Spec, &'d Span
     let (name, common) = (model.name.value.clone(), &model.common);
     let (dtype, device) = (dtype(common.dtype.value), device(common.device.value));
     let (files, named) = match &model.layout {
+        // Where it lies is for the store to say: `super::trained` and `trained` below.
+        ModelLayout::Trained(f) => {
+            let files = ModelFiles::HuggingFace { folder: PathBuf::new() };
+            let trained_by = Some(f.stage.value.clone());
+            let spec = ModelSpec { name, files, dtype, device, trained_by, awaits_training: true };
+            return (Spec::Clip(spec), &f.stage);
+        }
         ModelLayout::Gpt2(f) => {
             return (Spec::Gpt2(Gpt2Spec { name, folder: at(&f.path), dtype, device }), &f.path);
         }
@@ -89,7 +101,17 @@ fn spec<'d>(model: &'d definition::model::Model, base: &Path) -> (Spec, &'d Span
             &f.path,
         ),
     };
-    (Spec::Clip(ModelSpec { name, files, dtype, device }), named)
+    (
+        Spec::Clip(ModelSpec {
+            name,
+            files,
+            dtype,
+            device,
+            trained_by: None,
+            awaits_training: false,
+        }),
+        named,
+    )
 }
 
 /// A model as its definition has it: no file of it was looked for, and none has a digest.
@@ -116,6 +138,42 @@ pub(super) fn model(
     let inventory = spec.inventory(texts);
     let (found, findings) = files(pipeline, model, named, &inventory, digests)?;
     Ok(FoundModel { model: found.map(|digests| known(spec, digests)), findings })
+}
+
+/// A model that a stage trains: the newest one of the store `state_folder` belongs to, if the stage
+/// with this fingerprint trained it. Else one that stands for it until it is trained: that of
+/// the start, under a digest that no file has.
+pub(super) fn trained(
+    pipeline: &Pipeline,
+    model: &definition::model::Model,
+    state_folder: &Path,
+    (stage, start): (&super::Stage, &Model<ModelSpec>),
+    digests: Option<&mut FileDigests>,
+) -> Result<Model<ModelSpec>> {
+    let (Spec::Clip(spec), named) = spec(model, Path::new("")) else { return Ok(start.clone()) };
+    let newest = Trained::read(state_folder, &stage.table)
+        .filter(|newest| newest.fingerprint == stage.fingerprint.digest().to_string());
+    if let (Some(newest), Some(digests)) = (newest, digests) {
+        let folder = models_folder(state_folder, &stage.table).join(newest.folder);
+        let spec = ModelSpec {
+            files: ModelFiles::HuggingFace { folder },
+            awaits_training: false,
+            ..spec.clone()
+        };
+        let inventory = spec.files.inventory(true);
+        if let (Some(digests), _) = files(pipeline, model, named, &inventory, digests)? {
+            return Ok(Model { spec, digests });
+        }
+    }
+    let mut to_be = start.clone();
+    to_be.spec = ModelSpec { files: to_be.spec.files, ..spec };
+    let untrained = Digest::of(UNTRAINED.as_bytes());
+    for (role, digest) in &mut to_be.digests {
+        if *role == Role::Weights {
+            *digest = untrained;
+        }
+    }
+    Ok(to_be)
 }
 
 type Digests = Vec<(Role, Digest)>;

@@ -1,6 +1,7 @@
 //! Definitions and stored state become a typed plan: resolved inputs, fingerprints, reasons.
 
 pub mod captioner;
+pub mod clip;
 pub mod digests;
 pub mod fingerprint;
 pub mod inputs;
@@ -11,7 +12,10 @@ pub mod reason;
 pub mod resolve;
 pub mod source;
 pub mod stage;
+pub mod trained;
 pub mod versions;
+
+mod work;
 
 /// Contracts of tables, as the definition room reads them.
 pub use crate::definition::contract;

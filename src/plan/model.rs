@@ -13,6 +13,10 @@ pub struct ModelSpec {
     pub dtype: Dtype,
     /// Where it runs.
     pub device: DeviceChoice,
+    /// Of a model that a stage trains: the stage's table.
+    pub trained_by: Option<String>,
+    /// Whether it has yet to be trained; the files are then those that training starts from.
+    pub awaits_training: bool,
 }
 
 /// The layouts in which CLIPs are published; every path exists.

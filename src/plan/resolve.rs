@@ -6,24 +6,22 @@ use std::path::{Path, PathBuf};
 
 use crate::base::diagnostic::Finding;
 use crate::base::{Digest, Kind, Result, files};
+use crate::definition;
 use crate::definition::contract::{self, TableKind};
 use crate::definition::pipeline::{PartSize, Pipeline};
 use crate::definition::source::SourceKind;
 use crate::definition::span::Spanned;
 use crate::definition::stage::Operator;
-use crate::definition::{self, read_captions};
 use crate::flow::Split;
 
-use super::captioner::{Caption, Course, Evaluate, Gpt2Spec, Network, Strategy, Train};
 use super::contract::Contract;
 use super::digests::FileDigests;
 use super::fingerprint::Fingerprint;
+use super::inputs;
 use super::model::{ModelSpec, Role};
 use super::source::{CaptionSource, ImageSource, SplitSource};
-use super::stage::{
-    Align, EmbedCaptions, EmbedImages, IndexImages, ReadCaptions, Shares, SplitRule, Stage, Work,
-};
-use super::{inputs, versions};
+use super::stage::{Stage, Work};
+use super::work::Known;
 
 const CONTRACT_CAP_BYTES: u64 = 1 << 20;
 
@@ -36,6 +34,8 @@ pub struct Plan {
     pub definition: PathBuf,
     /// Digest of the definition's values.
     pub definition_digest: Digest,
+    /// The definition, from which it was resolved.
+    pub pipeline: Pipeline,
     /// The definition's text, which a run keeps in the store.
     pub text: String,
     /// The `--set` arguments, as given.
@@ -55,9 +55,21 @@ pub struct Plan {
     /// Of a locked run, the digest of what each table must hold; a version that holds anything
     /// else is not published.
     pub locked: Option<BTreeMap<String, Digest>>,
+    /// Digests of weights that were taken for this plan, or were kept.
+    pub digests: FileDigests,
 }
 
 impl Plan {
+    /// The plan as the world is now: with the models that were trained since.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub fn again(&self) -> Result<Self> {
+        let mut now = resolve(&self.pipeline, &self.definition)?;
+        now.locked.clone_from(&self.locked);
+        Ok(now)
+    }
+
     /// The stage that makes `table`.
     #[must_use]
     pub fn stage(&self, table: &str) -> Option<&Stage> {
@@ -103,12 +115,15 @@ pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
     }
     let stages = stages?;
     // What was learned about big files is a convenience: a store that cannot be written to
-    // fails later, where it says so.
-    let _ = digests.save();
+    // fails later, where it says so. Where there is none, a run keeps them once it made one.
+    if state_folder(&store).is_dir() {
+        let _ = digests.save();
+    }
     Ok(Plan {
         name: pipeline.name.value.clone(),
         definition: definition.to_owned(),
         definition_digest: pipeline.digest(),
+        pipeline: pipeline.clone(),
         text: pipeline.source.text.clone(),
         sets: pipeline
             .sets
@@ -131,6 +146,7 @@ pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
             })
             .collect(),
         locked: None,
+        digests,
     })
 }
 
@@ -203,7 +219,12 @@ impl<'a> Resolver<'a> {
         for model in &self.pipeline.models {
             let texts = self.pipeline.stages.iter().any(|stage| {
                 matches!(&stage.operator, Operator::EmbedCaptions(s) if *s.model == *model.name)
+                    || matches!(&stage.operator, Operator::TrainClip(s) if *s.model == *model.name)
             });
+            // Those that a stage trains are looked for when that stage is known.
+            if matches!(model.layout, definition::model::ModelLayout::Trained(_)) {
+                continue;
+            }
             let found = match self.digests.as_deref_mut() {
                 None => Some(inputs::unseen(model, self.base)),
                 Some(digests) => {
@@ -226,20 +247,40 @@ impl<'a> Resolver<'a> {
                 None => {}
             }
         }
-        let known = Known { images, captions, splits, models, writers };
+        let mut known = Known { images, captions, splits, models, writers };
         let mut stages = Vec::new();
         for stage in self.pipeline.order() {
             let contract = self.contract(stage)?;
-            if let Some((work, fingerprint)) = known.work(&stage.operator, &stages) {
-                stages.push(Stage {
-                    table: stage.table.value.clone(),
-                    contract,
-                    fingerprint,
-                    work,
-                });
+            let Some((work, fingerprint)) = known.work(&stage.operator, &stages) else { continue };
+            let made = Stage { table: stage.table.value.clone(), contract, fingerprint, work };
+            if let Work::TrainClip(work) = &made.work
+                && let Some(start) = known.models.get(&work.model.name).cloned()
+            {
+                for model in self.trained_by(&made, &start)? {
+                    known.models.insert(model.spec.name.clone(), model);
+                }
             }
+            stages.push(made);
         }
         Ok(stages)
+    }
+
+    /// The models that a stage trains.
+    fn trained_by(
+        &mut self,
+        stage: &Stage,
+        start: &inputs::Model<ModelSpec>,
+    ) -> Result<Vec<inputs::Model<ModelSpec>>> {
+        let state = state_folder(&self.base.join(&self.pipeline.store.value));
+        let trained = self.pipeline.models.iter().filter(|model| {
+            matches!(&model.layout, definition::model::ModelLayout::Trained(of)
+                if *of.stage == stage.table)
+        });
+        let found = trained.map(|model| {
+            let digests = self.digests.as_deref_mut();
+            inputs::trained(self.pipeline, model, &state, (stage, start), digests)
+        });
+        found.collect()
     }
 
     fn contract(&mut self, stage: &definition::stage::Stage) -> Result<Contract> {
@@ -368,201 +409,6 @@ impl<'a> Resolver<'a> {
         }
         Ok(all)
     }
-}
-
-/// What stages refer to by name.
-struct Known {
-    images: BTreeMap<String, ImageSource>,
-    captions: BTreeMap<String, CaptionSource>,
-    splits: BTreeMap<String, SplitSource>,
-    models: BTreeMap<String, inputs::Model<ModelSpec>>,
-    writers: BTreeMap<String, inputs::Model<Gpt2Spec>>,
-}
-
-impl Known {
-    /// The work of a stage, and the fingerprint of its rows; none where something that it names
-    /// is missing, which was reported. `before` are the stages that it may read.
-    fn work(&self, operator: &Operator, before: &[Stage]) -> Option<(Work, Fingerprint)> {
-        match operator {
-            Operator::IndexImages(settings) => {
-                // The limits are not in the fingerprint: a cap that was not reached changes
-                // no row, and what it refused is tried again when it changes.
-                let work = Work::IndexImages(IndexImages {
-                    source: self.images.get(&settings.source.value)?.clone(),
-                    max_pixels: settings.max_pixels,
-                    max_memory_bytes: settings.max_image_memory.0,
-                });
-                Some((work, Fingerprint::new(operator.name(), versions::INDEX_IMAGES)))
-            }
-            Operator::EmbedImages(settings) => {
-                let model = self.models.get(&settings.model.value)?;
-                let apply_orientation =
-                    matches!(settings.orientation, definition::embed_images::Orientation::Apply);
-                let fingerprint = image_model(
-                    Fingerprint::new(operator.name(), versions::EMBED_IMAGES)
-                        .with("settings.normalize", settings.normalize)
-                        .with("settings.apply_orientation", apply_orientation),
-                    model,
-                );
-                let work = Work::EmbedImages(EmbedImages {
-                    images: settings.images.value.clone(),
-                    model: model.spec.clone(),
-                    normalize: settings.normalize,
-                    apply_orientation,
-                    batch_rows: settings.batch_size as usize,
-                });
-                Some((work, fingerprint))
-            }
-            Operator::ReadCaptions(settings) => self.read_captions(operator, settings),
-            Operator::EmbedCaptions(settings) => {
-                let model = self.models.get(&settings.model.value)?;
-                let fingerprint = with_roles(
-                    Fingerprint::new(operator.name(), versions::EMBED_CAPTIONS)
-                        .with("settings.normalize", settings.normalize)
-                        .with("settings.column", &settings.column.value)
-                        .with("dtype", model.spec.dtype.name()),
-                    model,
-                    &[Role::Weights, Role::Config, Role::Tokenizer],
-                );
-                let work = Work::EmbedCaptions(EmbedCaptions {
-                    captions: settings.captions.value.clone(),
-                    column: settings.column.value.clone(),
-                    model: model.spec.clone(),
-                    normalize: settings.normalize,
-                    batch_rows: settings.batch_size as usize,
-                });
-                Some((work, fingerprint))
-            }
-            Operator::Align(settings) => {
-                let work = Work::Align(Align {
-                    captions: settings.captions.value.clone(),
-                    image_features: settings.image_features.value.clone(),
-                    column: settings.column.value.clone(),
-                });
-                let fingerprint = Fingerprint::new(operator.name(), versions::ALIGN)
-                    .with("settings.column", &settings.column.value);
-                Some((work, fingerprint))
-            }
-            Operator::Train(settings) => {
-                let model = self.writers.get(&settings.model.value)?;
-                let work = Train {
-                    examples: settings.examples.value.clone(),
-                    model: model.spec.clone(),
-                    model_digest: model.digest_of(Role::Weights)?.to_string(),
-                    network: Network::of(settings),
-                    course: Course::of(settings),
-                    keep_last: settings.keep_last as usize,
-                    save_every: settings.save_every.into(),
-                    sample_captions: settings.sample_captions as usize,
-                };
-                let roles = [Role::Weights, Role::Config, Role::Tokenizer];
-                let fingerprint = with_digests(work.fingerprint(), model, &roles);
-                Some((Work::Train(work), fingerprint))
-            }
-            Operator::Caption(settings) => self.caption(settings, before),
-            Operator::Evaluate(settings) => {
-                let work = Evaluate {
-                    generated: settings.generated.value.clone(),
-                    captions: settings.captions.value.clone(),
-                    words: settings.tokenizer,
-                };
-                let fingerprint = work.fingerprint();
-                Some((Work::Evaluate(work), fingerprint))
-            }
-        }
-    }
-
-    fn caption(
-        &self,
-        settings: &definition::caption::Caption,
-        before: &[Stage],
-    ) -> Option<(Work, Fingerprint)> {
-        let captioner = before.iter().find(|stage| stage.table == settings.captioner.value)?;
-        let Work::Train(train) = &captioner.work else { return None };
-        let model = self.writers.get(&train.model.name)?;
-        let split = settings.split.as_ref().zip(settings.captions.as_ref());
-        let split = split.map(|(split, captions)| {
-            let split = match split.value {
-                definition::caption::Split::Train => Split::Train,
-                definition::caption::Split::Val => Split::Val,
-                definition::caption::Split::Test => Split::Test,
-            };
-            (split, captions.value.clone())
-        });
-        let work = Caption {
-            captioner: settings.captioner.value.clone(),
-            image_features: settings.image_features.value.clone(),
-            split,
-            strategy: Strategy::of(settings),
-            max_tokens: settings.max_tokens as usize,
-            batch_rows: settings.batch_size as usize,
-            model: train.model.clone(),
-            network: train.network,
-        };
-        // The weights are those of the checkpoint, which the run adds.
-        let roles = [Role::Config, Role::Tokenizer];
-        let fingerprint = with_digests(work.fingerprint(), model, &roles);
-        Some((Work::Caption(work), fingerprint))
-    }
-
-    fn read_captions(
-        &self,
-        operator: &Operator,
-        settings: &read_captions::ReadCaptions,
-    ) -> Option<(Work, Fingerprint)> {
-        let shares = |s: read_captions::Shares| Shares {
-            of: [(Split::Train, s.train), (Split::Val, s.val), (Split::Test, s.test)],
-            seed: s.seed,
-        };
-        let split = match settings.split_rule() {
-            read_captions::SplitRule::Listed(name) => {
-                SplitRule::Listed(self.splits.get(&name.value)?.clone())
-            }
-            read_captions::SplitRule::Drawn(s) => SplitRule::Drawn(shares(s)),
-            read_captions::SplitRule::OfFile { otherwise } => SplitRule::OfFile(shares(otherwise)),
-        };
-        // Neither the split nor the file is in the fingerprint: a row's digest covers its own
-        // text and split, so that one changed line changes one row.
-        let clean: Vec<_> = settings.clean.iter().map(|step| format!("{step:?}")).collect();
-        let fingerprint = Fingerprint::new(operator.name(), versions::READ_CAPTIONS)
-            .with("settings.clean", clean.join(","));
-        let work = Work::ReadCaptions(ReadCaptions {
-            source: self.captions.get(&settings.source.value)?.clone(),
-            images: settings.images.as_ref().map(|table| table.value.clone()),
-            split,
-            clean: settings.clean.clone(),
-        });
-        Some((work, fingerprint))
-    }
-}
-
-fn image_model(fingerprint: Fingerprint, model: &inputs::Model<ModelSpec>) -> Fingerprint {
-    with_roles(
-        fingerprint.with("dtype", model.spec.dtype.name()),
-        model,
-        &[Role::Weights, Role::Config, Role::Preprocessing],
-    )
-}
-
-fn with_roles(
-    fingerprint: Fingerprint,
-    model: &inputs::Model<ModelSpec>,
-    roles: &[Role],
-) -> Fingerprint {
-    with_digests(fingerprint, model, roles).with("layout", model.spec.files.layout())
-}
-
-fn with_digests<S>(
-    mut fingerprint: Fingerprint,
-    model: &inputs::Model<S>,
-    roles: &[Role],
-) -> Fingerprint {
-    for role in roles {
-        if let Some(digest) = model.digest_of(*role) {
-            fingerprint = fingerprint.with(role.name(), digest);
-        }
-    }
-    fingerprint
 }
 
 /// Which model made a table's vectors, as its commits keep it.

@@ -3,6 +3,7 @@
 use crate::flow::Split;
 
 use super::captioner::{Caption, Evaluate, Train};
+use super::clip::TrainClip;
 use super::contract::Contract;
 use super::fingerprint::Fingerprint;
 use super::model::ModelSpec;
@@ -34,6 +35,8 @@ pub enum Work {
     EmbedCaptions(EmbedCaptions),
     /// Captions beside the features of their image.
     Align(Align),
+    /// Trains a CLIP.
+    TrainClip(TrainClip),
     /// Trains a captioner.
     Train(Train),
     /// Captions images.
@@ -52,6 +55,7 @@ impl Work {
             Self::ReadCaptions(_) => "read_captions",
             Self::EmbedCaptions(_) => "embed_captions",
             Self::Align(_) => "align",
+            Self::TrainClip(_) => "train_clip",
             Self::Train(_) => "train",
             Self::Caption(_) => "caption",
             Self::Evaluate(_) => "evaluate",
@@ -67,6 +71,7 @@ impl Work {
             Self::ReadCaptions(work) => work.images.iter().map(String::as_str).collect(),
             Self::EmbedCaptions(work) => vec![&work.captions],
             Self::Align(work) => vec![&work.captions, &work.image_features],
+            Self::TrainClip(work) => vec![&work.images, &work.captions],
             Self::Train(work) => vec![&work.examples],
             Self::Caption(work) => [work.captioner.as_str(), work.image_features.as_str()]
                 .into_iter()
@@ -82,6 +87,7 @@ impl Work {
         match self {
             Self::EmbedImages(work) => Some(&work.model),
             Self::EmbedCaptions(work) => Some(&work.model),
+            Self::TrainClip(work) => Some(&work.model),
             _ => None,
         }
     }

@@ -11,6 +11,8 @@ pub const READ_CAPTIONS: u32 = 1;
 pub const EMBED_CAPTIONS: u32 = 2;
 /// `align`: which columns an example has.
 pub const ALIGN: u32 = 1;
+/// `train_clip`: batches, loss, optimiser and schedule.
+pub const TRAIN_CLIP: u32 = 1;
 /// `train`: batches, loss, optimiser and schedule.
 pub const TRAIN: u32 = 1;
 /// `caption`: how tokens are chosen and put together.
@@ -19,5 +21,14 @@ pub const CAPTION: u32 = 1;
 pub const EVALUATE: u32 = 1;
 
 /// All of them, for what holds only while none was raised.
-pub const ALL: [u32; 8] =
-    [INDEX_IMAGES, EMBED_IMAGES, READ_CAPTIONS, EMBED_CAPTIONS, ALIGN, TRAIN, CAPTION, EVALUATE];
+pub const ALL: [u32; 9] = [
+    INDEX_IMAGES,
+    EMBED_IMAGES,
+    READ_CAPTIONS,
+    EMBED_CAPTIONS,
+    ALIGN,
+    TRAIN_CLIP,
+    TRAIN,
+    CAPTION,
+    EVALUATE,
+];

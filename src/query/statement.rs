@@ -22,21 +22,22 @@ pub(super) enum Statement {
     Describe(sqlparser::ast::ObjectName),
 }
 
-/// Parses `text`, which holds one statement, with or without a semicolon at its end.
-pub(super) fn parse(text: &Text) -> Result<Statement> {
+/// The statements of `sql`, whatever they are.
+pub(super) fn syntax(sql: &str) -> std::result::Result<Vec<Ast>, ParserError> {
     // The dialect and options of polars-sql: what it reads again must be what is read here.
     let options = ParserOptions { trailing_commas: true, ..ParserOptions::default() };
-    let statements = Tokenizer::new(&GenericDialect, text.as_str())
-        .tokenize_with_location()
-        .map_err(ParserError::from)
-        .and_then(|mut tokens| {
-            words::name_columns(&mut tokens);
-            Parser::new(&GenericDialect)
-                .with_options(options)
-                .with_tokens_with_locations(tokens)
-                .parse_statements()
-        })
-        .map_err(|cause| text.syntax_error(&cause.to_string()))?;
+    let mut tokens = Tokenizer::new(&GenericDialect, sql).tokenize_with_location()?;
+    words::name_columns(&mut tokens);
+    Parser::new(&GenericDialect)
+        .with_options(options)
+        .with_tokens_with_locations(tokens)
+        .parse_statements()
+}
+
+/// Parses `text`, which holds one statement, with or without a semicolon at its end.
+pub(super) fn parse(text: &Text) -> Result<Statement> {
+    let statements =
+        syntax(text.as_str()).map_err(|cause| text.syntax_error(&cause.to_string()))?;
     let mut statements = statements.into_iter();
     match (statements.next(), statements.next()) {
         (Some(statement), None) => allow(text, statement),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::SchemaRef;
+use rayon::prelude::*;
 
 use crate::base::digest::Digester;
 use crate::base::{Digest, Result};
@@ -23,12 +24,14 @@ use super::rows;
 use super::state::State;
 use super::upstream;
 
-/// Columns of the table of captions.
+/// Columns of the table of captions. `offset` is where a line began when its row was written.
 pub(super) const CAPTIONS: Columns =
-    Columns { has_caption_index: true, digest: "digest", place: &["source", "member", "offset"] };
+    Columns { has_caption_index: true, digest: "digest", place: &["source", "member"] };
 
 /// Rows that are built at a time.
 const BATCH_ROWS: usize = 8192;
+/// Captions that become rows together.
+const ROWS_AT_ONCE: usize = 1 << 16;
 
 /// What has to be done for the table.
 #[derive(Debug)]
@@ -48,17 +51,21 @@ pub(super) fn survey(
     stage: &Stage,
     work: &ReadCaptions,
 ) -> Result<Surveyed> {
-    let state = State::load(&ctx.store, stage, CAPTIONS)?;
     let fingerprint = stage.fingerprint.digest().to_string();
+    let store = ctx.store.clone();
     ctx.options.progress.begin(&stage.table, None);
-    let rows = read(ctx, ledger, stage, work, &fingerprint);
+    let (state, rows) = rayon::join(
+        || State::load(&store, stage, CAPTIONS),
+        || read(ctx, ledger, stage, work, &fingerprint),
+    );
     ctx.options.progress.end(&stage.table);
-    let rows = rows?;
+    let (state, rows) = (state?, rows?);
     ledger.complete(&stage.table);
+    let judge = |row: &CaptionRow| state.judge(&row.key(), &row.digest, place(&row.caption));
+    let reasons: Vec<Reason> = rows.par_iter().map(judge).collect();
     let (mut counts, mut wanted) = (Counts::default(), Vec::new());
-    for (number, row) in rows.iter().enumerate() {
+    for (number, (row, reason)) in rows.iter().zip(reasons).enumerate() {
         let key = row.key();
-        let reason = state.judge(&key, &row.digest, place(&row.caption));
         counts.add(reason);
         ctx.watch(key.image_id, || {
             Sight::new(stage, key, reason, &state).of(row.digest).at(&row.caption.origin)
@@ -66,7 +73,7 @@ pub(super) fn survey(
         match reason {
             Reason::UpToDate => state.keep(&key),
             Reason::Resumed => state.take_resumed(&key),
-            // A caption's row is cheap: one that only moved is written anew.
+            // A caption's row is cheap: one of a renamed file is written anew.
             _ => {
                 state.replace(&key);
                 wanted.push(number);
@@ -107,7 +114,7 @@ pub(super) fn run(
 
 fn place(caption: &Caption) -> u64 {
     let origin = &caption.origin;
-    super::key::place(&origin.source, &origin.member, origin.offset, 0)
+    super::key::place(&origin.source, &origin.member, 0, 0)
 }
 
 /// All rows of the new version, sorted by key.
@@ -141,30 +148,41 @@ fn read(
     };
     let mut orphans = 0_u64;
     let mut unlisted = BTreeSet::new();
-    let mut kept: Vec<CaptionRow> = Vec::with_capacity(found.captions.len());
-    for caption in found.captions {
-        if images.as_ref().is_some_and(|images| !images.contains(caption.image_id.as_str())) {
-            orphans += 1;
-            continue;
+    let split = |caption: &Caption| match &work.split {
+        SplitRule::Listed(_) => splits.as_ref().and_then(|s| s.get(&caption.image_id)).copied(),
+        SplitRule::Drawn(shares) => Some(draw(caption, shares)),
+        SplitRule::OfFile(shares) => Some(caption.split.unwrap_or_else(|| draw(caption, shares))),
+    };
+    let mut left = found.captions;
+    let mut kept: Vec<CaptionRow> = Vec::with_capacity(left.len());
+    // From the end, so that the room of what became rows is given back on the way.
+    while !left.is_empty() {
+        let mut some = left.split_off(left.len().saturating_sub(ROWS_AT_ONCE));
+        left.shrink_to_fit();
+        if let Some(images) = &images {
+            let before = some.len();
+            some.retain(|caption| images.contains(caption.image_id.as_str()));
+            orphans += (before - some.len()) as u64;
         }
-        let split = match &work.split {
-            SplitRule::Listed(_) => {
-                let split = splits.as_ref().and_then(|s| s.get(&caption.image_id)).copied();
-                if split.is_none() {
-                    unlisted.insert(caption.image_id.clone());
-                }
-                split
-            }
-            SplitRule::Drawn(shares) => Some(draw(&caption, shares)),
-            SplitRule::OfFile(shares) => {
-                Some(caption.split.unwrap_or_else(|| draw(&caption, shares)))
-            }
-        };
-        let digest = digest(&caption.text, split);
-        kept.push(CaptionRow { caption, split, digest });
+        let rows: Vec<_> = some
+            .into_par_iter()
+            .map(|caption| {
+                let split = split(&caption);
+                let digest = digest(&caption.text, split);
+                CaptionRow { caption, split, digest }
+            })
+            .collect();
+        if splits.is_some() {
+            let of_none = rows.iter().filter(|row| row.split.is_none());
+            unlisted.extend(of_none.map(|row| row.caption.image_id.clone()));
+        }
+        kept.extend(rows.into_iter().rev());
     }
+    kept.reverse();
     // Of two captions with one number the first of the files stays: the order is a stable one.
-    kept.sort_by(|a, b| a.order().cmp(&b.order()));
+    if !kept.is_sorted_by(|a, b| a.order() <= b.order()) {
+        kept.sort_by(|a, b| a.order().cmp(&b.order()));
+    }
     kept.dedup_by(|second, first| {
         let same = second.order() == first.order();
         if same {

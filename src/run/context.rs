@@ -7,15 +7,20 @@ use std::sync::Arc;
 use crate::base::clock::Clock;
 use crate::base::progress::Progress;
 use crate::base::{Cancel, Result};
-use crate::plan::{Plan, Stage};
+use crate::plan::{Plan, Reason, Stage};
 use crate::table::storage::{Disk, Storage};
 use crate::table::{CommitNote, Store};
 
 use super::clocks::Clocks;
 use super::foresight::Foresight;
+use super::key::Key;
 use super::lookout::{Lookout, Sight};
 use super::report::{RunReport, TableReport};
 use super::sink::Sink;
+use super::state::State;
+
+/// Captions of one image that are looked for when no source names them; contracts allow 100.
+const MOST_CAPTIONS: i32 = 1000;
 
 /// What the user asked of a run, and who watches it.
 #[derive(Debug, Clone)]
@@ -110,6 +115,17 @@ impl<'a> Context<'a> {
     pub(super) fn watch(&self, image_id: &str, sight: impl FnOnce() -> Sight) {
         if let Some(lookout) = self.lookout.as_ref().filter(|l| l.image_id == image_id) {
             lookout.see(sight());
+        }
+    }
+
+    /// Notes rows of that image which no source holds any more; when all of `stage` are judged.
+    pub(super) fn watch_removed(&self, stage: &Stage, state: &State) {
+        let Some(lookout) = &self.lookout else { return };
+        let captions = (0..MOST_CAPTIONS).map(|number| Key::caption(&lookout.image_id, number));
+        for key in std::iter::once(Key::image(&lookout.image_id)).chain(captions) {
+            if state.is_unseen(&key) {
+                lookout.see(Sight::new(stage, key, Reason::Removed, state));
+            }
         }
     }
 

@@ -13,24 +13,15 @@ use super::ledger::{self, Ledger, REJECTS};
 use super::order::{dependents, wanted};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
-use super::{align, caption, captions, evaluate, handout, images, settled, texts, train};
+use super::{
+    align, caption, captions, evaluate, handout, images, settled, texts, train, train_clip,
+};
 
-/// Carries a plan out: makes every row that is missing or stale, and publishes each table that
-/// changed.
-///
-/// A broken contract is in the report, not an error: the other tables are made.
+/// Carries a plan out whose models are all there.
 ///
 /// # Errors
-/// When an input or the store fails; what was durable by then is taken over by the next run.
-pub fn run(plan: &Plan, options: &Options) -> Result<RunReport> {
-    run_with(plan, options, &Means::default())
-}
-
-/// As [`run`], on another storage or with the help of other processes.
-///
-/// # Errors
-/// As [`run`], and when a worker fails or dies twice over one unit of work.
-pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunReport> {
+/// When an input or the store fails; when a worker fails or dies twice over one unit of work.
+pub(super) fn once(plan: &Plan, options: &Options, means: &Means) -> Result<RunReport> {
     let begun = Instant::now();
     // Also where nothing is to be computed: what was asked for and is not there is an error.
     for model in plan.stages.iter().filter_map(|stage| stage.work.model()) {
@@ -40,6 +31,10 @@ pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunRepo
     let store = Store::create_on(&plan.store, clock, std::sync::Arc::clone(&means.storage))?;
     let _lock = store.lock(options.wait, &options.cancel)?;
     super::remember::write(plan)?;
+    // A cache; a plan before the first run had nowhere to keep what it learned.
+    if let Err(error) = plan.digests.clone().save() {
+        tracing::debug!(%error, "digests are not kept");
+    }
     let settling = settled::begin(plan, options)?;
     if let Some(mut report) = settled::report(plan, options, &store, &settling) {
         report.elapsed = begun.elapsed();
@@ -70,6 +65,12 @@ pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunRepo
 fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
     let plan = ctx.plan;
     let wanted = wanted(plan, &ctx.options.only)?;
+    for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
+        // What cannot be read is told before anything is computed.
+        if let Work::ReadCaptions(work) = &stage.work {
+            crate::sources::captions::probe(&work.source, &ctx.options.cancel)?;
+        }
+    }
     let mut done = BTreeSet::new();
     for stage in &plan.stages {
         if !wanted.contains(stage.table.as_str()) || done.contains(stage.table.as_str()) {
@@ -82,7 +83,8 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
         }
         match &stage.work {
             Work::IndexImages(work) => {
-                let dependents = dependents(plan, &stage.table, &wanted);
+                let mut dependents = dependents(plan, &stage.table, &wanted);
+                dependents.retain(|(_, work)| !work.model.awaits_training);
                 done.extend(dependents.iter().map(|(stage, _)| stage.table.as_str()));
                 handout::images(ctx, ledger, stage, work, &dependents)?;
                 images::run(ctx, ledger, stage, work, dependents)?;
@@ -95,6 +97,7 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
                 texts::run(ctx, ledger, stage, work)?;
             }
             Work::Align(work) => align::run(ctx, ledger, stage, work)?,
+            Work::TrainClip(work) => train_clip::run(ctx, ledger, stage, work)?,
             Work::Train(work) => train::run(ctx, ledger, stage, work)?,
             Work::Caption(work) => caption::run(ctx, ledger, stage, work)?,
             Work::Evaluate(work) => evaluate::run(ctx, ledger, stage, work)?,
@@ -105,11 +108,14 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
 
 /// Whether a table that this stage reads broke its contract, or was held back itself.
 fn blocked(ctx: &Context<'_>, stage: &Stage) -> bool {
-    stage.work.reads().into_iter().any(|table| {
-        ctx.report.broken.iter().any(|broken| broken.table == table)
-            || ctx.report.refused.iter().any(|refused| refused.table == table)
-            || ctx.report.held_back.iter().any(|held| held == table)
-    })
+    // A model that was to be trained before and was not.
+    let awaits = stage.work.model().is_some_and(|model| model.awaits_training);
+    awaits
+        || stage.work.reads().into_iter().any(|table| {
+            ctx.report.broken.iter().any(|broken| broken.table == table)
+                || ctx.report.refused.iter().any(|refused| refused.table == table)
+                || ctx.report.held_back.iter().any(|held| held == table)
+        })
 }
 
 /// Publishes the rejects, if they changed.

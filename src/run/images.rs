@@ -61,7 +61,7 @@ pub(super) fn run(
     let mut book = Book::new(&pass, ledger, &listed);
     let done = overlap::drive(ctx, &pass, &mut book, &listed)?;
     ctx.report.images += book.looked_at;
-    ctx.report.ignored += listed.archives.iter().map(sources::Archive::ignored).sum::<u64>();
+    ctx.report.ignored += listed.ignored();
     let Book { counts, doubled, moved, ledger, .. } = book;
     let mut held = false;
     let nothing = BTreeMap::new();

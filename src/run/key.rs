@@ -1,5 +1,7 @@
 //! Keys of rows, and the columns that name a row and what it was made from.
 
+use std::hash::{DefaultHasher, Hasher as _};
+
 use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
 
 use crate::base::{Digest, Result};
@@ -22,18 +24,19 @@ impl<'a> Key<'a> {
         Self { image_id, caption_index: Some(caption_index) }
     }
 
-    /// 128 bits of a digest stand for the key: a table of millions of rows is looked through
-    /// without holding its ids, and two keys meet by chance with a probability below 2^-80.
+    /// 128 bits stand for the key: a table of millions of rows is looked through without holding
+    /// its ids, and two of a billion keys meet by chance with a probability below 2^-68. They are
+    /// never stored, so that the hash may be a quick one.
     pub(super) fn short(&self) -> Short {
-        let mut hasher = blake3::Hasher::new();
-        match self.caption_index {
-            None => hasher.update(&[0]),
-            Some(index) => hasher.update(&[1]).update(&index.to_le_bytes()),
+        let half = |salt: u8| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write_u8(salt);
+            // Absent and 0 are two keys.
+            hasher.write_i64(self.caption_index.map_or(-1 << 40, i64::from));
+            hasher.write(self.image_id.as_bytes());
+            hasher.finish()
         };
-        hasher.update(self.image_id.as_bytes());
-        let mut half = [0; 16];
-        half.copy_from_slice(hasher.finalize().as_bytes().split_at(16).0);
-        u128::from_le_bytes(half)
+        (u128::from(half(1)) << 64) | u128::from(half(2))
     }
 }
 
@@ -46,7 +49,9 @@ pub(super) struct Columns {
     pub has_caption_index: bool,
     /// `digest` in tables that read sources, `input_digest` in those made from tables.
     pub digest: &'static str,
-    /// The columns that say where a row's content stands; empty in tables made from tables.
+    /// The columns whose change rewrites a row although its content is the same: where it stands.
+    /// Empty in tables made from tables. Of captions the offset is none of them: one line that
+    /// grows would rewrite the row of every line behind it.
     pub place: &'static [&'static str],
 }
 
@@ -99,7 +104,7 @@ impl<'a> Keys<'a> {
 pub(super) struct Places<'a> {
     source: &'a StringArray,
     member: &'a StringArray,
-    offset: &'a Int64Array,
+    offset: Option<&'a Int64Array>,
     size: Option<&'a Int64Array>,
 }
 
@@ -108,30 +113,29 @@ impl<'a> Places<'a> {
         Ok(Self {
             source: rows::column(batch, "source")?,
             member: rows::column(batch, "member")?,
-            offset: rows::column(batch, "offset")?,
-            // Captions have none.
+            // Captions have none of the two.
+            offset: rows::column(batch, "offset").ok(),
             size: rows::column(batch, "size_bytes").ok(),
         })
     }
 
     pub(super) fn value(&self, at: usize) -> u64 {
-        place(
-            self.source.value(at),
-            self.member.value(at),
-            u64::try_from(self.offset.value(at)).unwrap_or(0),
-            self.size.and_then(|size| u64::try_from(size.value(at)).ok()).unwrap_or(0),
-        )
+        let number = |column: Option<&Int64Array>| {
+            column.and_then(|column| u64::try_from(column.value(at)).ok()).unwrap_or(0)
+        };
+        let (source, member) = (self.source.value(at), self.member.value(at));
+        place(source, member, number(self.offset), number(self.size))
     }
 }
 
-/// A short digest of where some content stands, to notice that it moved.
+/// A hash of where some content stands, to notice that it moved; never stored.
 pub(super) fn place(source: &str, member: &str, offset: u64, size_bytes: u64) -> u64 {
-    let digest = crate::base::digest::Digester::new()
-        .field("source", source.as_bytes())
-        .field("member", member.as_bytes())
-        .field("offset", &offset.to_le_bytes())
-        .field("size", &size_bytes.to_le_bytes())
-        .finish();
-    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    let mut hasher = DefaultHasher::new();
+    for name in [source, member] {
+        hasher.write_usize(name.len());
+        hasher.write(name.as_bytes());
+    }
+    hasher.write_u64(offset);
+    hasher.write_u64(size_bytes);
+    hasher.finish()
 }

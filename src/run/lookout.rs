@@ -97,6 +97,15 @@ impl Sight {
         }
     }
 
+    /// Whether a refusal is one of this row: by where it was read, or by its key.
+    pub(super) fn is_of(&self, reject: &Reject) -> bool {
+        let key = match self.caption_index {
+            Some(number) => format!("{}#{number}", self.image_id),
+            None => self.image_id.clone(),
+        };
+        self.origin.as_ref() == Some(&reject.origin) || reject.origin.member == key
+    }
+
     pub(super) fn inside(mut self, archive: &Path) -> Self {
         self.archive = Some(archive.to_owned());
         self

@@ -42,6 +42,8 @@ pub(super) fn wanted<'p>(plan: &'p Plan, only: &'p [String]) -> Result<BTreeSet<
     for stage in plan.stages.iter().rev() {
         if wanted.contains(stage.table.as_str()) {
             wanted.extend(stage.work.reads());
+            let trainer = stage.work.model().and_then(|model| model.trained_by.as_deref());
+            wanted.extend(trainer);
         }
     }
     Ok(wanted)

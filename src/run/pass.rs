@@ -135,3 +135,10 @@ pub(super) struct Listed {
     /// Ids that two members of known listings have.
     pub doubles: BTreeSet<String>,
 }
+
+impl Listed {
+    /// Members that are no images.
+    pub(super) fn ignored(&self) -> u64 {
+        self.archives.iter().map(Archive::ignored).sum()
+    }
+}

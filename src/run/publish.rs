@@ -25,6 +25,9 @@ use super::state::State;
 /// Parts below a quarter of the usual size are gathered once there are so many of them.
 const SMALL_PARTS: usize = 8;
 
+/// In the note of a version: rows that stayed, and were held against another contract.
+const CONTRACT_CHANGED: &str = "contract_changed";
+
 /// What a stage made.
 #[derive(Debug)]
 pub(super) struct Made<'m> {
@@ -137,7 +140,7 @@ fn change(
     let mut add = without(ctx, stage, made.parts, made.columns, made.without)?;
     let mut copies = ctx.sink(stage);
     let nothing = add.is_empty() && rewrites.remove.is_empty() && !state.any_taken();
-    if nothing && state.snapshot.is_some() {
+    if nothing && !state.contract_changed && state.snapshot.is_some() {
         ctx.store.discard_staged(&stage.table, &state.staged)?;
         return Ok(None);
     }
@@ -151,7 +154,10 @@ fn change(
                 copies.push(&keep(&batch, made.columns, stays)?)?;
             }
         }
-        copy_moved(snapshot, stage, made.moved, &mut copies)?;
+        // A moved row leaves the part that held it; of a damaged one nothing is stored to move.
+        let left = rewrites.remove.iter().filter(|part| !state.is_damaged(**part));
+        let left = left.filter_map(|part| snapshot.parts().get(*part));
+        copy_moved(snapshot, left, stage, made.moved, &mut copies)?;
     }
     // Many processes, or many crashes, leave many small parts.
     let few = state.staged.iter().filter(|part| part.rows < small_rows).count() < SMALL_PARTS;
@@ -177,6 +183,10 @@ fn change(
     note.added = made.counts.get(Reason::New) + made.counts.get(Reason::Resumed);
     note.removed = made.counts.get(Reason::Removed);
     note.reasons = reasons(&made.counts);
+    if state.contract_changed {
+        let kept = rewrites.whole.iter().map(|(_, rows)| rows).sum();
+        note.reasons.insert(CONTRACT_CHANGED.to_owned(), kept);
+    }
     note.changed =
         made.counts.computed() + made.counts.get(Reason::Moved) - made.counts.get(Reason::New);
     let remove = rewrites.remove.iter().filter_map(|part| {
@@ -248,8 +258,9 @@ fn without(
 }
 
 /// Rows of images that stand elsewhere now: as stored, with their new place.
-fn copy_moved(
+fn copy_moved<'p>(
     snapshot: &Snapshot,
+    parts: impl Iterator<Item = &'p crate::table::Part>,
     stage: &Stage,
     moved: &BTreeMap<String, Member>,
     copies: &mut Sink,
@@ -258,7 +269,7 @@ fn copy_moved(
         return Ok(());
     }
     let schema = arrow_schema(&stage.contract);
-    for part in snapshot.parts() {
+    for part in parts {
         for batch in snapshot.scan_part(part, &[])? {
             let batch = batch?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;

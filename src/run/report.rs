@@ -41,9 +41,11 @@ pub struct Foreseen {
     pub rows: u64,
     /// Rows by reason.
     pub counts: Counts,
-    /// Whether a run would publish a version: rows change, a part is damaged, or there is no
-    /// version yet.
+    /// Whether a run would publish a version: rows change, a part is damaged, the contract
+    /// changed, or there is no version yet.
     pub pending: bool,
+    /// Whether a run would hold all rows against a contract that is not the one they passed.
+    pub contract_changed: bool,
 }
 
 impl Foreseen {
@@ -54,6 +56,7 @@ impl Foreseen {
             rows: state.snapshot.as_ref().map_or(0, Snapshot::rows),
             counts,
             pending: counts.has_changes() || state.needs_version(),
+            contract_changed: state.contract_changed,
         }
     }
 
@@ -64,6 +67,7 @@ impl Foreseen {
             rows: now.map_or(0, Snapshot::rows),
             counts,
             pending: counts.has_changes() || now.is_none(),
+            contract_changed: false,
         }
     }
 }
@@ -77,6 +81,8 @@ pub struct Survey {
     pub tables: Vec<Foreseen>,
     /// Lines for the user: captions that are left out.
     pub notes: Vec<String>,
+    /// Members of archives and folders that are no images: folders, files of other kinds.
+    pub ignored: u64,
     /// Wall time.
     pub elapsed: Duration,
 }
@@ -163,6 +169,25 @@ impl RunReport {
             && self.broken.is_empty()
             && self.refused.is_empty()
             && self.tables.iter().all(|t| !t.published)
+    }
+
+    /// Adds what an earlier part of the same run did: it made the tables that this one found up to
+    /// date.
+    pub(super) fn take_over(&mut self, earlier: Self) {
+        for made in earlier.tables.into_iter().filter(|made| made.published) {
+            let same = self.tables.iter_mut().find(|now| now.table == made.table);
+            if let Some(now) = same.filter(|now| !now.published) {
+                now.counts = made.counts;
+                now.computed = made.computed;
+                now.resumed = made.resumed;
+                now.published = true;
+            }
+        }
+        let notes = earlier.notes.into_iter().filter(|note| !self.notes.contains(note));
+        let notes: Vec<String> = notes.collect();
+        self.notes.splice(0..0, notes);
+        self.elapsed += earlier.elapsed;
+        self.images = self.images.max(earlier.images);
     }
 
     pub(super) fn book(&mut self, clocks: &super::clocks::Clocks) {

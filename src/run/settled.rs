@@ -16,12 +16,12 @@ use crate::flow::RejectClass;
 use crate::plan::{Counts, Plan, Reason, state_folder, versions};
 use crate::table::Store;
 
-use super::context::Options;
+use super::context::{Means, Options};
 use super::ledger::Ledger;
 use super::report::{Foreseen, RunReport, Survey, TableReport};
 use super::stamps::{self, Stamps};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const CAP_BYTES: u64 = 16 << 20;
 /// Times of files are counted in ticks: what was written this shortly before it was looked at
 /// may be written again without showing.
@@ -43,6 +43,8 @@ struct Kept {
     tables: Vec<Table>,
     rejects: BTreeMap<String, u64>,
     notes: Vec<String>,
+    /// Members that are no images.
+    ignored: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,12 +101,24 @@ fn facts(plan: &Plan, store: &Store, inputs: Digest, names: &[&str]) -> Result<F
 fn holding(plan: &Plan, options: &Options, store: &Store, begun: &Begun) -> Option<Kept> {
     let bytes = files::read_capped(&path(plan), CAP_BYTES).ok()?;
     let kept: Kept = serde_json::from_slice(&bytes).ok()?;
-    let asks_more = options.retry_rejects && !kept.rejects.is_empty();
+    // A locked run holds every table against the lock.
+    let asks_more = plan.locked.is_some() || (options.retry_rejects && !kept.rejects.is_empty());
     if kept.facts.format != FORMAT || asks_more || !options.only.is_empty() {
         return None;
     }
     let now = facts(plan, store, begun.inputs.digest, &[super::ledger::REJECTS]).ok()?;
     (kept.facts == now).then_some(kept)
+}
+
+/// Whether nothing changed since all was up to date.
+///
+/// # Errors
+/// When the store or the inputs cannot be listed.
+pub(super) fn is(plan: &Plan, options: &Options, means: &Means) -> Result<bool> {
+    let clock = std::sync::Arc::clone(&options.clock);
+    let storage = std::sync::Arc::clone(&means.storage);
+    let store = Store::create_on(&plan.store, clock, storage)?;
+    Ok(holding(plan, options, &store, &begin(plan, options)?).is_some())
 }
 
 /// The survey, if nothing changed since all was up to date.
@@ -121,11 +135,13 @@ pub(super) fn survey(
         version: table.version,
         rows: table.rows,
         pending: false,
+        contract_changed: false,
     });
     Some(Survey {
         pipeline: plan.name.clone(),
         tables: tables.collect(),
         notes: kept.notes,
+        ignored: kept.ignored,
         ..Survey::default()
     })
 }
@@ -153,6 +169,7 @@ pub(super) fn report(
         tables: tables.collect(),
         rejects: rejects.filter_map(|(class, n)| Some((class.parse().ok()?, *n))).collect(),
         notes: kept.notes,
+        ignored: kept.ignored,
         ..RunReport::default()
     })
 }
@@ -183,7 +200,8 @@ pub(super) fn keep_survey(
         rows: table.rows,
         counts: table.counts.iter().map(|(r, n)| (r.name().to_owned(), n)).collect(),
     });
-    keep(plan, store, begun, tables.collect(), rejects, &survey.notes);
+    let remarks = Remarks { notes: &survey.notes, ignored: survey.ignored };
+    keep(plan, store, begun, tables.collect(), rejects, &remarks);
 }
 
 /// Keeps what is so after a run that came to its end.
@@ -195,7 +213,10 @@ pub(super) fn keep_run(
     report: &RunReport,
     ledger: &Ledger,
 ) {
-    let whole = report.broken.is_empty() && report.held_back.is_empty() && !report.interrupted;
+    let whole = report.broken.is_empty()
+        && report.held_back.is_empty()
+        && report.refused.is_empty()
+        && !report.interrupted;
     let tables = report.tables.len() == plan.stages.len() + 1;
     if !whole || !tables || !options.only.is_empty() {
         return;
@@ -214,7 +235,14 @@ pub(super) fn keep_run(
         Table { table: table.table.clone(), version: table.version, rows: table.rows, counts }
     });
     // A note about parts that are kept aside says that there is more to do.
-    keep(plan, store, begun, tables.collect(), &report.rejects, &report.notes);
+    let remarks = Remarks { notes: &report.notes, ignored: report.ignored };
+    keep(plan, store, begun, tables.collect(), &report.rejects, &remarks);
+}
+
+/// What is said beside the tables.
+struct Remarks<'a> {
+    notes: &'a [String],
+    ignored: u64,
 }
 
 fn keep(
@@ -223,7 +251,7 @@ fn keep(
     begun: &Begun,
     mut tables: Vec<Table>,
     rejects: &BTreeMap<RejectClass, u64>,
-    notes: &[String],
+    remarks: &Remarks<'_>,
 ) {
     let order = |table: &Table| plan.stages.iter().position(|s| s.table == table.table);
     tables.sort_by_key(|table| order(table).unwrap_or(usize::MAX));
@@ -239,7 +267,8 @@ fn keep(
             facts: facts(plan, store, inputs.digest, &[super::ledger::REJECTS])?,
             tables,
             rejects: rejects.iter().map(|(class, n)| (class.name().to_owned(), *n)).collect(),
-            notes: notes.to_vec(),
+            notes: remarks.notes.to_vec(),
+            ignored: remarks.ignored,
         };
         files::write_atomic(&path(plan), |w| {
             serde_json::to_writer(w, &kept)

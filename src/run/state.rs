@@ -8,7 +8,7 @@ use crate::plan::{Fingerprint, Reason, Stage};
 use crate::table::{KeyPart, Snapshot, StagedPart, Store};
 
 use super::key::{Columns, Key, Keys, Places, Short};
-use super::stored::Stored;
+use super::stored::{Row, Stored};
 
 /// The rows of a table's newest version, by key.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct State {
     /// How rows of each fingerprint differ from those made now.
     stale: Vec<Option<Reason>>,
     damaged: BTreeSet<u32>,
+    /// Whether the newest version was checked against another contract than the stage has now.
+    pub contract_changed: bool,
     now: String,
     /// Parts of earlier runs that no version names yet, and their rows.
     pub staged: Vec<StagedPart>,
@@ -57,6 +59,7 @@ impl State {
             facts: fingerprint.clone(),
             stale: Vec::new(),
             damaged: BTreeSet::new(),
+            contract_changed: false,
             now,
             staged: Vec::new(),
             spoilt: Vec::new(),
@@ -65,10 +68,13 @@ impl State {
         };
         state.read_staged(store, stage, columns)?;
         let Some(snapshot) = snapshot else { return Ok(state) };
-        state.before = snapshot
-            .note()?
-            .and_then(|note| serde_json::from_value(note.fingerprint_parts).ok())
-            .unwrap_or_default();
+        if let Some(commit) = snapshot.commit()? {
+            let contract = stage.contract.digest();
+            state.contract_changed = commit.contract.is_some_and(|kept| kept != contract);
+            let facts = commit.note.map(|note| note.fingerprint_parts);
+            state.before =
+                facts.and_then(|facts| serde_json::from_value(facts).ok()).unwrap_or_default();
+        }
         state.read(&snapshot, columns)?;
         state.snapshot = Some(snapshot);
         Ok(state)
@@ -302,10 +308,15 @@ impl State {
         self.stored.iter().filter(|row| row.is_unseen()).count() as u64
     }
 
-    /// Whether a version has to be made although no row changes: there is none yet, or a part
-    /// of it is damaged.
+    /// Whether the row `key` is stored and no source named it.
+    pub(super) fn is_unseen(&self, key: &Key<'_>) -> bool {
+        self.stored.get(key).is_some_and(Row::is_unseen)
+    }
+
+    /// Whether a version has to be made although no row changes: there is none yet, a part of it
+    /// is damaged, or its rows were never held against the contract of now.
     pub(super) fn needs_version(&self) -> bool {
-        self.snapshot.is_none() || !self.damaged.is_empty()
+        self.snapshot.is_none() || !self.damaged.is_empty() || self.contract_changed
     }
 
     /// Whether publishing rows of the present fingerprint beside the kept ones would mix two
@@ -330,8 +341,7 @@ impl State {
         }
         let mut rewrites = Rewrites::default();
         for (part, (kept, lost)) in kept.into_iter().zip(lost).enumerate() {
-            let damaged = u32::try_from(part).is_ok_and(|p| self.damaged.contains(&p));
-            if damaged || kept == 0 {
+            if self.is_damaged(part) || kept == 0 {
                 rewrites.remove.push(part);
             } else if lost > 0 {
                 rewrites.remove.push(part);
@@ -342,6 +352,11 @@ impl State {
             rewrites.lost += lost;
         }
         rewrites
+    }
+
+    /// Whether the part of this number cannot be read.
+    pub(super) fn is_damaged(&self, part: usize) -> bool {
+        u32::try_from(part).is_ok_and(|part| self.damaged.contains(&part))
     }
 
     /// Whether the row `key` stays.

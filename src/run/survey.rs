@@ -40,10 +40,39 @@ pub fn survey(plan: &Plan, options: &Options) -> Result<Survey> {
     }
     let mut ledger = ledger(&ctx)?;
     let mut survey = tables(&mut ctx, &mut ledger)?;
+    if let Some(plan) = retrained(plan, &survey) {
+        // Nobody knows what will come of a training: all that is made with its model is made again.
+        let mut ctx = context(&plan, options, &means, None)?;
+        let mut ledger = self::ledger(&ctx)?;
+        survey = tables(&mut ctx, &mut ledger)?;
+        survey.elapsed = begun.elapsed();
+        return Ok(survey);
+    }
     let rejects = ledger.by_class();
     settled::keep_survey(plan, options, &ctx.store, &settling, &survey, &rejects);
+    // Millions of small strings: nobody waits until all are given back.
+    let world = ctx.foresight.take();
+    std::thread::spawn(move || drop(world));
     survey.elapsed = begun.elapsed();
     Ok(survey)
+}
+
+/// The plan in which models that a run would train anew have the digest of none that there is; none
+/// where there is no such model.
+fn retrained(plan: &Plan, survey: &Survey) -> Option<Plan> {
+    let pending = |table: &str| survey.tables.iter().any(|one| one.table == table && one.pending);
+    let mut changed = plan.clone();
+    let mut any = false;
+    for stage in &mut changed.stages {
+        let Some(model) = stage.work.model() else { continue };
+        let trainer = model.trained_by.as_deref().filter(|_| !model.awaits_training);
+        if trainer.is_some_and(pending) {
+            let fingerprint = std::mem::take(&mut stage.fingerprint);
+            stage.fingerprint = fingerprint.with("weights", crate::plan::trained::UNTRAINED);
+            any = true;
+        }
+    }
+    any.then_some(changed)
 }
 
 /// What a survey sees of one image in every table, and the ids of all images.
@@ -62,10 +91,7 @@ pub(super) fn of_image(
     let mut seen = ctx.lookout.map(Lookout::into_seen).unwrap_or_default();
     for (table, entry) in ledger.of_image(image_id) {
         let Some(stage) = plan.stage(table) else { continue };
-        let same = seen.iter_mut().find(|sight| {
-            sight.table == table && sight.origin.as_ref() == Some(&entry.reject.origin)
-        });
-        match same {
+        match seen.iter_mut().find(|sight| sight.table == table && sight.is_of(&entry.reject)) {
             Some(sight) => sight.reject = Some((entry.reject.clone(), entry.attempts)),
             None => {
                 let (reject, attempts) = (entry.reject.clone(), entry.attempts);
@@ -138,6 +164,11 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
                 let counts = align::survey(ctx, stage, work, &state)?;
                 (state, counts)
             }
+            Work::TrainClip(work) => {
+                let one = survey_captioner::train_clip(ctx, stage, work, &found)?;
+                found.insert(stage.table.clone(), one);
+                continue;
+            }
             Work::Train(work) => {
                 let one = survey_captioner::train(ctx, stage, work, &found)?;
                 found.insert(stage.table.clone(), one);
@@ -155,6 +186,7 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
             }
         };
         let (state, mut counts) = one;
+        ctx.watch_removed(stage, &state);
         counts.add_many(Reason::Removed, state.unseen());
         found.insert(stage.table.clone(), Foreseen::of(stage, &state, counts));
     }
@@ -169,6 +201,7 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
         pipeline: plan.name.clone(),
         tables,
         notes: std::mem::take(&mut ctx.report.notes),
+        ignored: ctx.report.ignored,
         ..Survey::default()
     })
 }

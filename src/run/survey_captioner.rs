@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 
 use crate::base::{Kind, Result};
 use crate::plan::captioner::{Caption, Evaluate, Train};
+use crate::plan::clip::TrainClip;
 use crate::plan::{Counts, Reason, Stage};
 use crate::table::Snapshot;
 use crate::train::examples::Examples;
 
 use super::context::Context;
 use super::ledger::Ledger;
+use super::pictures::Lessons;
 use super::report::Foreseen;
-use super::{caption, checkpoints, evaluate};
+use super::{caption, checkpoints, evaluate, train_clip};
 
 type Found = BTreeMap<String, Foreseen>;
 
@@ -46,6 +48,7 @@ fn whole(ctx: &Context<'_>, stage: &Stage, reason: Reason, expected: u64) -> Res
         rows: stored,
         counts,
         pending: counts.has_changes(),
+        contract_changed: false,
     })
 }
 
@@ -74,6 +77,27 @@ pub(super) fn train(
     } else {
         checkpoints::reason(snapshot.as_ref(), &kept, stage)?
     };
+    whole(ctx, stage, reason, expected)
+}
+
+/// What a run would do to the table of a CLIP.
+pub(super) fn train_clip(
+    ctx: &Context<'_>,
+    stage: &Stage,
+    work: &TrainClip,
+    found: &Found,
+) -> Result<Foreseen> {
+    let kept = checkpoints::read(&ctx.store, &stage.table)?;
+    let snapshot = ctx.store.snapshot(&stage.table)?;
+    let expected = work.keep_last as u64;
+    let steady = !stage.work.reads().iter().any(|table| changes(found, table));
+    if steady
+        && snapshot.is_some()
+        && train_clip::stands(ctx, stage, &kept, &Lessons::read(ctx, work)?)
+    {
+        return whole(ctx, stage, Reason::UpToDate, expected);
+    }
+    let reason = checkpoints::reason(snapshot.as_ref(), &kept, stage)?;
     whole(ctx, stage, reason, expected)
 }
 

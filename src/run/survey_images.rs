@@ -27,6 +27,8 @@ use super::state::State;
 
 /// Members whose contents are read between two looks at the wish to stop.
 const CHUNK: usize = 64;
+/// Members that are judged together.
+const JUDGED_AT_ONCE: usize = 1 << 14;
 
 /// Judges every member of a source for the table of images and those made from it. `below` are
 /// tables further down, whose rows may hang on a content, too.
@@ -52,26 +54,30 @@ pub(super) fn survey(
         book.refused(0, reject);
     }
     let mut world = World::of(ctx, &pass);
-    for (archive, member) in
-        listed.members.iter().zip(&listed.archives).flat_map(|(members, archive)| {
-            members.iter().flatten().map(move |member| (archive, member))
-        })
-    {
-        if !book.meet(member) || (!lost.is_empty() && lost.contains(&member.origin)) {
-            continue;
+    for (archive, members) in listed.archives.iter().zip(&listed.members) {
+        for some in members.as_deref().unwrap_or_default().chunks(JUDGED_AT_ONCE) {
+            let digest = |member: &Member| member.digest.unwrap_or(Digest::from_bytes([0; 32]));
+            let judge = |member: &Member| pass.needs(member, &digest(member));
+            let needs: Vec<Needs> = some.par_iter().map(judge).collect();
+            for (member, needs) in some.iter().zip(&needs) {
+                if !book.meet(member) || (!lost.is_empty() && lost.contains(&member.origin)) {
+                    continue;
+                }
+                book.settle(member, needs);
+                replace_computed(&pass, member, needs);
+                watch(ctx, &pass, archive, member, needs);
+                world.add(member, needs);
+            }
         }
-        let needs = pass.needs(member, &member.digest.unwrap_or(Digest::from_bytes([0; 32])));
-        book.settle(member, &needs);
-        replace_computed(&pass, member, &needs);
-        watch(ctx, &pass, archive, member, &needs);
-        world.add(member, &needs);
     }
     world.keep(ctx, &pass);
+    ctx.report.ignored += listed.ignored();
     book.refuse_doubles(&listed);
     let Book { counts, ledger, .. } = book;
     let mut foreseen = Vec::new();
     for ((stage, _, state), mut counts) in pass.tables().zip(counts) {
         ledger.complete(&stage.table);
+        ctx.watch_removed(stage, state);
         counts.add_many(Reason::Removed, state.unseen());
         foreseen.push(Foreseen::of(stage, state, counts));
     }

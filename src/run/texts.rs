@@ -40,7 +40,6 @@ pub(super) struct Wanted {
     caption_index: i32,
     digest: Digest,
     text: String,
-    origin: Origin,
 }
 
 impl Wanted {
@@ -116,7 +115,7 @@ pub(super) fn survey(
             Reason::Resumed => state.take_resumed(&key),
             Reason::RejectedEarlier => {
                 state.replace(&key);
-                let origin = row.origin();
+                let origin = origin(work, &key);
                 ledger.carry_at(&stage.table, &prints, &digest, origin, row.image_id);
             }
             _ => wanted.push(Wanted {
@@ -125,12 +124,19 @@ pub(super) fn survey(
                 caption_index: row.caption_index,
                 digest,
                 text: row.text.to_owned(),
-                origin: row.origin(),
             }),
         }
         Ok(())
     })?;
     Ok((state, counts, wanted))
+}
+
+/// Where a caption without features is filed: under its row. The place in its file would not do,
+/// since rows keep the one at which they were written.
+fn origin(work: &EmbedCaptions, key: &Key<'_>) -> Origin {
+    let number = key.caption_index.unwrap_or(0);
+    let member = format!("{}#{number}", key.image_id);
+    Origin { source: work.captions.clone(), member, offset: 0 }
 }
 
 /// Loads the stage's model.
@@ -240,7 +246,7 @@ impl Embedding<'_, '_> {
                 table,
                 &fingerprint,
                 Reject {
-                    origin: one.origin.clone(),
+                    origin: origin(self.work, &one.key()),
                     image_id: Some(one.image_id.clone()),
                     class: RejectClass::NotFinite,
                     message: format!("model `{}` gave NaN or infinity", self.work.model.name),

@@ -75,7 +75,7 @@ pub(super) fn run(
 }
 
 /// A short name for what is trained: another one is another training.
-fn name_of(fingerprint: &Digest, examples: &Digest) -> String {
+pub(super) fn name_of(fingerprint: &Digest, examples: &Digest) -> String {
     let digest = Digester::new()
         .field("fingerprint", fingerprint.as_bytes())
         .field("examples", examples.as_bytes())
@@ -106,7 +106,7 @@ fn train(
     let identity = Identity {
         stage: stage.table.clone(),
         fingerprint: stage.fingerprint.digest().to_string(),
-        network: work.network,
+        network: Some(work.network),
         definition: ctx.plan.text.clone(),
         end,
         beside: work.network.freeze.then(|| work.model_digest.clone()),
@@ -116,7 +116,7 @@ fn train(
         progress: ctx.options.progress.as_ref(),
         clock: ctx.options.clock.as_ref(),
     };
-    let data = Data { examples, train: &train, validation: &validation };
+    let data = Data { inputs: examples, train: &train, validation: &validation };
     let shown = validation.first_images(work.sample_captions);
     let sampler = |learning: &Learning| samples(learning, examples, &shown, work);
     let trained =
@@ -153,14 +153,14 @@ fn samples(
 
 /// Removes the checkpoints of other trainings of this stage, which no version names any more:
 /// those that the table named are replaced, unfinished ones will never be gone on with.
-fn forget_others(below: &Path, run: &str, broken: bool) -> Result<()> {
+pub(super) fn forget_others(below: &Path, run: &str, broken: bool) -> Result<()> {
     if broken || !below.is_dir() {
         return Ok(());
     }
     let io = |cause| crate::base::Error::io("cannot tidy", below.display(), cause);
     for entry in std::fs::read_dir(below).map_err(io)? {
         let entry = entry.map_err(io)?;
-        if entry.file_name().to_string_lossy() != run {
+        if entry.path().is_dir() && entry.file_name().to_string_lossy() != run {
             std::fs::remove_dir_all(entry.path()).map_err(io)?;
         }
     }

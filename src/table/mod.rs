@@ -46,6 +46,7 @@ mod store;
 mod sweep;
 mod vacuum;
 mod verify;
+mod verify_old;
 mod writer;
 
 pub use breach::{Breach, SHOWN_ROWS};

@@ -7,17 +7,19 @@ use super::key::{Key, Keys};
 use super::part::{Part, read_again};
 use super::snapshot::Snapshot;
 use super::store::Store;
-use super::{manifest, schema};
+use super::{manifest, schema, verify_old};
 use crate::base::{Cancel, Result};
 use crate::plan::contract::{Check, CheckKind, Column, ColumnType, Contract};
 
 /// What reading a table again showed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
     /// The version that was read; `None` where there is no version yet.
     pub version: Option<i64>,
     /// Its parts, and those staged for the next.
     pub parts: u64,
+    /// Parts that only older versions have; their bytes were read, too.
+    pub old_parts: u64,
     /// Rows that were read.
     pub rows: u64,
     /// Bytes of all parts.
@@ -37,12 +39,14 @@ pub struct Fault {
     pub help: String,
 }
 
+const OLD_PART: &str = "the newest version does without it; get it from a copy of the store, or let \
+                        `clipmill vacuum` delete what only old versions need";
 const RUN_AGAIN: &str = "run the pipeline again: it computes the rows of this part, and only those";
 
 impl Store {
     /// Reads the newest version of `table`, and what is staged for the next, again: the bytes of
     /// each part against its digest, all its rows, their order and number, and every row against
-    /// `contract`. Without a contract only the key is checked. The share of rejects, which only
+    /// `contract`. Of parts that only older versions have the bytes are read. Without a contract only the key is checked. The share of rejects, which only
     /// a run knows, is left out.
     ///
     /// # Errors
@@ -55,8 +59,7 @@ impl Store {
         cancel: &Cancel,
     ) -> Result<Verdict> {
         let folder = self.folder(table)?;
-        let mut verdict =
-            Verdict { version: None, parts: 0, rows: 0, size_bytes: 0, faults: Vec::new() };
+        let mut verdict = Verdict::default();
         for staged in manifest::announced(&folder)? {
             cancel.check()?;
             verdict.parts += 1;
@@ -94,6 +97,13 @@ impl Store {
         }
         let all_good = good.len() == snapshot.parts().len();
         verdict.faults.extend(breaches(&snapshot, contract, &good, all_good)?);
+        let (old_parts, damaged) = verify_old::verify(&folder, &snapshot, cancel)?;
+        verdict.old_parts = old_parts;
+        verdict.faults.extend(damaged.into_iter().map(|old| Fault {
+            place: old.path.display().to_string(),
+            what: format!("a part of version {} that the newest has not {}", old.version, old.what),
+            help: OLD_PART.to_owned(),
+        }));
         Ok(verdict)
     }
 }

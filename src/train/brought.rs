@@ -71,7 +71,7 @@ impl Brought {
             digest: String::new(),
             end: self.end,
             clip_width: self.captioner.mapper.config().clip_width,
-            network: self.network,
+            network: Some(self.network),
             step: 0,
             epoch: 0,
             position: 0,

@@ -194,7 +194,7 @@ pub struct Ready {
 /// When the weights are damaged or of another GPT-2: what is missing, misshapen or unexpected is
 /// listed. When the device is not there.
 pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec) -> Result<Ready> {
-    let network = checkpoint.state.network;
+    let network = checkpoint.network()?;
     let opened = device::open(model.device)?;
     let dtype = device::dtype(model.dtype, &opened.device)?;
     let mut weights = Weights::open(&checkpoint.model())?;

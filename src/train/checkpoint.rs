@@ -43,12 +43,12 @@ pub struct State {
     pub stage: String,
     /// Digest of the weights' file, and of the GPT-2 where that is not in it.
     pub digest: String,
-    /// The token that ends a caption.
+    /// The token that ends a text.
     pub end: u32,
-    /// Width of the features.
+    /// Numbers that the model is given of an image.
     pub clip_width: usize,
-    /// The captioner's shape.
-    pub network: Network,
+    /// The captioner's shape; none where it is no captioner.
+    pub network: Option<Network>,
     /// Steps of the optimiser so far.
     pub step: u64,
     /// Epochs that are over.
@@ -126,6 +126,16 @@ impl Checkpoint {
     #[must_use]
     pub fn optimizer(&self) -> PathBuf {
         self.path.join(OPTIMIZER)
+    }
+
+    /// The captioner's shape.
+    ///
+    /// # Errors
+    /// [`Kind::Store`] when it holds no captioner.
+    pub fn network(&self) -> Result<Network> {
+        self.state.network.ok_or_else(|| {
+            Error::new(Kind::Store, "is no checkpoint of a captioner").at(self.path.display())
+        })
     }
 
     /// Reads what the folder `path` says of itself.

@@ -1,7 +1,8 @@
 //! Examples as tokens, ready for batches.
 
 use super::batches;
-use super::examples::{Examples, Part};
+use super::examples::Part;
+use super::inputs::Inputs;
 use super::learner::Batch;
 use crate::base::{Error, Kind, Result};
 use crate::flow::Vectors;
@@ -22,7 +23,7 @@ impl Encoded {
     /// # Errors
     /// [`Kind::BadInput`] naming the image whose caption has no token.
     pub fn new(
-        examples: &Examples,
+        inputs: &dyn Inputs,
         part: &Part,
         encode: impl Fn(&str) -> Result<Vec<u32>>,
         end: u32,
@@ -32,7 +33,7 @@ impl Encoded {
         for (image, text) in part.images.iter().zip(&part.texts) {
             let mut tokens = encode(text)?;
             if tokens.is_empty() {
-                let id = examples.images.get(*image).map_or("", String::as_str);
+                let id = inputs.image(*image);
                 return Err(Error::new(
                     Kind::BadInput,
                     format!("the caption {text:?} of image `{id}` has no tokens"),
@@ -47,6 +48,14 @@ impl Encoded {
             encoded.tokens.push(tokens);
         }
         Ok(encoded)
+    }
+
+    /// The same, in batches that are drawn whatever lengths their captions have: where a caption is
+    /// learned against the others of its batch, these should not be of one kind.
+    #[must_use]
+    pub fn of_all_lengths(mut self) -> Self {
+        self.lengths.fill(0);
+        self
     }
 
     /// Whether there is no caption.
@@ -74,29 +83,31 @@ impl Encoded {
     }
 
     /// The captions of these numbers.
-    #[must_use]
-    pub fn batch(&self, examples: &Examples, numbers: &[usize]) -> Batch {
-        let mut features = Vectors { width: examples.features.width, data: Vec::new() };
+    ///
+    /// # Errors
+    /// When an image can no longer be read.
+    pub fn batch(&self, inputs: &dyn Inputs, numbers: &[usize]) -> Result<Batch> {
         let mut tokens = Vec::with_capacity(numbers.len());
+        let mut images = Vec::with_capacity(numbers.len());
         for number in numbers {
             let (Some(image), Some(ids)) = (self.images.get(*number), self.tokens.get(*number))
             else {
                 continue;
             };
-            features.data.extend_from_slice(examples.feature(*image));
+            images.push(*image);
             tokens.push(ids.clone());
         }
-        Batch { features, tokens }
+        let data = inputs.of_images(&images)?;
+        Ok(Batch { images, features: Vectors { width: inputs.width(), data }, tokens })
     }
 
     /// Keys of the images of these captions, each once, for messages.
     #[must_use]
-    pub fn image_ids<'e>(&self, examples: &'e Examples, numbers: &[usize]) -> Vec<&'e str> {
+    pub fn image_ids<'e>(&self, inputs: &'e dyn Inputs, numbers: &[usize]) -> Vec<&'e str> {
         let mut ids: Vec<&str> = numbers
             .iter()
             .filter_map(|number| self.images.get(*number))
-            .filter_map(|image| examples.images.get(*image))
-            .map(String::as_str)
+            .map(|image| inputs.image(*image))
             .collect();
         ids.sort_unstable();
         ids.dedup();

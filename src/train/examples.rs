@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 
 use arrow::array::{Array, Float32Array, Int32Array, ListArray, StringArray};
 
+use super::inputs::Inputs;
 use crate::base::digest::Digester;
 use crate::base::{Digest, Error, Kind, Result};
 use crate::flow::{Split, Vectors};
@@ -157,6 +158,24 @@ impl Examples {
     pub fn feature(&self, image: usize) -> &[f32] {
         let from = image.saturating_mul(self.features.width);
         self.features.data.get(from..from + self.features.width).unwrap_or_default()
+    }
+}
+
+impl Inputs for Examples {
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    fn width(&self) -> usize {
+        self.features.width
+    }
+
+    fn image(&self, image: usize) -> &str {
+        self.images.get(image).map_or("", String::as_str)
+    }
+
+    fn of_images(&self, images: &[usize]) -> Result<Vec<f32>> {
+        Ok(images.iter().flat_map(|image| self.feature(*image)).copied().collect())
     }
 }
 

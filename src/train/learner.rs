@@ -6,10 +6,12 @@ use candle_core::{Tensor, Var};
 use crate::base::Result;
 use crate::flow::Vectors;
 
-/// Captions that go through the model together, each beside the feature of its image.
+/// Captions that go through the model together, each beside what is known of its image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// A feature for each caption.
+    /// The number of each caption's image.
+    pub images: Vec<usize>,
+    /// For each caption a feature of its image, or the image itself.
     pub features: Vectors,
     /// The tokens of each caption, of differing length.
     pub tokens: Vec<Vec<u32>>,
@@ -37,7 +39,13 @@ pub trait Learner {
     /// The weights that train, f32, in an order that never changes.
     fn weights(&self) -> Vec<(String, Var)>;
 
-    /// Mean cross entropy per token of the batch, a scalar with its graph. `draw` is there while
+    /// What the mean over several batches weighs a batch by: its tokens, if its loss is a mean over
+    /// these.
+    fn weight(&self, batch: &Batch) -> usize {
+        batch.token_count()
+    }
+
+    /// The mean loss of the batch, a scalar with its graph. `draw` is there while
     /// training and seeds dropout; the same draw gives the same numbers.
     ///
     /// # Errors

@@ -54,11 +54,12 @@ fn gradients<L: Learner>(
 ) -> Result<(GradStore, f64, usize)> {
     let fault = || candle("adding up gradients");
     let tokens: usize = batches.iter().map(Batch::token_count).sum();
+    let whole: usize = batches.iter().map(|batch| learner.weight(batch)).sum();
     let mut sum: Option<GradStore> = None;
     let mut total = 0.0;
     for (number, batch) in batches.iter().enumerate() {
         #[expect(clippy::cast_precision_loss, reason = "tokens of a step are few")]
-        let share = batch.token_count() as f64 / tokens.max(1) as f64;
+        let share = learner.weight(batch) as f64 / whole.max(1) as f64;
         // Every batch of a step draws on its own.
         let draw = Draw { stream: draw.stream.wrapping_add(number as u64), ..draw };
         let loss = learner.loss(batch, Some(draw))?;

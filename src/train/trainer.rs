@@ -8,7 +8,7 @@ use candle_core::{DType, Device};
 use super::adamw::AdamW;
 use super::checkpoint::{self, Best, Checkpoint, FORMAT, Random, State};
 use super::data::Encoded;
-use super::examples::Examples;
+use super::inputs::Inputs;
 use super::journal::{Journal, Mark};
 use super::learner::{Batch, Draw, Learner};
 use super::schedule::LearningRate;
@@ -22,8 +22,8 @@ use crate::plan::captioner::{Course, Network, Schedule};
 /// What is trained on.
 #[derive(Debug, Clone, Copy)]
 pub struct Data<'a> {
-    /// Images, features, texts.
-    pub examples: &'a Examples,
+    /// The images.
+    pub inputs: &'a dyn Inputs,
     /// The captions that train.
     pub train: &'a Encoded,
     /// The captions that validate.
@@ -37,8 +37,8 @@ pub struct Identity {
     pub stage: String,
     /// Fingerprint of the stage.
     pub fingerprint: String,
-    /// The captioner's shape.
-    pub network: Network,
+    /// The captioner's shape; none where something else trains.
+    pub network: Option<Network>,
     /// The definition's text.
     pub definition: String,
     /// The token that ends a caption.
@@ -139,7 +139,7 @@ fn beginning(data: Data<'_>, course: &Course, identity: &Identity, total: u64) -
         stage: identity.stage.clone(),
         digest: String::new(),
         end: identity.end,
-        clip_width: data.examples.features.width,
+        clip_width: data.inputs.width(),
         network: identity.network,
         step: 0,
         epoch: 0,
@@ -158,7 +158,7 @@ fn beginning(data: Data<'_>, course: &Course, identity: &Identity, total: u64) -
         epochs_without_better: 0,
         finished: false,
         fingerprint: identity.fingerprint.clone(),
-        input_digest: data.examples.digest.to_string(),
+        input_digest: data.inputs.digest().to_string(),
         definition: identity.definition.clone(),
         journal: Mark::default(),
     }
@@ -251,8 +251,8 @@ impl<L: Learner> Run<'_, L> {
     ) -> Result<Measured> {
         let batches: Vec<Batch> = numbers
             .iter()
-            .map(|numbers| self.data.train.batch(self.data.examples, numbers))
-            .collect();
+            .map(|numbers| self.data.train.batch(self.data.inputs, numbers))
+            .collect::<Result<_>>()?;
         let stream = state.step.wrapping_mul(self.course.accumulate.max(1) as u64);
         let draw = Draw { seed: self.course.seed, stream };
         let rate = self.rate.at(state.step);
@@ -261,7 +261,7 @@ impl<L: Learner> Run<'_, L> {
             return Ok(measured);
         }
         let all: Vec<usize> = numbers.concat();
-        let images = self.data.train.image_ids(self.data.examples, &all);
+        let images = self.data.train.image_ids(self.data.inputs, &all);
         let what = if measured.loss.is_finite() { "norm of the gradients" } else { "loss" };
         Err(Error::new(
             Kind::BadInput,
@@ -323,7 +323,7 @@ impl<L: Learner> Run<'_, L> {
         self.save(learner, optimizer, journal, state)
     }
 
-    /// Mean cross entropy per token over the split `val`; none where that is empty.
+    /// Mean loss over the split `val`; none where that is empty.
     fn validate(&self, learner: &L) -> Result<Option<f64>> {
         let validation = self.data.validation;
         if validation.is_empty() {
@@ -331,13 +331,13 @@ impl<L: Learner> Run<'_, L> {
         }
         let (mut sum, mut tokens) = (0.0, 0.0);
         for numbers in validation.in_order(self.course.batch_rows) {
-            let batch = validation.batch(self.data.examples, &numbers);
+            let batch = validation.batch(self.data.inputs, &numbers)?;
             let loss = learner
                 .loss(&batch, None)
                 .and_then(|loss| step::scalar(&loss))
                 .map_err(|e| step::explain_memory(e, self.course, std::slice::from_ref(&batch)))?;
             #[expect(clippy::cast_precision_loss, reason = "tokens of a batch are few")]
-            let weight = batch.token_count() as f64;
+            let weight = learner.weight(&batch) as f64;
             sum += f64::from(loss) * weight;
             tokens += weight;
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::shop::{clipmill, code, object, stderr, stdout};
 
 const WRONG: &str = include_str!("wrong.toml");
-const GOOD: &str = include_str!("../../src/cli/demo/pipeline.toml");
+const GOOD: &str = include_str!("../../src/cli/demo/untrained.toml");
 
 /// A folder with `wrong.toml` and `good.toml`, in which the binary is run.
 fn check(args: &[&str]) -> std::process::Output {

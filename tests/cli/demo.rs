@@ -44,7 +44,7 @@ fn the_closing_object_tells_what_there_is() {
 fn people_see_tables_answers_and_what_to_type_next() {
     let dir = tempfile::tempdir().unwrap();
     let mut demo = clipmill();
-    demo.args(["demo", "--images", "12", "--dir"]).arg(dir.path());
+    demo.args(["demo", "--untrained", "--images", "12", "--dir"]).arg(dir.path());
     let first = demo.output().unwrap();
     assert_eq!(code(&first), 0, "{}", stderr(&first));
     let said = stdout(&first);

@@ -35,7 +35,17 @@ pub fn make(folder: &Path, images: usize, seed: u64) -> Value {
     let images = images.to_string();
     let seed = seed.to_string();
     let out = clipmill()
-        .args(["demo", "--format", "json", "--images", &images, "--seed", &seed, "--dir"])
+        .args([
+            "demo",
+            "--untrained",
+            "--format",
+            "json",
+            "--images",
+            &images,
+            "--seed",
+            &seed,
+            "--dir",
+        ])
         .arg(folder)
         .output()
         .unwrap();

@@ -97,3 +97,14 @@ fn only_some_tables_are_made_when_only_some_are_asked_for() {
     let error = clipmill::run::survey(&plan, &unknown).unwrap_err();
     assert_eq!(error.kind(), clipmill::base::Kind::Usage);
 }
+
+#[test]
+fn a_plan_before_the_first_run_writes_nothing() {
+    let house = House::new(3);
+    let foreseen = clipmill::run::survey(&definition(&house), &options()).unwrap();
+    assert!(foreseen.is_pending());
+    assert!(!house.path("store").exists());
+    house.run().unwrap();
+    // The run keeps what the plan learned of the weights.
+    assert!(house.path("store").join("_clipmill/digests.json").exists());
+}

@@ -113,12 +113,6 @@ pub fn changes(report: &RunReport) -> String {
     words.join("; ")
 }
 
-/// Rows that were computed, by table; tables with none are left out.
-pub fn computed(report: &RunReport) -> Vec<(&str, u64)> {
-    let of = report.tables.iter().filter(|table| table.table != "rejects");
-    of.map(|t| (t.table.as_str(), t.counts.computed())).filter(|(_, rows)| *rows > 0).collect()
-}
-
 /// Names, sizes and times of all files below a folder but the caches of digests.
 fn tree(root: &Path) -> Vec<(String, u64, std::time::SystemTime)> {
     let mut found = Vec::new();

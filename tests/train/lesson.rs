@@ -210,11 +210,11 @@ pub fn train(
     let encoded =
         |part: &Part| Encoded::new(&examples, part, encode, 0, course.max_tokens).unwrap();
     let (train, validation) = (encoded(&examples.train), encoded(&examples.validation));
-    let data = Data { examples: &examples, train: &train, validation: &validation };
+    let data = Data { inputs: &examples, train: &train, validation: &validation };
     let identity = Identity {
         stage: "captioner".into(),
         fingerprint: "f".into(),
-        network: network(),
+        network: Some(network()),
         definition: "[pipeline]".into(),
         beside: None,
         end: 0,

@@ -114,3 +114,24 @@ fn rows_are_held_to_the_contract_of_today() {
     let faults = room.store.verify(TABLE, Some(&strict), &Cancel::new()).unwrap().faults;
     assert!(faults[0].what.contains("columns"), "{faults:?}");
 }
+
+#[test]
+fn parts_of_old_versions_are_read_too() {
+    let room = three_parts();
+    let old = room.now().part_paths();
+    let rows: Rows = (0..30).map(|n| row(&format!("{n:02}"), "another text", 0.5)).collect();
+    room.set(&rows, 30);
+    let sound = verify(&room);
+    assert_eq!((sound.version, sound.parts, sound.old_parts), (Some(1), 1, 3));
+    assert_eq!(sound.faults, []);
+    flip(&old[1], 40);
+    let faults = verify(&room).faults;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].place, old[1].display().to_string());
+    assert!(faults[0].what.contains("of version 0"), "{faults:?}");
+    // What a vacuum took is not missing.
+    std::fs::remove_file(&old[0]).unwrap();
+    std::fs::remove_file(&old[1]).unwrap();
+    let vacuumed = verify(&room);
+    assert_eq!((vacuumed.old_parts, vacuumed.faults), (1, Vec::new()));
+}

@@ -15,6 +15,7 @@ use crate::cli::session::Session;
 use crate::query::TableStyle;
 use crate::run::RunReport;
 
+use super::demo_truth::{self, Truth};
 use super::{drawing, run, store, summary};
 
 const COUNT_SQL: &str = "SELECT split, COUNT(DISTINCT image_id) AS images, COUNT(*) AS captions \
@@ -31,21 +32,23 @@ pub(crate) fn perform(args: &Demo, session: &Session) -> Result<Code> {
     let asked = Recipe::new(args.seed, args.images);
     let contents = {
         let _watch = session.stop_on_signals()?;
-        prepare(&args.dir, asked, &super::schema::text()?, &session.cancel)?
+        prepare(&args.dir, (asked, !args.untrained), &super::schema::text()?, &session.cancel)?
     };
     told(&contents, asked, &args.dir, session);
     let definition = args.dir.join(DEFINITION);
-    let (_, report) = run::carry_out(&definition, run::Wishes::default(), session)?;
+    let (plan, report) = run::carry_out(&definition, run::Wishes::default(), session)?;
     let code = summary::code(&report);
+    let clock = std::sync::Arc::clone(&session.clock);
+    let truth = demo_truth::measure(&plan, &contents.recipe, clock)?;
     match args.format {
         Format::Json => {
             let seconds = begun.elapsed().as_secs_f64();
-            console::print(&object(&args.dir, &report, seconds).to_string())?;
+            console::print(&object(&args.dir, &report, &truth, seconds).to_string())?;
         }
         Format::Human if !session.quiet => {
             console::print(&summary::human(&report, &definition))?;
             if code == Code::Success {
-                show(&definition, session)?;
+                show(&definition, &truth, session)?;
             }
         }
         Format::Human => {}
@@ -77,17 +80,21 @@ fn told(contents: &Contents, asked: Recipe, dir: &Path, session: &Session) {
     }
 }
 
-fn show(definition: &Path, session: &Session) -> Result<()> {
+fn show(definition: &Path, truth: &Truth, session: &Session) -> Result<()> {
     let tables = store::open(definition, &[], session)?;
     for sql in [COUNT_SQL, SEARCH_SQL] {
         let answer = tables.sql(sql)?;
         console::print(&format!("\n> {sql}\n{}", drawing::answer(&answer, TableStyle::default())))?;
     }
+    console::print(&match truth.told() {
+        Some(told) => format!("\n{told}\n"),
+        None => "(The demo's CLIP has random weights: its scores are computed as any model's, and \
+                 mean nothing.)\n"
+            .to_owned(),
+    })?;
     let file = definition.display();
     console::print(&format!(
-        "(The demo's CLIP has random weights: its scores are computed as any model's, and mean \
-         nothing.)\n\n\
-         Next:\n  \
+        "Next:\n  \
          clipmill query {file} \"SELECT image_id, text FROM captions LIMIT 5\"\n  \
          clipmill query {file}          # a prompt\n  \
          clipmill run {file}            # again: nothing to do\n  \
@@ -96,7 +103,7 @@ fn show(definition: &Path, session: &Session) -> Result<()> {
 }
 
 /// The closing object: its keys never change, only grow.
-fn object(dir: &Path, report: &RunReport, seconds: f64) -> Value {
+fn object(dir: &Path, report: &RunReport, truth: &Truth, seconds: f64) -> Value {
     let tables: Map<String, Value> = report
         .tables
         .iter()
@@ -105,5 +112,6 @@ fn object(dir: &Path, report: &RunReport, seconds: f64) -> Value {
     let rejects: Map<String, Value> =
         report.rejects.iter().map(|(class, rows)| (class.to_string(), json!(rows))).collect();
     json!({"command": "demo", "dir": dir, "tables": tables, "rejects": rejects,
+           "attributes_exact": truth.attributes_exact, "recall_at_1": truth.recall_at_1,
            "exit_code": summary::code(report).number(), "seconds": seconds})
 }

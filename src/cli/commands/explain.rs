@@ -45,9 +45,8 @@ pub(crate) fn perform(args: &Explain, session: &Session) -> Result<Code> {
 /// A paragraph of one row.
 fn human(sight: &Sight) -> String {
     let caption = sight.caption_index.map(|n| format!(", caption {n}")).unwrap_or_default();
-    let mut lines =
-        vec![format!("{}: {}{caption}: {}", sight.table, sight.image_id, verdict(sight))];
-    let mut line = |name: &str, text: String| lines.push(format!("  {name:<12}{text}"));
+    let mut lines = Vec::new();
+    let mut line = |name: &str, text: String| lines.push((name.to_owned(), text));
     if let Some(origin) = &sight.origin {
         let mut place = format!("{} of source {}", origin.member, origin.source);
         if let Some(archive) = &sight.archive {
@@ -94,7 +93,10 @@ fn human(sight: &Sight) -> String {
         let times = if *attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
         line("refused", format!("{}: {}; tried {times}", reject.class, reject.message));
     }
-    lines.join("\n")
+    let widest = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let head = format!("{}: {}{caption}: {}", sight.table, sight.image_id, verdict(sight));
+    let lines = lines.iter().map(|(name, text)| format!("  {name:<widest$}  {text}"));
+    std::iter::once(head).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// What becomes of the row, in words.
@@ -150,7 +152,11 @@ fn stored_facts(sight: &Sight) -> &Fingerprint {
 /// Digests are cut, other values are shown whole.
 fn short(value: &str) -> String {
     let is_digest = value.len() == 64 && value.chars().all(|c| c.is_ascii_hexdigit());
-    if is_digest { value.chars().take(DIGITS).collect() } else { value.to_owned() }
+    match value {
+        "" => "nothing".to_owned(),
+        _ if is_digest => value.chars().take(DIGITS).collect(),
+        _ => value.to_owned(),
+    }
 }
 
 fn object(sight: &Sight) -> Value {

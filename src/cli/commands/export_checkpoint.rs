@@ -42,7 +42,7 @@ pub(crate) fn perform(args: &ExportCheckpoint, session: &Session) -> Result<Code
         (Layout::PytorchNames, Some(Project::ClipPrefixCaption)) => Names::ClipPrefixCaption,
         (Layout::PytorchNames, Some(Project::ClipcapChinese)) => Names::ClipCapChinese,
         // Each project has a mapper that the other has not.
-        (Layout::PytorchNames, None) => match checkpoint.state.network.mapper {
+        (Layout::PytorchNames, None) => match checkpoint.network()?.mapper {
             MapperKind::Bert => Names::ClipCapChinese,
             MapperKind::Mlp | MapperKind::Transformer => Names::ClipPrefixCaption,
         },

@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod definition;
 mod demo;
+mod demo_truth;
 mod diff;
 mod dispatch;
 mod drawing;

@@ -50,12 +50,19 @@ fn human(survey: &Survey, file: &Path) -> String {
         for (reason, n) in table.counts.iter().filter(|(_, n)| *n > 0) {
             rows.push(vec![table.table.clone(), reason.to_string(), count(n), what(reason).into()]);
         }
-        if table.pending && !table.counts.has_changes() {
-            let (why, then) = match table.version {
-                None => ("no version yet", "an empty one is made"),
-                Some(_) => ("part missing or damaged", "the version is made anew"),
-            };
-            rows.push(vec![table.table.clone(), why.to_owned(), count(0), then.to_owned()]);
+        let mut other = |why: &str, n: u64, then: &str| {
+            rows.push(vec![table.table.clone(), why.to_owned(), count(n), then.to_owned()]);
+        };
+        let unchanged = !table.counts.has_changes();
+        let stay = table.counts.get(Reason::UpToDate);
+        // Rows that are computed are held against the new contract anyway.
+        if table.contract_changed && (stay > 0 || unchanged) {
+            other("under another contract", stay, "holds them against the new one");
+        } else if table.pending && unchanged {
+            match table.version {
+                None => other("no version yet", 0, "makes an empty one"),
+                Some(_) => other("part missing or damaged", 0, "makes the version anew"),
+            }
         }
     }
     let drawn = drawing::table(&["table", "rows that are", "rows", "a run"], rows, &[2]);
@@ -88,11 +95,13 @@ fn object(survey: &Survey, code: Code) -> Value {
         (table.table.clone(), Value::Object(counts))
     });
     let pending = survey.tables.iter().filter(|table| table.pending);
+    let changed = survey.tables.iter().filter(|table| table.contract_changed);
     json!({
         "command": "plan",
         "pipeline": survey.pipeline,
         "pending": survey.is_pending(),
         "tables": tables.collect::<Map<_, _>>(),
+        "contract_changed": changed.map(|table| &table.table).collect::<Vec<_>>(),
         "pending_tables": pending.map(|table| &table.table).collect::<Vec<_>>(),
         "notes": survey.notes,
         "seconds": survey.elapsed.as_secs_f64(),

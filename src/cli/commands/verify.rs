@@ -129,13 +129,14 @@ fn human(verdicts: &[(String, Verdict)], inputs: Option<&Inputs>, faults: &[&Fau
             table.clone(),
             verdict.version.map_or_else(|| "-".to_owned(), |version| version.to_string()),
             count(verdict.parts),
+            count(verdict.old_parts),
             count(verdict.rows),
             Bytes(verdict.size_bytes).to_string(),
             count(verdict.faults.len() as u64),
         ]
     });
-    let header = ["table", "version", "parts", "rows", "size", "faults"];
-    let mut out = vec![drawing::table(&header, rows.collect(), &[1, 2, 3, 4, 5])];
+    let header = ["table", "version", "parts", "old parts", "rows", "size", "faults"];
+    let mut out = vec![drawing::table(&header, rows.collect(), &[1, 2, 3, 4, 5, 6])];
     if let Some(inputs) = inputs {
         out.push(format!(
             "Read again: {} files with kept digests, {} archives with {} indexed members.",
@@ -172,7 +173,8 @@ fn object(
         .iter()
         .map(|(table, verdict)| {
             let value = json!({
-                "version": verdict.version, "parts": verdict.parts, "rows": verdict.rows,
+                "version": verdict.version, "parts": verdict.parts,
+                "old_parts": verdict.old_parts, "rows": verdict.rows,
                 "size_bytes": verdict.size_bytes, "faults": verdict.faults.len(),
             });
             (table.clone(), value)

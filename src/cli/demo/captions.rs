@@ -34,7 +34,7 @@ fn single(object: Object, background: Background, rng: &mut ChaCha8Rng) -> Vec<S
         format!("there is {} {shape} {}", a(colour), at()),
         format!("{} {shape} is {} , and the background is {ground}", a(colour), at()),
         format!("one {size} {shape} in {colour} , {}", at()),
-        format!("a {size} {colour} {shape} on a {ground} background"),
+        format!("a {size} {colour} {shape} {} on a {ground} background", at()),
         format!("the {shape} {} is {colour} and {size}", at()),
         format!("{} {shape} sits {} , against plain {ground}", a(colour), at()),
         format!("on a {ground} background , a {size} {colour} {shape} {}", at()),

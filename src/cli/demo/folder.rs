@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::files::{read_capped, write_atomic};
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::decode::encode_jpeg;
-use crate::nn::clip::{ClipConfig, write_random};
+use crate::nn::clip::{Activation, ClipConfig};
+use crate::nn::gpt2::Gpt2Config;
+use crate::nn::{clip, gpt2};
 use crate::sources::write::{TarWriter, gzip};
 
 use super::captions::captions;
@@ -19,7 +21,7 @@ use super::scene::Scene;
 /// Says that a folder is a demo's, and how it was drawn.
 const MARKER: &str = ".clipmill-demo.json";
 const MARKER_CAP_BYTES: u64 = 1 << 16;
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The archives' names, as they are sent.
 const IMAGES: &str = "flickr30k-images.tar";
@@ -27,7 +29,8 @@ const SENTENCES: &str = "flickr30k.tar.gz";
 /// The definition.
 pub const DEFINITION: &str = "pipeline.toml";
 const SCHEMA: &str = "pipeline.schema.json";
-const MODEL: &str = "clip";
+const CLIP: &str = "clip";
+const GPT2: &str = "gpt2";
 
 /// Time of every member: that of the original's captions, 2013-12-16.
 const MTIME_S: u64 = 1_387_218_000;
@@ -69,12 +72,18 @@ pub struct Contents {
     pub kept: Vec<&'static str>,
 }
 
-/// Writes what is missing of a demo to `dir`; nothing that is there is ever overwritten.
+/// Writes what is missing of a demo to `dir`, with a definition that trains or one that does not;
+/// nothing that is there is ever overwritten.
 ///
 /// # Errors
 /// [`Kind::Usage`] for a folder that holds something else, [`Kind::Interrupted`] on request, and
 /// when writing fails.
-pub fn prepare(dir: &Path, asked: Recipe, schema: &str, cancel: &Cancel) -> Result<Contents> {
+pub fn prepare(
+    dir: &Path,
+    (asked, trains): (Recipe, bool),
+    schema: &str,
+    cancel: &Cancel,
+) -> Result<Contents> {
     let recipe = claim(dir, asked)?;
     let scenes = Scene::series(recipe.seed, recipe.images);
     let mut contents = Contents { recipe, written: Vec::new(), kept: Vec::new() };
@@ -90,9 +99,23 @@ pub fn prepare(dir: &Path, asked: Recipe, schema: &str, cancel: &Cancel) -> Resu
     };
     unless_there(IMAGES, &|path| write_images(path, &scenes, cancel))?;
     unless_there(SENTENCES, &|path| write_sentences(path, &scenes))?;
-    unless_there(MODEL, &|path| write_model(path, &scenes, recipe.seed))?;
+    unless_there(CLIP, &|path| {
+        write_model(path, &scenes, |partial, texts| {
+            let config = if trains { clip_config() } else { ClipConfig::default() };
+            clip::write_random(partial, &config, recipe.seed, texts)
+        })
+    })?;
+    if trains {
+        unless_there(GPT2, &|path| {
+            write_model(path, &scenes, |partial, texts| {
+                gpt2::write_random(partial, &gpt2_config(), recipe.seed, texts)
+            })
+        })?;
+    }
     unless_there(SCHEMA, &|path| write_text(path, schema))?;
-    unless_there(DEFINITION, &|path| write_text(path, include_str!("pipeline.toml")))?;
+    let definition =
+        if trains { include_str!("pipeline.toml") } else { include_str!("untrained.toml") };
+    unless_there(DEFINITION, &|path| write_text(path, definition))?;
     Ok(contents)
 }
 
@@ -176,12 +199,45 @@ fn write_sentences(path: &Path, scenes: &[Scene]) -> Result<()> {
     })
 }
 
-/// Writes the model beside its place and moves it there, so that a half one is never found.
-fn write_model(path: &Path, scenes: &[Scene], seed: u64) -> Result<()> {
+/// A CLIP that learns the scenes in a minute or two on a processor. Shapes stand where patches
+/// meet, so that each looks alike wherever it is.
+fn clip_config() -> ClipConfig {
+    ClipConfig {
+        image_width: 64,
+        image_layers: 2,
+        text_width: 64,
+        text_layers: 2,
+        context: 40,
+        width: 96,
+        activation: Activation::GeluTanh,
+        head_width: 32,
+        spreads: [1.7, 0.5, 0.17],
+        ..ClipConfig::default()
+    }
+}
+
+fn gpt2_config() -> Gpt2Config {
+    Gpt2Config {
+        vocabulary: 2000,
+        positions: 64,
+        width: 64,
+        layers: 2,
+        heads: 2,
+        inner: 256,
+        ..Gpt2Config::default()
+    }
+}
+
+/// Writes a model beside its place and moves it there, so that a half one is never found.
+fn write_model(
+    path: &Path,
+    scenes: &[Scene],
+    write: impl Fn(&Path, &[&str]) -> Result<()>,
+) -> Result<()> {
     let texts: Vec<String> = scenes.iter().flat_map(captions).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let partial = path.with_extension("partial");
-    write_random(&partial, &ClipConfig::default(), seed, &texts)?;
+    write(&partial, &texts)?;
     std::fs::rename(&partial, path).map_err(|cause| failed(path, cause))
 }
 
@@ -206,16 +262,16 @@ mod tests {
     fn the_same_recipe_writes_the_same_bytes_and_keeps_what_is_there() {
         let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let recipe = Recipe::new(5, 12);
-        let first = prepare(a.path(), recipe, "{}", &Cancel::new()).unwrap();
-        prepare(b.path(), recipe, "{}", &Cancel::new()).unwrap();
-        assert_eq!(first.written, [IMAGES, SENTENCES, MODEL, SCHEMA, DEFINITION]);
+        let first = prepare(a.path(), (recipe, true), "{}", &Cancel::new()).unwrap();
+        prepare(b.path(), (recipe, true), "{}", &Cancel::new()).unwrap();
+        assert_eq!(first.written, [IMAGES, SENTENCES, CLIP, GPT2, SCHEMA, DEFINITION]);
         assert_eq!(files(a.path()), files(b.path()));
         assert_eq!(files(&a.path().join("clip")), files(&b.path().join("clip")));
 
         // The user's own archive and another wish: nothing is touched.
         write_text(&a.path().join(IMAGES), "mine").unwrap();
-        let again = prepare(a.path(), Recipe::new(6, 99), "{}", &Cancel::new()).unwrap();
-        assert_eq!((again.recipe, again.written.len(), again.kept.len()), (recipe, 0, 5));
+        let again = prepare(a.path(), (Recipe::new(6, 99), true), "{}", &Cancel::new()).unwrap();
+        assert_eq!((again.recipe, again.written.len(), again.kept.len()), (recipe, 0, 6));
         assert_eq!(files(a.path())[IMAGES], b"mine");
     }
 
@@ -223,7 +279,8 @@ mod tests {
     fn another_folder_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         write_text(&dir.path().join("thesis.tex"), "years of work").unwrap();
-        let error = prepare(dir.path(), Recipe::new(0, 8), "{}", &Cancel::new()).unwrap_err();
+        let error =
+            prepare(dir.path(), (Recipe::new(0, 8), true), "{}", &Cancel::new()).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
         assert_eq!(files(dir.path()).len(), 1);
     }
@@ -234,10 +291,10 @@ mod tests {
         let stopped = Cancel::new();
         stopped.cancel();
         let recipe = Recipe::new(0, 8);
-        let error = prepare(dir.path(), recipe, "{}", &stopped).unwrap_err();
+        let error = prepare(dir.path(), (recipe, true), "{}", &stopped).unwrap_err();
         assert_eq!(error.kind(), Kind::Interrupted);
-        let contents = prepare(dir.path(), recipe, "{}", &Cancel::new()).unwrap();
-        assert_eq!(contents.written.len(), 5);
+        let contents = prepare(dir.path(), (recipe, true), "{}", &Cancel::new()).unwrap();
+        assert_eq!(contents.written.len(), 6);
     }
 
     #[test]

@@ -143,10 +143,10 @@ impl Place {
     #[must_use]
     pub fn offset(self) -> (f32, f32) {
         match self {
-            Self::Left => (-0.28, 0.0),
-            Self::Right => (0.28, 0.0),
-            Self::Top => (0.0, -0.28),
-            Self::Bottom => (0.0, 0.28),
+            Self::Left => (-0.25, 0.0),
+            Self::Right => (0.25, 0.0),
+            Self::Top => (0.0, -0.25),
+            Self::Bottom => (0.0, 0.25),
             Self::Centre => (0.0, 0.0),
         }
     }
@@ -214,7 +214,7 @@ impl Scene {
                 deck.shuffle(&mut rng);
             }
             let Some(first) = deck.pop() else { continue };
-            let objects = match first.place.opposite().filter(|_| number % 4 == 3) {
+            let objects = match first.place.opposite().filter(|_| number % 6 == 5) {
                 Some(place) => vec![first, partner(first, place, &mut rng)],
                 None => vec![first],
             };
@@ -223,7 +223,9 @@ impl Scene {
                 id: id.to_string(),
                 width_px,
                 height_px,
-                background: *Background::ALL.choose(&mut rng).unwrap_or(&Background::White),
+                // One background: each further one is a lesson of its own for every colour and
+                // shape, and the demo's CLIP has a minute.
+                background: Background::White,
                 objects,
                 wording: rng.random(),
             });

@@ -21,6 +21,8 @@ pub enum TableKind {
     CaptionFeatures,
     /// Made by `align`.
     Examples,
+    /// Made by `train_clip`: its checkpoints.
+    Clip,
     /// Made by `train`: its checkpoints.
     Captioner,
     /// Made by `caption`.
@@ -35,12 +37,13 @@ pub enum TableKind {
 
 impl TableKind {
     /// All kinds, in the order of the data.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Images,
         Self::ImageFeatures,
         Self::Captions,
         Self::CaptionFeatures,
         Self::Examples,
+        Self::Clip,
         Self::Captioner,
         Self::Generated,
         Self::Scores,
@@ -57,6 +60,7 @@ impl TableKind {
             Self::Captions => "captions",
             Self::CaptionFeatures => "caption_features",
             Self::Examples => "examples",
+            Self::Clip => "clip",
             Self::Captioner => "captioner",
             Self::Generated => "generated",
             Self::Scores => "scores",
@@ -74,6 +78,7 @@ impl TableKind {
             Self::Captions => Some("read_captions"),
             Self::CaptionFeatures => Some("embed_captions"),
             Self::Examples => Some("align"),
+            Self::Clip => Some("train_clip"),
             Self::Captioner => Some("train"),
             Self::Generated => Some("caption"),
             Self::Scores => Some("evaluate"),
@@ -88,6 +93,7 @@ impl TableKind {
             Self::Captions => include_str!("../../../schemas/captions.toml"),
             Self::CaptionFeatures => include_str!("../../../schemas/caption_features.toml"),
             Self::Examples => include_str!("../../../schemas/examples.toml"),
+            Self::Clip => include_str!("../../../schemas/clip.toml"),
             Self::Captioner => include_str!("../../../schemas/captioner.toml"),
             Self::Generated => include_str!("../../../schemas/generated.toml"),
             Self::Scores => include_str!("../../../schemas/scores.toml"),

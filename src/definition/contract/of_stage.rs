@@ -38,6 +38,7 @@ fn normalised(operator: &Operator) -> bool {
         Operator::Align(_) => false,
         Operator::IndexImages(_)
         | Operator::ReadCaptions(_)
+        | Operator::TrainClip(_)
         | Operator::Train(_)
         | Operator::Caption(_)
         | Operator::Evaluate(_) => true,

@@ -40,6 +40,12 @@ pub struct ClipConfig {
     pub width: usize,
     /// Of the MLPs.
     pub activation: Activation,
+    /// Floats of a head of attention, at most.
+    pub head_width: usize,
+    /// Bounds on the numbers of places in an image, of tokens, and of places in a text. A CLIP that
+    /// is to be trained learns sooner where an image's places do not drown in its pixels, nor
+    /// tokens in their places.
+    pub spreads: [f32; 3],
 }
 
 impl Default for ClipConfig {
@@ -56,6 +62,8 @@ impl Default for ClipConfig {
             merges: 1000,
             width: 64,
             activation: Activation::QuickGelu,
+            head_width: 64,
+            spreads: [0.1; 3],
         }
     }
 }
@@ -65,7 +73,7 @@ impl ClipConfig {
         let transformer = |width: usize, layers| Transformer {
             width,
             layers,
-            heads: (width / 64).max(1),
+            heads: (width / self.head_width.max(1)).max(1),
             hidden: width * 4,
             epsilon: 1e-5,
             activation: self.activation,
@@ -113,7 +121,7 @@ pub fn write_random(folder: &Path, config: &ClipConfig, seed: u64, texts: &[&str
     write_json(folder, "special_tokens_map.json", &special_tokens())?;
     write_json(folder, "config.json", &model_config(&of, start, end))?;
     write_json(folder, "preprocessor_config.json", &preprocessor_config(config.size_px))?;
-    write_weights(folder, &of, seed)
+    write_weights(folder, &of, seed, config.spreads)
 }
 
 fn write_text(folder: &Path, name: &str, text: &str) -> Result<()> {
@@ -192,9 +200,10 @@ fn model_config(of: &Architecture, start: u32, end: u32) -> Value {
 }
 
 /// Uniform numbers of the spread that keeps activations of order one; norms are the identity.
-fn write_weights(folder: &Path, of: &Architecture, seed: u64) -> Result<()> {
+fn write_weights(folder: &Path, of: &Architecture, seed: u64, spreads: [f32; 3]) -> Result<()> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
+    let [of_image, of_tokens, of_text] = spreads;
     let mut expected = Names::hugging_face().expected(of);
     expected.sort();
     for (name, shape) in expected {
@@ -204,7 +213,9 @@ fn write_weights(folder: &Path, of: &Architecture, seed: u64) -> Result<()> {
         let bound = match name.as_str() {
             n if n.contains("norm") || n.contains("layrnorm") => 0.0,
             n if n.ends_with(".bias") => 0.02,
-            n if n.contains("embedding") && !n.contains("patch") => 0.1,
+            n if n.contains("token_embedding") => of_tokens,
+            n if n.contains("text_model.embeddings") => of_text,
+            n if n.contains("embedding") && !n.contains("patch") => of_image,
             _ => (3.0 / inputs as f32).sqrt(),
         };
         let centre: f32 = if bound == 0.0 && name.ends_with(".weight") { 1.0 } else { 0.0 };

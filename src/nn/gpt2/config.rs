@@ -92,6 +92,7 @@ impl Gpt2Config {
         let curve = match file.activation_function.as_deref() {
             None | Some("gelu_new" | "gelu_pytorch_tanh" | "gelu_fast") => Curve::GeluNew,
             Some("gelu") => Curve::Gelu,
+            Some("quick_gelu") => Curve::QuickGelu,
             Some("relu") => Curve::Relu,
             Some("tanh") => Curve::Tanh,
             Some(other) => {
@@ -185,6 +186,7 @@ impl Gpt2Config {
             "activation_function": match self.curve {
                 Curve::GeluNew => "gelu_new",
                 Curve::Gelu => "gelu",
+                Curve::QuickGelu => "quick_gelu",
                 Curve::Relu => "relu",
                 Curve::Tanh => "tanh",
             },

@@ -13,6 +13,8 @@ pub enum Curve {
     GeluNew,
     /// `x · Φ(x)`: transformers' `gelu`.
     Gelu,
+    /// `x · sigmoid(1.702 x)`: OpenAI's CLIP.
+    QuickGelu,
     /// `max(x, 0)`.
     Relu,
     /// The hyperbolic tangent.
@@ -32,6 +34,7 @@ pub(in crate::nn) fn curve(x: &Tensor, curve: Curve) -> Result<Tensor> {
             ((x * 0.5)? * (inner.tanh()? + 1.0)?)?.to_dtype(x.dtype())
         }
         Curve::Gelu => (x * ((x * std::f64::consts::FRAC_1_SQRT_2)?.erf()? + 1.0)?)? * 0.5,
+        Curve::QuickGelu => x * ((x * -1.702)?.exp()? + 1.0)?.recip()?,
         Curve::Relu => x.relu(),
         Curve::Tanh => x.tanh(),
     }

@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn every_curve() {
         let x = weight(14, &[5, 31]);
-        for kind in [Curve::GeluNew, Curve::Gelu, Curve::Tanh] {
+        for kind in [Curve::GeluNew, Curve::Gelu, Curve::QuickGelu, Curve::Tanh] {
             check(&[("x", &x)], || curve(x.tensor(), kind));
             both(&x, |x| curve(x, kind));
         }

@@ -48,9 +48,12 @@ impl Linear {
         Ok(Self { weight, bias, form, inputs, outputs })
     }
 
-    /// A map without bias by a weight that something else holds too, such as a token table.
+    /// A map without bias by a weight that something else holds too, such as a token table, or that
+    /// lies in more dimensions, such as a kernel as large as its stride: the first are outputs, all
+    /// others inputs.
     pub(in crate::nn) fn tied(weight: &Weight) -> Result<Self> {
-        let (outputs, inputs) = weight.tensor().dims2()?;
+        let outputs = weight.tensor().dim(0)?;
+        let inputs = weight.tensor().elem_count().checked_div(outputs).unwrap_or(0);
         let form = Form::OutputFirst;
         Ok(Self { weight: weight.clone(), bias: None, form, inputs, outputs })
     }
@@ -123,7 +126,7 @@ impl Linear {
         let weight = self.weight.tensor().to_dtype(x.dtype())?;
         let weight = match self.form {
             Form::InputFirst => weight,
-            Form::OutputFirst => weight.t()?,
+            Form::OutputFirst => weight.reshape((self.outputs, self.inputs))?.t()?,
         };
         let out = x.reshape(((), self.inputs))?.matmul(&weight)?;
         match &self.bias {

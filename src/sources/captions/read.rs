@@ -3,7 +3,7 @@
 use super::coco::settle;
 use super::collector::Collector;
 use super::shards::Shard;
-use super::texts::{Opener, Pick};
+use super::texts::{Each, Opener, Pick};
 use super::{coco, flickr, karpathy, shards, table};
 use crate::base::{Cancel, Error, Result};
 use crate::flow::{Caption, Reject};
@@ -26,49 +26,77 @@ pub struct CaptionsRead {
 /// When a file is not there, is packed in a way that is not read, is not laid out as its
 /// format says at all, or an archive does not hold the member.
 pub fn read(source: &CaptionSource, cancel: &Cancel) -> Result<CaptionsRead> {
+    let cap = source.caps.line_bytes;
+    let out = each(source, cancel, &mut |text, out| {
+        let member = text.member.as_str();
+        let shard = Shard { name: &text.name, member, offset: text.offset };
+        match &source.format {
+            CaptionFormat::Flickr => Ok(flickr::read(text.reader, member, cap, out)),
+            format @ CaptionFormat::Csv { .. } => {
+                table::read(text.reader, member, cap, format, out)
+            }
+            CaptionFormat::Coco => settle(coco::read(text.reader, member, cap, out), member, out),
+            CaptionFormat::Karpathy => {
+                settle(karpathy::read(text.reader, member, cap, out), member, out)
+            }
+            CaptionFormat::WebDatasetText => Ok(shards::read(text.reader, &shard, cap, None, out)),
+            CaptionFormat::WebDatasetJson { field } => {
+                Ok(shards::read(text.reader, &shard, cap, Some(field), out))
+            }
+        }
+    })?;
+    Ok(CaptionsRead { captions: out.captions, rejects: out.rejects })
+}
+
+/// Looks whether a source can be read at all, before hours are spent on what comes first: that
+/// its members are in their archives, and a table has the columns that were named. Shards are
+/// left alone: they lie among the images.
+///
+/// # Errors
+/// As [`read`].
+pub fn probe(source: &CaptionSource, cancel: &Cancel) -> Result<()> {
+    if in_shards(&source.format) {
+        return Ok(());
+    }
+    let cap = source.caps.line_bytes;
+    each(source, cancel, &mut |text, out| match &source.format {
+        format @ CaptionFormat::Csv { .. } => {
+            table::probe(text.reader, text.member.as_str(), cap, format, out)
+        }
+        _ => Ok(Ok(())),
+    })?;
+    Ok(())
+}
+
+fn in_shards(format: &CaptionFormat) -> bool {
+    matches!(format, CaptionFormat::WebDatasetText | CaptionFormat::WebDatasetJson { .. })
+}
+
+/// Has every text of the source read.
+fn each<'s>(
+    source: &'s CaptionSource,
+    cancel: &Cancel,
+    visit: &mut Each<'_, 's>,
+) -> Result<Collector<'s>> {
     let place = |error: Error| error.at(format!("sources.{}: member", source.name));
     let usual: Vec<String> = usual_names(&source.format).iter().map(ToString::to_string).collect();
     let patterns = source.member.clone().map_or(usual, |member| vec![member]);
-    let in_shards = matches!(
-        source.format,
-        CaptionFormat::WebDatasetText | CaptionFormat::WebDatasetJson { .. }
-    );
     let pick = Pick {
         globs: Globs::new(&patterns).map_err(place)?,
-        many: source.member.is_some() || in_shards,
+        many: source.member.is_some() || in_shards(&source.format),
         patterns,
     };
     let mut out = Collector::new(&source.name, &source.id);
     let labels = names::labels(&source.paths);
-    let cap = source.caps.line_bytes;
     for (path, label) in source.paths.iter().zip(&labels) {
         let label = (labels.len() > 1).then_some(label.as_str());
         let opener = Opener { path, label, caps: &source.caps, pick: &pick, cancel };
         opener.each(&mut out, &mut |text, out| {
             cancel.check()?;
-            let member = text.member.as_str();
-            let shard = Shard { name: &text.name, member, offset: text.offset };
-            match &source.format {
-                CaptionFormat::Flickr => Ok(flickr::read(text.reader, member, cap, out)),
-                format @ CaptionFormat::Csv { .. } => {
-                    table::read(text.reader, member, cap, format, out)
-                }
-                CaptionFormat::Coco => {
-                    settle(coco::read(text.reader, member, cap, out), member, out)
-                }
-                CaptionFormat::Karpathy => {
-                    settle(karpathy::read(text.reader, member, cap, out), member, out)
-                }
-                CaptionFormat::WebDatasetText => {
-                    Ok(shards::read(text.reader, &shard, cap, None, out))
-                }
-                CaptionFormat::WebDatasetJson { field } => {
-                    Ok(shards::read(text.reader, &shard, cap, Some(field), out))
-                }
-            }
+            visit(text, out)
         })?;
     }
-    Ok(CaptionsRead { captions: out.captions, rejects: out.rejects })
+    Ok(out)
 }
 
 /// What a format's file is usually called inside an archive.

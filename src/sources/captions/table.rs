@@ -17,6 +17,8 @@ const MAX_RECORD_LINES: usize = 1024;
 
 /// Which field is what.
 struct Columns {
+    /// The delimiter, where nothing is quoted.
+    unquoted: Option<String>,
     count: usize,
     image: usize,
     text: usize,
@@ -38,32 +40,30 @@ pub(super) fn read(
     format: &CaptionFormat,
     out: &mut Collector<'_>,
 ) -> Result<io::Result<()>> {
-    let CaptionFormat::Csv { delimiter, quoted, .. } = format else { return Ok(Ok(())) };
-    if delimiter.is_empty() {
-        return Err(Error::new(Kind::Definition, "a delimiter has at least one byte").at(member));
-    }
-    let mut rows = Rows {
-        lines: Lines::new(reader, cap_bytes),
-        again: VecDeque::new(),
-        records: Records::new(delimiter, *quoted),
-        cap_bytes,
+    let mut rows = Rows::of(reader, member, cap_bytes, format)?;
+    let columns = match rows.header(format, member, out)? {
+        Ok(columns) => columns,
+        Err(cause) => return Ok(Err(cause)),
     };
-    let mut columns = None;
     loop {
-        let row = match rows.next_row(member, out) {
-            Ok(Some(row)) => row,
-            Ok(None) => break,
+        match rows.next_row(member, out) {
+            Ok(Some(row)) => columns.add(row, member, out),
+            Ok(None) => return Ok(Ok(())),
             Err(cause) => return Ok(Err(cause)),
-        };
-        match &columns {
-            None => columns = Some(Columns::find(&row.fields, format, member)?),
-            Some(columns) => columns.add(row, *quoted, delimiter, member, out),
         }
     }
-    if columns.is_none() {
-        return Err(Error::new(Kind::BadInput, "has no row of column names").at(member));
-    }
-    Ok(Ok(()))
+}
+
+/// Reads the names of the columns only.
+pub(super) fn probe(
+    reader: &mut dyn BufRead,
+    member: &str,
+    cap_bytes: u64,
+    format: &CaptionFormat,
+    out: &mut Collector<'_>,
+) -> Result<io::Result<()>> {
+    let mut rows = Rows::of(reader, member, cap_bytes, format)?;
+    Ok(rows.header(format, member, out)?.map(|_| ()))
 }
 
 struct Rows<'a> {
@@ -74,7 +74,43 @@ struct Rows<'a> {
     cap_bytes: u64,
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
+    fn of(
+        reader: &'a mut dyn BufRead,
+        member: &str,
+        cap_bytes: u64,
+        format: &CaptionFormat,
+    ) -> Result<Self> {
+        let CaptionFormat::Csv { delimiter, quoted, .. } = format else {
+            return Err(Error::new(Kind::Internal, "is read as a table and is none").at(member));
+        };
+        if delimiter.is_empty() {
+            return Err(
+                Error::new(Kind::Definition, "a delimiter has at least one byte").at(member)
+            );
+        }
+        Ok(Self {
+            lines: Lines::new(reader, cap_bytes),
+            again: VecDeque::new(),
+            records: Records::new(delimiter, *quoted),
+            cap_bytes,
+        })
+    }
+
+    /// The first row: it names the columns.
+    fn header(
+        &mut self,
+        format: &CaptionFormat,
+        member: &str,
+        out: &mut Collector<'_>,
+    ) -> Result<io::Result<Columns>> {
+        match self.next_row(member, out) {
+            Ok(Some(row)) => Columns::find(&row.fields, format, member).map(Ok),
+            Ok(None) => Err(Error::new(Kind::BadInput, "has no row of column names").at(member)),
+            Err(cause) => Ok(Err(cause)),
+        }
+    }
+
     fn line(
         &mut self,
         member: &str,
@@ -139,10 +175,11 @@ impl Columns {
                     .help(format!("its columns are: {}", names.join(", ")))
             })
         };
-        let CaptionFormat::Csv { image, text, index, split, .. } = format else {
+        let CaptionFormat::Csv { image, text, index, split, delimiter, quoted } = format else {
             return Err(Error::new(Kind::Internal, "is read as a table and is none").at(member));
         };
         Ok(Self {
+            unquoted: (!quoted).then(|| delimiter.clone()),
             count: names.len(),
             image: find(image)?,
             text: find(text)?,
@@ -151,16 +188,12 @@ impl Columns {
         })
     }
 
-    fn add(
-        &self,
-        mut row: Row,
-        quoted: bool,
-        delimiter: &str,
-        member: &str,
-        out: &mut Collector<'_>,
-    ) {
+    fn add(&self, mut row: Row, member: &str, out: &mut Collector<'_>) {
         // without quotes a delimiter inside the last column is part of it
-        if !quoted && row.fields.len() > self.count && self.count > 0 {
+        if let Some(delimiter) = &self.unquoted
+            && row.fields.len() > self.count
+            && self.count > 0
+        {
             let last = row.fields.split_off(self.count - 1);
             row.fields.push(last.join(delimiter.as_bytes()));
         }

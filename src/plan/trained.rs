@@ -1,0 +1,93 @@
+//! Models that a stage of the definition trains: where the newest one lies.
+//!
+//! A stage `train_clip` ends with a Hugging Face folder in the store, and with a note that points
+//! at it. The folder is a model like any other: its files have digests, and features are made
+//! again when these change.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::files::{read_capped, write_atomic};
+use crate::base::{Error, Kind, Result};
+
+const FORMAT: u32 = 1;
+const CAP_BYTES: u64 = 1 << 20;
+
+/// What stands in a fingerprint in place of a digest while a model is not trained yet.
+pub const UNTRAINED: &str = "not trained yet";
+
+/// The note of a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trained {
+    format: u32,
+    /// Name of the model's folder, beside the note.
+    pub folder: String,
+    /// Fingerprint of the stage that trained it.
+    pub fingerprint: String,
+}
+
+/// The folder of the models that `table`'s stage trained.
+#[must_use]
+pub fn models_folder(state_folder: &Path, table: &str) -> PathBuf {
+    state_folder.join("models").join(table)
+}
+
+fn note(state_folder: &Path, table: &str) -> PathBuf {
+    models_folder(state_folder, table).join("newest.json")
+}
+
+impl Trained {
+    /// What the newest training left behind; none where there was none, or its files are gone.
+    #[must_use]
+    pub fn read(state_folder: &Path, table: &str) -> Option<Self> {
+        let bytes = read_capped(&note(state_folder, table), CAP_BYTES).ok()?;
+        let trained: Self = serde_json::from_slice(&bytes).ok()?;
+        let plain = !trained.folder.contains(['/', '\\']) && !trained.folder.starts_with('.');
+        let there = models_folder(state_folder, table).join(&trained.folder).is_dir();
+        (trained.format == FORMAT && plain && there).then_some(trained)
+    }
+
+    /// Points at the folder of this name.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub fn write(
+        state_folder: &Path,
+        table: &str,
+        folder: &str,
+        fingerprint: &str,
+    ) -> Result<Self> {
+        let trained =
+            Self { format: FORMAT, folder: folder.to_owned(), fingerprint: fingerprint.to_owned() };
+        let text = serde_json::to_string(&trained).map_err(|cause| {
+            Error::new(Kind::Internal, "cannot write the note of a model").caused_by(cause)
+        })?;
+        let path = note(state_folder, table);
+        write_atomic(&path, |to| {
+            to.write_all(text.as_bytes())
+                .map_err(|cause| Error::io("cannot write", path.display(), cause))
+        })?;
+        Ok(trained)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_points_at_a_folder_that_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Trained::read(dir.path(), "clip"), None);
+        std::fs::create_dir_all(models_folder(dir.path(), "clip").join("abc")).unwrap();
+        let written = Trained::write(dir.path(), "clip", "abc", "f").unwrap();
+        assert_eq!(Trained::read(dir.path(), "clip"), Some(written));
+        assert_eq!(Trained::read(dir.path(), "other"), None);
+        Trained::write(dir.path(), "clip", "../clip/abc", "f").unwrap();
+        assert_eq!(Trained::read(dir.path(), "clip"), None);
+        Trained::write(dir.path(), "clip", "gone", "f").unwrap();
+        assert_eq!(Trained::read(dir.path(), "clip"), None);
+    }
+}

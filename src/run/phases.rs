@@ -1,0 +1,52 @@
+//! A run whose definition trains a model that its own tables are made with: first what trains, then
+//! everything, with the model that came of it.
+
+use crate::base::Result;
+use crate::plan::{Plan, Work};
+
+use super::context::{Means, Options};
+use super::engine::once;
+use super::order::wanted;
+use super::report::RunReport;
+
+/// Carries a plan out: makes every row that is missing or stale, and publishes each table that
+/// changed.
+///
+/// A broken contract is in the report, not an error: the other tables are made.
+///
+/// # Errors
+/// When an input or the store fails; what was durable by then is taken over by the next run.
+pub fn run(plan: &Plan, options: &Options) -> Result<RunReport> {
+    run_with(plan, options, &Means::default())
+}
+
+/// As [`run`], on another storage or with the help of other processes.
+///
+/// # Errors
+/// As [`run`], and when a worker fails or dies twice over one unit of work.
+pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunReport> {
+    let trainers = trainers(plan, options)?;
+    if trainers.is_empty() || super::settled::is(plan, options, means)? {
+        return once(plan, options, means);
+    }
+    let first = Options { only: trainers, ..options.clone() };
+    let trained = once(plan, &first, means)?;
+    let stopped = trained.interrupted
+        || !trained.broken.is_empty()
+        || !trained.refused.is_empty()
+        || !trained.held_back.is_empty();
+    if stopped {
+        return Ok(trained);
+    }
+    let mut report = once(&plan.again()?, options, means)?;
+    report.take_over(trained);
+    Ok(report)
+}
+
+/// The stages that train models for others, of those that are wanted.
+fn trainers(plan: &Plan, options: &Options) -> Result<Vec<String>> {
+    let wanted = wanted(plan, &options.only)?;
+    let all = plan.stages.iter().filter(|stage| matches!(stage.work, Work::TrainClip(_)));
+    let used = all.filter(|stage| wanted.contains(stage.table.as_str()));
+    Ok(used.map(|stage| stage.table.clone()).collect())
+}

@@ -1,0 +1,216 @@
+//! The pictures that a CLIP trains on: each is read out of its archive and prepared when it is
+//! asked for, and kept as long as there is room.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::StringArray;
+use rayon::prelude::*;
+
+use crate::base::digest::Digester;
+use crate::base::{Digest, Error, Kind, Result};
+use crate::decode::{self, Limits, Orientation};
+use crate::flow::{Preprocessing, Split};
+use crate::plan::clip::TrainClip;
+use crate::plan::stage::IndexImages;
+use crate::sources::Member;
+use crate::train::examples::Part;
+use crate::train::inputs::Inputs;
+
+use super::context::Context;
+use super::images;
+use super::pass::Listed;
+use super::rows;
+use super::upstream::each_caption;
+
+/// Numbers of prepared pictures that are kept (2 GiB).
+const KEPT_NUMBERS: usize = 1 << 29;
+
+/// The captions of a training and their images.
+#[derive(Debug)]
+pub(super) struct Lessons {
+    /// Keys and contents of the images, sorted by key.
+    images: Vec<(String, String)>,
+    pub train: Part,
+    pub validation: Part,
+    pub digest: Digest,
+}
+
+impl Lessons {
+    /// Reads the tables of images and captions. An image that no caption of a split that trains or
+    /// validates speaks of is left out.
+    ///
+    /// # Errors
+    /// [`Kind::BadInput`] when nothing trains; when a table cannot be read.
+    pub(super) fn read(ctx: &Context<'_>, work: &TrainClip) -> Result<Self> {
+        let contents = contents(ctx, &work.images)?;
+        let mut found: BTreeMap<String, Vec<(i32, Split, String, String)>> = BTreeMap::new();
+        each_caption(ctx, &work.captions, &work.column, &mut |row| {
+            let split = row.split.and_then(|name| name.parse::<Split>().ok());
+            let Some(split) = split.filter(|split| *split != Split::Test) else { return Ok(()) };
+            if contents.contains_key(row.image_id) && !row.text.trim().is_empty() {
+                let one = (row.caption_index, split, row.text.to_owned(), row.digest.to_owned());
+                found.entry(row.image_id.to_owned()).or_default().push(one);
+            }
+            Ok(())
+        })?;
+        let mut lessons = Self {
+            images: Vec::new(),
+            train: Part::default(),
+            validation: Part::default(),
+            digest: Digest::of(&[]),
+        };
+        let mut digester = Digester::new();
+        for (id, mut captions) in found {
+            captions.sort();
+            let number = lessons.images.len();
+            let content = contents.get(&id).cloned().unwrap_or_default();
+            digester.field("image", id.as_bytes()).field("content", content.as_bytes());
+            for (index, split, text, digest) in captions {
+                digester
+                    .field("caption", &index.to_le_bytes())
+                    .field("split", split.name().as_bytes())
+                    .field("made of", digest.as_bytes());
+                let part = match split {
+                    Split::Train => &mut lessons.train,
+                    _ => &mut lessons.validation,
+                };
+                part.images.push(number);
+                part.texts.push(text);
+            }
+            lessons.images.push((id, content));
+        }
+        if lessons.train.texts.is_empty() {
+            return Err(Error::new(Kind::BadInput, "no caption is in the split `train`")
+                .at(&work.captions)
+                .help("the stage of the captions draws or reads the splits"));
+        }
+        lessons.digest = digester.finish();
+        Ok(lessons)
+    }
+}
+
+/// The digest of each image's bytes.
+fn contents(ctx: &Context<'_>, table: &str) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    let Some(snapshot) = ctx.store.snapshot(table)? else { return Ok(found) };
+    for part in snapshot.parts() {
+        for batch in snapshot.scan_part(part, &["image_id", "digest"])? {
+            let batch = batch?;
+            let ids = rows::column::<StringArray>(&batch, "image_id")?;
+            let digests = rows::column::<StringArray>(&batch, "digest")?;
+            for (id, digest) in ids.iter().zip(digests) {
+                if let (Some(id), Some(digest)) = (id, digest) {
+                    found.insert(id.to_owned(), digest.to_owned());
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Prepared pictures.
+#[derive(Debug)]
+pub(super) struct Pictures<'a> {
+    lessons: &'a Lessons,
+    listed: Listed,
+    members: Vec<Option<Member>>,
+    limits: Limits,
+    preprocessing: Preprocessing,
+    kept: Mutex<HashMap<usize, Arc<Vec<f32>>>>,
+}
+
+impl<'a> Pictures<'a> {
+    /// Finds the members of the archives that the images are.
+    ///
+    /// # Errors
+    /// [`Kind::BadInput`] for an archive that can only be streamed.
+    pub(super) fn find(
+        ctx: &Context<'_>,
+        lessons: &'a Lessons,
+        index: &IndexImages,
+        preprocessing: Preprocessing,
+    ) -> Result<Self> {
+        let listed = images::list(ctx, index)?;
+        for (archive, members) in listed.archives.iter().zip(&listed.members) {
+            if members.is_none() || !archive.is_seekable() {
+                let what = "is compressed, and training reads its pictures again and again";
+                return Err(Error::new(Kind::BadInput, what)
+                    .at(archive.path().display())
+                    .help("unpack it to a plain .tar and name that one"));
+            }
+        }
+        let mut by_id: BTreeMap<&str, &Member> = BTreeMap::new();
+        for member in listed.members.iter().flatten().flatten() {
+            by_id.insert(&member.image_id, member);
+        }
+        let members =
+            lessons.images.iter().map(|(id, _)| by_id.get(id.as_str()).map(|m| (*m).clone()));
+        let members = members.collect();
+        let limits = Limits {
+            bytes: index.source.caps.member_bytes,
+            pixels: index.max_pixels,
+            memory_bytes: index.max_memory_bytes,
+        };
+        let kept = Mutex::default();
+        Ok(Self { lessons, listed, members, limits, preprocessing, kept })
+    }
+
+    fn prepare(&self, image: usize) -> Result<Vec<f32>> {
+        let bad = |what: String| {
+            Error::new(Kind::BadInput, what)
+                .at(self.image(image))
+                .help("`clipmill run` lists the images anew; a broken one becomes a reject there")
+        };
+        let member = self.members.get(image).and_then(Option::as_ref);
+        let member = member.ok_or_else(|| bad("is in no archive any more".into()))?;
+        let archive = self.listed.archives.get(member.archive);
+        let archive = archive.ok_or_else(|| bad("is in no archive any more".into()))?;
+        let bytes = archive.read(member).map_err(|reject| bad(reject.message))?;
+        let expected = self.lessons.images.get(image).map(|(_, content)| content.as_str());
+        if Some(Digest::of(&bytes).to_string().as_str()) != expected {
+            return Err(bad("is not what it was when it was listed".into()));
+        }
+        let pixels = decode::decode(&bytes, &self.limits, Orientation::Ignore)
+            .map_err(|fault| bad(fault.message))?;
+        decode::preprocess(&pixels, &self.preprocessing)
+    }
+}
+
+impl Inputs for Pictures<'_> {
+    fn digest(&self) -> Digest {
+        self.lessons.digest
+    }
+
+    fn width(&self) -> usize {
+        let side = usize::try_from(self.preprocessing.size_px).unwrap_or(0);
+        3 * side * side
+    }
+
+    fn image(&self, image: usize) -> &str {
+        self.lessons.images.get(image).map_or("", |(id, _)| id)
+    }
+
+    fn of_images(&self, images: &[usize]) -> Result<Vec<f32>> {
+        let kept = |image: &usize| {
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(image).cloned()
+        };
+        let prepared: Vec<Arc<Vec<f32>>> = images
+            .par_iter()
+            .map(|image| match kept(image) {
+                Some(numbers) => Ok(numbers),
+                None => self.prepare(*image).map(Arc::new),
+            })
+            .collect::<Result<_>>()?;
+        let mut out = Vec::with_capacity(images.len() * self.width());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = KEPT_NUMBERS.checked_div(self.width()).unwrap_or(0);
+        for (image, numbers) in images.iter().zip(prepared) {
+            out.extend_from_slice(&numbers);
+            if kept.len() < room {
+                kept.insert(*image, numbers);
+            }
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,169 @@
+//! A CLIP: trained on images and captions, where the ones it was trained on, its settings or its
+//! start are not those of today. What comes of it is a model of the store.
+
+use std::path::Path;
+
+use crate::base::{Kind, Result};
+use crate::plan::clip::TrainClip;
+use crate::plan::model::ModelFiles;
+use crate::plan::stage::IndexImages;
+use crate::plan::trained::{Trained, models_folder};
+use crate::plan::{Plan, Stage, Work, state_folder};
+use crate::train::checkpoint::Checkpoint;
+use crate::train::clip::{self, ClipLearning};
+use crate::train::data::Encoded;
+use crate::train::journal;
+use crate::train::trainer::{self, Data, Home, Identity, Watch};
+
+use super::checkpoints::{self, Kept};
+use super::clocks::{Part, Spend};
+use super::context::Context;
+use super::ledger::Ledger;
+use super::metrics;
+use super::pictures::{Lessons, Pictures};
+use super::train::{forget_others, name_of};
+
+/// Trains and publishes the checkpoints, and the model.
+pub(super) fn run(
+    ctx: &mut Context<'_>,
+    ledger: &mut Ledger,
+    stage: &Stage,
+    work: &TrainClip,
+) -> Result<()> {
+    ledger.complete(&stage.table);
+    let snapshot = ctx.store.snapshot(&stage.table)?;
+    let Some(index) = index_of(ctx.plan, work) else {
+        checkpoints::leave(ctx, stage, snapshot.as_ref());
+        return Ok(());
+    };
+    let lessons = Lessons::read(ctx, work)?;
+    let fingerprint = stage.fingerprint.digest();
+    let kept = checkpoints::read(&ctx.store, &stage.table)?;
+    if stands(ctx, stage, &kept, &lessons) {
+        checkpoints::leave(ctx, stage, snapshot.as_ref());
+        return Ok(());
+    }
+    let reason = checkpoints::reason(snapshot.as_ref(), &kept, stage)?;
+    let run = name_of(&fingerprint, &lessons.digest);
+    let state = state_folder(ctx.store.root());
+    let below = trainer::checkpoints_folder(&state, &stage.table);
+    let home = Home {
+        kept: below.join(&run),
+        shown: ctx.store.root().join("runs").join(&stage.table).join(&run),
+        keep_last: work.keep_last,
+        save_every: work.save_every,
+    };
+    let trained = ctx
+        .clocks
+        .time(Part::Encode, Spend::Busy, || train(ctx, stage, work, index, &lessons, &home));
+    // What was measured is told even when the training failed.
+    let measured = journal::read(&home.kept)?;
+    if !measured.is_empty() {
+        metrics::publish(ctx, &stage.table, &run, &measured)?;
+    }
+    let outcome = trained?;
+    if !outcome.finished {
+        ctx.report.interrupted = true;
+        ctx.report.notes.push(format!(
+            "{}: stopped after {} steps; the next run goes on from there",
+            stage.table,
+            outcome.resumed_at + outcome.steps
+        ));
+        return ctx.options.cancel.check();
+    }
+    if let Some(best) = best_of(&outcome.checkpoints) {
+        model(&state, stage, work, best)?;
+    }
+    checkpoints::publish(ctx, stage, &outcome.checkpoints, reason)?;
+    forget_others(&below, &run, ctx.report.broken.iter().any(|b| b.table == stage.table))
+}
+
+/// The stage that lists the images.
+pub(super) fn index_of<'p>(plan: &'p Plan, work: &TrainClip) -> Option<&'p IndexImages> {
+    match &plan.stage(&work.images)?.work {
+        Work::IndexImages(index) => Some(index),
+        _ => None,
+    }
+}
+
+/// Whether what was trained is what would be trained, and the model is there.
+pub(super) fn stands(ctx: &Context<'_>, stage: &Stage, kept: &[Kept], lessons: &Lessons) -> bool {
+    let fingerprint = stage.fingerprint.digest().to_string();
+    let trained = Trained::read(&state_folder(ctx.store.root()), &stage.table);
+    checkpoints::stand(kept, &fingerprint, &lessons.digest.to_string())
+        && trained.is_some_and(|trained| {
+            trained.fingerprint == fingerprint
+                && kept.iter().any(|one| one.best && one.digest.short() == trained.folder)
+        })
+}
+
+fn best_of(checkpoints: &[Checkpoint]) -> Option<&Checkpoint> {
+    let newest = checkpoints.iter().max_by_key(|one| one.state.step)?;
+    let step = newest.state.best.map_or(newest.state.step, |best| best.step);
+    checkpoints.iter().find(|one| one.state.step == step)
+}
+
+/// Lays the model out and points at it.
+fn model(state: &Path, stage: &Stage, work: &TrainClip, best: &Checkpoint) -> Result<()> {
+    let ModelFiles::HuggingFace { folder: start } = &work.model.files else { return Ok(()) };
+    let digest: crate::base::Digest = best.state.digest.parse()?;
+    let name = digest.short();
+    let models = models_folder(state, &stage.table);
+    clip::publish(start, &best.model(), &models.join(&name))?;
+    let fingerprint = stage.fingerprint.digest().to_string();
+    Trained::write(state, &stage.table, &name, &fingerprint)?;
+    // A query that began with the one before has its files open; the next finds this one.
+    forget_others(&models, &name, false)
+}
+
+fn train(
+    ctx: &Context<'_>,
+    stage: &Stage,
+    work: &TrainClip,
+    index: &IndexImages,
+    lessons: &Lessons,
+    home: &Home,
+) -> Result<trainer::Outcome> {
+    let ModelFiles::HuggingFace { folder } = &work.model.files else {
+        return Err(crate::base::Error::new(
+            Kind::Internal,
+            "a training of CLIP that starts from no Hugging Face folder",
+        ));
+    };
+    let facts = crate::embed::describe(&work.model)?;
+    let pictures = Pictures::find(ctx, lessons, index, facts.preprocessing)?;
+    let mut learning = ClipLearning::begin(folder, work.model.device)?;
+    ctx.options.progress.note(&format!(
+        "{}: {} captions train, {} validate; on {}",
+        stage.table,
+        crate::base::units::count(lessons.train.texts.len() as u64),
+        crate::base::units::count(lessons.validation.texts.len() as u64),
+        learning.device()
+    ));
+    let (end, most) = (learning.end(), learning.context());
+    let encode = |text: &str| learning.encode(text);
+    let train = Encoded::new(&pictures, &lessons.train, encode, end, most)?.of_all_lengths();
+    let validation = Encoded::new(&pictures, &lessons.validation, encode, end, most)?;
+    let validation = validation.of_all_lengths();
+    let identity = Identity {
+        stage: stage.table.clone(),
+        fingerprint: stage.fingerprint.digest().to_string(),
+        network: None,
+        definition: ctx.plan.text.clone(),
+        end,
+        beside: None,
+    };
+    let watch = Watch {
+        cancel: &ctx.options.cancel,
+        progress: ctx.options.progress.as_ref(),
+        clock: ctx.options.clock.as_ref(),
+    };
+    let data = Data { inputs: &pictures, train: &train, validation: &validation };
+    let nothing = |_: &ClipLearning| Ok(Vec::new());
+    let trained =
+        trainer::train(&mut learning, data, &work.course, &identity, home, watch, &nothing);
+    trained.map_err(|error| match error.kind() {
+        Kind::BadInput | Kind::Device if error.place().is_none() => error.at(&stage.table),
+        _ => error,
+    })
+}

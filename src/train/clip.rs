@@ -1,0 +1,169 @@
+//! A CLIP as the loop trains it.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Tensor, Var};
+
+use super::fault::candle;
+use super::learner::{Batch, Draw, Learner};
+use crate::base::files::read_text_capped;
+use crate::base::{Error, Kind, Result};
+use crate::nn::clip::hugging_face_config;
+use crate::nn::contrastive::{Pair, TrainableClip};
+use crate::nn::device;
+use crate::nn::tokens::{HuggingFaceTokenizer, Tokenizer};
+use crate::nn::weights::Weights;
+use crate::plan::model::{DeviceChoice, Dtype, HF_TOKENIZER, HF_WEIGHTS};
+
+const CONFIG_CAP_BYTES: u64 = 16 << 20;
+const WEIGHTS_CAP_BYTES: u64 = 64 << 30;
+
+/// A CLIP that trains.
+#[derive(Debug)]
+pub struct ClipLearning {
+    clip: TrainableClip,
+    device: device::Opened,
+    tokenizer: Tokenizer,
+    context: usize,
+}
+
+impl ClipLearning {
+    /// The CLIP of a Hugging Face folder.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or the device is not there.
+    pub fn begin(folder: &Path, choice: DeviceChoice) -> Result<Self> {
+        let device = device::open(choice)?;
+        device::dtype(Dtype::F32, &device.device)?;
+        let path = folder.join("config.json");
+        let text = read_text_capped(&path, CONFIG_CAP_BYTES)?;
+        let of = hugging_face_config(&text).map_err(|error| error.at(path.display()))?;
+        let weights = weights(folder)?;
+        let clip = TrainableClip::read(&weights, &of, &device.device)
+            .map_err(|error| error.at(folder.display()))?;
+        let tokenizer = tokenizer(folder)?;
+        Ok(Self { clip, device, tokenizer, context: of.text.context })
+    }
+
+    /// The token ids of a text, start and end included, cut to the context.
+    ///
+    /// # Errors
+    /// When the tokenizer's rules fail on it.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.tokenizer.ids(text, self.context)
+    }
+
+    /// The token that ends a text.
+    #[must_use]
+    pub fn end(&self) -> u32 {
+        self.tokenizer.end()
+    }
+
+    /// Most tokens of a text.
+    #[must_use]
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// What to tell the user of the device.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.device.name
+    }
+}
+
+/// The weights of a Hugging Face folder, in one file.
+fn weights(folder: &Path) -> Result<Weights> {
+    let files = HF_WEIGHTS.iter().filter(|name| !name.ends_with(".json"));
+    let found: Option<PathBuf> = files.map(|name| folder.join(name)).find(|path| path.is_file());
+    let path = found.ok_or_else(|| {
+        Error::new(Kind::MissingInput, "has its weights in several files, which do not train")
+            .at(folder.display())
+            .help("save them in one: `save_pretrained(folder, max_shard_size=\"100GB\")`")
+    })?;
+    Weights::open(&path)
+}
+
+fn tokenizer(folder: &Path) -> Result<Tokenizer> {
+    let read = |name: &str| read_text_capped(&folder.join(name), CONFIG_CAP_BYTES);
+    let whole = if folder.join("tokenizer.json").is_file() {
+        HuggingFaceTokenizer::from_json(&read("tokenizer.json")?)
+    } else {
+        HuggingFaceTokenizer::from_vocabulary(&read("vocab.json")?, &read("merges.txt")?)
+    };
+    Ok(Tokenizer::HuggingFace(Box::new(whole.map_err(|error| error.at(folder.display()))?)))
+}
+
+impl Learner for ClipLearning {
+    fn weights(&self) -> Vec<(String, Var)> {
+        self.clip.parameters()
+    }
+
+    /// Every caption counts as much.
+    fn weight(&self, batch: &Batch) -> usize {
+        batch.tokens.len()
+    }
+
+    fn loss(&self, batch: &Batch, _: Option<Draw>) -> Result<Tensor> {
+        let pair =
+            Pair { images: &batch.features.data, texts: &batch.tokens, shown: &batch.images };
+        self.clip.loss(&pair).map_err(candle("computing the loss"))
+    }
+
+    fn gradients(&self, loss: &Tensor) -> Result<GradStore> {
+        self.clip.backward(loss).map_err(candle("computing gradients"))
+    }
+
+    fn state(&self) -> Result<Vec<(String, Tensor)>> {
+        Ok(self.clip.state())
+    }
+
+    fn restore(&mut self, model: &Path) -> Result<()> {
+        let weights = Weights::open(model)?;
+        for (name, var) in self.weights() {
+            let tensor = weights
+                .tensor(&name, DType::F32, &self.device.device)
+                .map_err(|error| error.at(model.display()))?;
+            var.set(&tensor).map_err(candle("taking over a checkpoint"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes `to` a Hugging Face folder: the weights of a checkpoint, and all else from the folder that
+/// training started from. The folder gets its name once all of it is durable.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn publish(start: &Path, weights: &Path, to: &Path) -> Result<()> {
+    if to.is_dir() {
+        return Ok(());
+    }
+    let unfinished = to.with_extension("unfinished");
+    if unfinished.is_dir() {
+        std::fs::remove_dir_all(&unfinished)
+            .map_err(|cause| Error::io("cannot remove", unfinished.display(), cause))?;
+    }
+    std::fs::create_dir_all(&unfinished)
+        .map_err(|cause| Error::io("cannot make", unfinished.display(), cause))?;
+    let beside = ["config.json", "preprocessor_config.json"];
+    let beside = beside.iter().chain(&HF_TOKENIZER).map(|name| (start.join(name), *name));
+    for (from, name) in beside.chain([(weights.to_owned(), "model.safetensors")]) {
+        if !from.is_file() {
+            continue;
+        }
+        let bytes = crate::base::files::read_capped(&from, WEIGHTS_CAP_BYTES)?;
+        let path = unfinished.join(name);
+        crate::base::files::write_atomic(&path, |file| {
+            file.write_all(&bytes).map_err(|cause| Error::io("cannot write", path.display(), cause))
+        })?;
+    }
+    std::fs::rename(&unfinished, to)
+        .map_err(|cause| Error::io("cannot rename to", to.display(), cause))?;
+    match to.parent() {
+        Some(parent) => crate::base::files::sync_folder(parent),
+        None => Ok(()),
+    }
+}
