@@ -41,7 +41,14 @@ fn main() {
         .find(|of| of.name() == dtype)
         .unwrap();
     let files = ModelFiles::HuggingFace { folder: folder.into() };
-    let model = ModelSpec { name: "bench".into(), files, dtype, device: DeviceChoice::Cpu };
+    let model = ModelSpec {
+        name: "bench".into(),
+        files,
+        dtype,
+        device: DeviceChoice::Cpu,
+        trained_by: None,
+        awaits_training: false,
+    };
     let seconds: f64 = seconds.parse().unwrap();
     if let Some(file) = batches.strip_prefix("texts=") {
         return texts(&model, file);

@@ -250,12 +250,8 @@ impl Setting for NumericType {
     const EXPECTED: &'static str = "`\"f32\"`, `\"bf16\"`, `\"f16\"` or `\"int8\"`";
 
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let names = [
-            ("f32", Self::F32),
-            ("bf16", Self::Bf16),
-            ("f16", Self::F16),
-            ("int8", Self::Int8),
-        ];
+        let names =
+            [("f32", Self::F32), ("bf16", Self::Bf16), ("f16", Self::F16), ("int8", Self::Int8)];
         read_name(node, "numeric type", &names, findings)
     }
 }

@@ -20,8 +20,8 @@ pub use architecture::{Activation, Architecture, Pooling, TextTower, Transformer
 pub use hugging_face::{
     config as hugging_face_config, preprocessing as hugging_face_preprocessing,
 };
-pub use random::{ClipConfig, write_random};
 pub use packed::{PackedText, PackedVision};
+pub use random::{ClipConfig, write_random};
 pub use text::TextModel;
 pub use towers::{TextTowers, VisionTowers};
 pub use vision::VisionModel;
