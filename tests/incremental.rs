@@ -29,3 +29,5 @@ mod rejects;
 mod settled;
 #[path = "incremental/step.rs"]
 mod step;
+#[path = "incremental/trained.rs"]
+mod trained;

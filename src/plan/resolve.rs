@@ -21,6 +21,7 @@ use super::inputs;
 use super::model::{ModelSpec, Role};
 use super::source::{CaptionSource, ImageSource, SplitSource};
 use super::stage::{Stage, Work};
+use super::trained::UNTRAINED;
 use super::work::Known;
 
 const CONTRACT_CAP_BYTES: u64 = 1 << 20;
@@ -251,7 +252,13 @@ impl<'a> Resolver<'a> {
         let mut stages = Vec::new();
         for stage in self.pipeline.order() {
             let contract = self.contract(stage)?;
-            let Some((work, fingerprint)) = known.work(&stage.operator, &stages) else { continue };
+            let Some((work, mut fingerprint)) = known.work(&stage.operator, &stages) else {
+                continue;
+            };
+            let awaits = work.model().is_some_and(|model| model.awaits_training);
+            if awaits && weights_of(&fingerprint).is_some() {
+                fingerprint = fingerprint.with(Role::Weights.name(), UNTRAINED);
+            }
             let made = Stage { table: stage.table.value.clone(), contract, fingerprint, work };
             if let Work::TrainClip(work) = &made.work
                 && let Some(start) = known.models.get(&work.model.name).cloned()

@@ -13,6 +13,7 @@ use crate::table::{Change, Outcome, Snapshot, Store};
 use crate::train::checkpoint::Checkpoint;
 
 use super::context::Context;
+use super::locked;
 use super::report::{Broken, TableReport};
 use super::rows;
 
@@ -146,6 +147,12 @@ pub(super) fn publish(
         resumed: 0,
         published: false,
     };
+    if let Some(refused) = locked::refusal(ctx, &stage.table, &stage.contract, Some(&change))? {
+        ctx.report.refused.push(refused);
+        ctx.see(stage, &report);
+        ctx.report.tables.push(report);
+        return Ok(());
+    }
     match ctx.store.publish(&stage.table, &stage.contract, change)? {
         Outcome::Published { version, rows } => {
             report.version = Some(version);

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::Result;
+use crate::base::{Digest, Result};
 use crate::plan::contract::{Contract, TableKind};
 use crate::plan::locked::{LockedStage, LockedTable};
-use crate::plan::{Fingerprint, Stage};
+use crate::plan::resolve::weights_of;
+use crate::plan::{Fingerprint, Stage, Work};
 use crate::table::{Change, Snapshot, Store};
 
+use super::checkpoints;
 use super::context::Context;
 use super::report::Refused;
 
@@ -58,9 +60,17 @@ pub fn tables(
     for stage in stages {
         let table = &stage.table;
         let snapshot = store.snapshot(table)?;
-        let clean = !stage.work.reads().iter().any(|read| out.stale.contains(*read));
+        let trainer = stage.work.model().and_then(|model| model.trained_by.as_deref());
+        let mut reads = stage.work.reads().into_iter().chain(trainer);
+        let clean = !reads.any(|read| out.stale.contains(read));
+        let made_by = match &stage.work {
+            Work::Caption(work) if clean => {
+                Some(checkpoints::best(store, &work.captioner)?.0.digest)
+            }
+            _ => None,
+        };
         match snapshot {
-            Some(snapshot) if clean && is_current(&snapshot, facts.get(table))? => {
+            Some(snapshot) if clean && is_current(&snapshot, facts.get(table), made_by)? => {
                 out.tables.insert(table.clone(), locked(&snapshot)?);
             }
             _ => {
@@ -86,17 +96,28 @@ fn locked(snapshot: &Snapshot) -> Result<LockedTable> {
     Ok(LockedTable { content, rows: snapshot.rows(), version: snapshot.version() })
 }
 
-/// Whether the version was made under the stage's present fingerprint.
-fn is_current(snapshot: &Snapshot, stage: Option<&LockedStage>) -> Result<bool> {
+/// Whether the version was made under the stage's present fingerprint; by the checkpoint
+/// `made_by`, where a checkpoint made it.
+fn is_current(
+    snapshot: &Snapshot,
+    stage: Option<&LockedStage>,
+    made_by: Option<Digest>,
+) -> Result<bool> {
     let made_under = snapshot
         .note()?
         .and_then(|note| serde_json::from_value::<Fingerprint>(note.fingerprint_parts).ok());
+    let all = |before: &Fingerprint, stage: &LockedStage| {
+        stage.parts.iter().all(|(name, now)| before.parts().get(name) == Some(now))
+    };
     Ok(match (made_under, stage) {
+        // The checkpoint is no fact of the definition.
+        (Some(before), Some(stage)) if made_by.is_some() => {
+            weights_of(&before) == made_by.map(|digest| digest.to_string()).as_deref()
+                && all(&before, stage)
+        }
         (Some(before), Some(LockedStage { fingerprint: Some(now), .. })) => before.digest() == *now,
         // Weights that are not here decide it: what can be compared is.
-        (Some(before), Some(stage)) => {
-            stage.parts.iter().all(|(name, now)| before.parts().get(name) == Some(now))
-        }
+        (Some(before), Some(stage)) => all(&before, stage),
         _ => false,
     })
 }

@@ -85,9 +85,16 @@ pub(super) fn of_image(
     image_id: &str,
 ) -> Result<(Vec<Sight>, Vec<String>)> {
     let means = Means::default();
-    let mut ctx = context(plan, options, &means, Some(Lookout::new(image_id)))?;
-    let mut ledger = ledger(&ctx)?;
-    tables(&mut ctx, &mut ledger)?;
+    let look = |plan| context(plan, options, &means, Some(Lookout::new(image_id)));
+    let mut ctx = look(plan)?;
+    let mut ledger = self::ledger(&ctx)?;
+    let survey = tables(&mut ctx, &mut ledger)?;
+    let changed = retrained(plan, &survey);
+    if let Some(changed) = &changed {
+        ctx = look(changed)?;
+        ledger = self::ledger(&ctx)?;
+        tables(&mut ctx, &mut ledger)?;
+    }
     let mut seen = ctx.lookout.map(Lookout::into_seen).unwrap_or_default();
     for (table, entry) in ledger.of_image(image_id) {
         let Some(stage) = plan.stage(table) else { continue };

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::base::Digest;
 use crate::definition::lock::{Locked, LockedStage};
+use crate::definition::model::ModelLayout;
 use crate::definition::pipeline::Pipeline;
 use crate::definition::span::Span;
 use crate::definition::stage::Stage;
@@ -137,7 +138,8 @@ pub fn compare(locked: &Locked, now: &Locked, pipeline: &Pipeline) -> Comparison
     for stage in pipeline.order() {
         let table = &stage.table.value;
         if let Some(is) = now.stages.get(table) {
-            stage_of(stage, locked.stages.get(table), is, &mut comparison);
+            let trainer = trainer(stage, pipeline);
+            stage_of((stage, trainer), locked.stages.get(table), is, &mut comparison);
         }
     }
     let gone = locked.stages.keys().filter(|table| !now.stages.contains_key(*table));
@@ -178,7 +180,12 @@ fn blocks(
 
 /// Finds out how one stage differs, and whether its table is made anew; those it reads were
 /// looked at before.
-fn stage_of(stage: &Stage, was: Option<&LockedStage>, is: &LockedStage, out: &mut Comparison) {
+fn stage_of(
+    (stage, trainer): (&Stage, Option<&str>),
+    was: Option<&LockedStage>,
+    is: &LockedStage,
+    out: &mut Comparison,
+) {
     let table = &stage.table.value;
     let span = stage.table.span;
     let mut add = |change, details: Vec<String>| {
@@ -219,6 +226,12 @@ fn stage_of(stage: &Stage, was: Option<&LockedStage>, is: &LockedStage, out: &mu
             reasons.extend(sources(stage, &out.differences).map(|why| (Rows::Changed, why)));
         }
     }
+    // Other weights make every row anew; whether a training ends with others nobody knows before.
+    if let Some(trainer) = trainer
+        && let Some(training) = out.rebuilds.iter().find(|rebuild| rebuild.table == trainer)
+    {
+        reasons.push((training.rows, format!("its model is trained by {trainer}")));
+    }
     for (_, read, _) in stage.operator.reads() {
         let Some(upstream) = out.rebuilds.iter().find(|rebuild| rebuild.table == read.value) else {
             continue;
@@ -254,6 +267,15 @@ fn differing_parts(was: &LockedStage, is: &LockedStage) -> Vec<String> {
 /// Digests are for machines: people are shown their beginning.
 fn short(value: &str) -> String {
     value.parse::<Digest>().map_or_else(|_| value.to_owned(), |digest| digest.short())
+}
+
+/// The stage that trains the model of this one.
+fn trainer<'p>(stage: &Stage, pipeline: &'p Pipeline) -> Option<&'p str> {
+    let model = pipeline.find_model(&stage.operator.model()?.value)?;
+    match &model.layout {
+        ModelLayout::Trained(of) => Some(&of.stage.value),
+        _ => None,
+    }
 }
 
 fn model<'d>(stage: &Stage, differences: &'d [Difference]) -> impl Iterator<Item = String> + 'd {

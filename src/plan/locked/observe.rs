@@ -44,6 +44,10 @@ pub fn observe(
     let mut observed = Observed { locked: facts(pipeline, definition)?, absent: Vec::new() };
     for stage in resolve_partly(pipeline, definition, Some(digests))?.stages {
         if let Some(known) = observed.locked.stages.get_mut(&stage.table) {
+            // Weights that are not trained yet have no digest.
+            if stage.work.model().is_some_and(|model| model.awaits_training) {
+                continue;
+            }
             known.parts = stage.fingerprint.parts().clone();
             known.fingerprint = Some(stage.fingerprint.digest());
         }
