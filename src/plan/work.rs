@@ -99,7 +99,11 @@ impl Known {
                 let work = Train {
                     examples: settings.examples.value.clone(),
                     model: model.spec.clone(),
-                    model_digest: model.digest_of(Role::Weights)?.to_string(),
+                    // Files are not looked for where the text alone is asked.
+                    model_digest: model
+                        .digest_of(Role::Weights)
+                        .map(|digest| digest.to_string())
+                        .unwrap_or_default(),
                     network: Network::of(settings),
                     course: Course::of(settings),
                     keep_last: settings.keep_last as usize,

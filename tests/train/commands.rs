@@ -201,3 +201,26 @@ fn ctrl_c_finishes_the_step_and_saves() {
         "half a training is no captioner"
     );
 }
+
+#[test]
+fn a_lock_holds_captions_and_scores_and_forgets_those_of_another_checkpoint() {
+    let house = studio(12, &format!("{STAGES}{CAPTIONS}"));
+    house.run().unwrap();
+    let locked = json(&house, &["lock", "pipeline.toml", "--format", "json"]);
+    let tables = locked["files"][0]["tables"].as_object().unwrap();
+    for table in ["captioner", "generated", "scores", "rejects"] {
+        assert!(tables.contains_key(table), "{table}: {locked}");
+    }
+    let out = clipmill(&house, &["run", "--locked", "pipeline.toml"]);
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+
+    // Trained anew, and no captions yet of what came of it.
+    house.define(&definition(&format!("{STAGES}{CAPTIONS}").replace("epochs = 3", "epochs = 2")));
+    json(&house, &["train", "pipeline.toml", "--format", "json"]);
+    let locked = json(&house, &["lock", "pipeline.toml", "--format", "json"]);
+    let tables = locked["files"][0]["tables"].as_object().unwrap();
+    assert!(tables.contains_key("captioner"), "{locked}");
+    for table in ["generated", "scores"] {
+        assert!(!tables.contains_key(table), "{table}: {locked}");
+    }
+}
