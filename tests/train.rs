@@ -19,6 +19,8 @@ mod house;
 
 #[path = "train/adamw.rs"]
 mod adamw;
+#[path = "train/contrastive.rs"]
+mod contrastive;
 #[path = "train/lesson.rs"]
 mod lesson;
 #[path = "train/commands.rs"]
