@@ -20,20 +20,21 @@ fn numbers(house: &House) -> (Vec<String>, Vec<String>) {
     (metrics, house.rows("captioner", &["checkpoint", "digest", "validation_loss", "best"]))
 }
 
-/// How many checkpoints lie below the store.
-fn checkpoints(house: &House) -> usize {
+/// The step of the newest checkpoint below the store; 0 where there is none.
+fn newest(house: &House) -> u64 {
     let below = house.path("store/_clipmill/checkpoints/captioner");
     let Ok(runs) = std::fs::read_dir(below) else { return 0 };
     runs.flatten()
         .flat_map(|run| std::fs::read_dir(run.path()).into_iter().flatten().flatten())
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("step-"))
-        .count()
+        .filter_map(|entry| entry.file_name().to_string_lossy().strip_prefix("step-")?.parse().ok())
+        .max()
+        .unwrap_or(0)
 }
 
 #[test]
 fn killed_and_run_again_it_has_the_losses_of_an_undisturbed_run() {
     let stages =
-        STAGES.replace("epochs = 3", "epochs = 8").replace("save_every = 2", "save_every = 1");
+        STAGES.replace("epochs = 3", "epochs = 24").replace("save_every = 2", "save_every = 1");
     let calm = studio(16, &stages);
     assert!(command(&calm).status().unwrap().success());
     let whole = numbers(&calm);
@@ -41,14 +42,18 @@ fn killed_and_run_again_it_has_the_losses_of_an_undisturbed_run() {
 
     let house = studio(16, &stages);
     let mut kills = 0;
-    for pause_ms in [0, 150, 40, 300, 90] {
+    for pause_ms in [0, 15, 4, 30, 9] {
+        let before = newest(&house);
         let mut child = command(&house).spawn().unwrap();
         let begun = Instant::now();
-        // Some checkpoint is there, and then a moment that is never the same.
-        while checkpoints(&house) == 0 && begun.elapsed() < Duration::from_secs(120) {
-            std::thread::sleep(Duration::from_millis(5));
+        // It went on by a step, and then a moment that is never the same.
+        while newest(&house) == before && begun.elapsed() < Duration::from_secs(120) {
+            std::thread::sleep(Duration::from_millis(2));
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
         }
-        std::thread::sleep(Duration::from_millis(pause_ms + 400));
+        std::thread::sleep(Duration::from_millis(pause_ms));
         child.kill().unwrap();
         if !child.wait().unwrap().success() {
             kills += 1;
