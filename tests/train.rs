@@ -35,3 +35,5 @@ mod pipeline;
 mod studio;
 #[path = "train/tensorboard.rs"]
 mod tensorboard;
+#[path = "train/trained_clip.rs"]
+mod trained_clip;
