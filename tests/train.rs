@@ -19,6 +19,8 @@ mod house;
 
 #[path = "train/adamw.rs"]
 mod adamw;
+#[path = "train/contrastive.rs"]
+mod contrastive;
 #[path = "train/lesson.rs"]
 mod lesson;
 #[path = "train/commands.rs"]
@@ -33,3 +35,5 @@ mod pipeline;
 mod studio;
 #[path = "train/tensorboard.rs"]
 mod tensorboard;
+#[path = "train/trained_clip.rs"]
+mod trained_clip;

@@ -140,7 +140,7 @@ pub struct Demo {
     #[arg(long, value_name = "DIR", default_value = "clipmill-demo")]
     pub dir: PathBuf,
     /// How many pictures to draw
-    #[arg(long, value_name = "N", default_value_t = 1600,
+    #[arg(long, value_name = "N", default_value_t = 2000,
           value_parser = clap::value_parser!(u32).range(8..=100_000))]
     pub images: u32,
     /// Seed of the drawings and of the model's weights

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::base::Error;
 use crate::base::environment::Environment;
+use crate::nn::keep_cores_free;
 use crate::query;
 
 use super::args::{Arguments, Command, Format, Report, Rows};
@@ -24,6 +25,8 @@ use super::session::Session;
 /// Does what the command line asks, says what failed, and gives the exit code.
 #[must_use]
 pub fn main(args: Vec<OsString>, environment: &Environment) -> ExitCode {
+    // Before there is a second thread.
+    keep_cores_free(environment);
     mute_queries();
     let parsed = grammar()
         .try_get_matches_from(args)

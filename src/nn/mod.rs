@@ -14,5 +14,7 @@ pub mod mapper;
 pub mod tokens;
 pub mod weights;
 
+pub(crate) use kernels::keep_cores_free;
+
 pub(crate) mod fault;
 mod kernels;

@@ -52,7 +52,7 @@ fn people_see_tables_answers_and_what_to_type_next() {
     let definition = definition.display();
     for expected in [
         "│ caption_features ┆       0 ┆   60 ┆       60 ┆          0 ┆ new version │",
-        "cosine(embedding, clip_text('a large red star')) AS score",
+        "cosine(embedding, clip_text('A large red star in the middle .')) AS score",
         "images/s",
         "the bottleneck was",
         &format!("  clipmill run {definition}"),

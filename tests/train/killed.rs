@@ -7,22 +7,22 @@ use std::time::{Duration, Instant};
 use crate::house::House;
 use crate::studio::{STAGES, studio};
 
-fn command(house: &House) -> Command {
+pub fn command(house: &House) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clipmill"));
     command.arg("run").arg(house.path("pipeline.toml")).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
 /// All numbers but the speed, and the digests of the checkpoints.
-fn numbers(house: &House) -> (Vec<String>, Vec<String>) {
+pub fn numbers(house: &House, table: &str) -> (Vec<String>, Vec<String>) {
     let mut metrics = house.rows("metrics", &["stage", "run", "step", "epoch", "name", "value"]);
     metrics.retain(|row| !row.contains("tokens_per_second"));
-    (metrics, house.rows("captioner", &["checkpoint", "digest", "validation_loss", "best"]))
+    (metrics, house.rows(table, &["checkpoint", "digest", "validation_loss", "best"]))
 }
 
 /// The step of the newest checkpoint below the store; 0 where there is none.
-fn newest(house: &House) -> u64 {
-    let below = house.path("store/_clipmill/checkpoints/captioner");
+pub fn newest(house: &House, table: &str) -> u64 {
+    let below = house.path("store/_clipmill/checkpoints").join(table);
     let Ok(runs) = std::fs::read_dir(below) else { return 0 };
     runs.flatten()
         .flat_map(|run| std::fs::read_dir(run.path()).into_iter().flatten().flatten())
@@ -37,17 +37,17 @@ fn killed_and_run_again_it_has_the_losses_of_an_undisturbed_run() {
         STAGES.replace("epochs = 3", "epochs = 24").replace("save_every = 2", "save_every = 1");
     let calm = studio(16, &stages);
     assert!(command(&calm).status().unwrap().success());
-    let whole = numbers(&calm);
+    let whole = numbers(&calm, "captioner");
     assert!(whole.0.len() > 100);
 
     let house = studio(16, &stages);
     let mut kills = 0;
     for pause_ms in [0, 15, 4, 30, 9] {
-        let before = newest(&house);
+        let before = newest(&house, "captioner");
         let mut child = command(&house).spawn().unwrap();
         let begun = Instant::now();
         // It went on by a step, and then a moment that is never the same.
-        while newest(&house) == before && begun.elapsed() < Duration::from_secs(120) {
+        while newest(&house, "captioner") == before && begun.elapsed() < Duration::from_secs(120) {
             std::thread::sleep(Duration::from_millis(2));
             if child.try_wait().unwrap().is_some() {
                 break;
@@ -61,5 +61,5 @@ fn killed_and_run_again_it_has_the_losses_of_an_undisturbed_run() {
     }
     assert!(kills > 0, "the training was over before it was killed");
     assert!(command(&house).status().unwrap().success());
-    assert_eq!(numbers(&house), whole);
+    assert_eq!(numbers(&house, "captioner"), whole);
 }

@@ -20,7 +20,9 @@ use super::{drawing, run, store, summary};
 
 const COUNT_SQL: &str = "SELECT split, COUNT(DISTINCT image_id) AS images, COUNT(*) AS captions \
                          FROM captions GROUP BY split ORDER BY captions DESC, split";
-const SEARCH_SQL: &str = "SELECT image_id, cosine(embedding, clip_text('a large red star')) AS score \
+/// In the words and the punctuation of the captions: a CLIP so small knows no others.
+const SEARCH_SQL: &str = "SELECT image_id, cosine(embedding, \
+                          clip_text('A large red star in the middle .')) AS score \
                           FROM image_features ORDER BY score DESC, image_id LIMIT 3";
 
 /// Makes and runs the demo.

@@ -20,6 +20,8 @@ pub(super) struct Truth {
     /// Share of the distinct captions whose own picture comes first in a search.
     pub(super) recall_at_1: Option<f64>,
     rows: Vec<Vec<String>>,
+    /// Right captions and scenes, of those with one shape and of those with two.
+    by_shapes: [(u32, u32); 2],
     distinct: usize,
     searched: usize,
 }
@@ -47,6 +49,7 @@ pub(super) fn measure(
         attributes_exact: None,
         recall_at_1: None,
         rows: Vec::new(),
+        by_shapes: [(0, 0); 2],
         distinct: 0,
         searched: 0,
     };
@@ -79,6 +82,9 @@ fn written(
             let names = Says::of(caption).names(scene);
             all += 1;
             right += u32::from(names);
+            let [alone, two] = &mut truth.by_shapes;
+            let of = if scene.objects.len() == 1 { alone } else { two };
+            *of = (of.0 + u32::from(names), of.1 + 1);
             let verdict = if names { "yes" } else { "no" };
             truth.rows.push(vec![format!("{id}.jpg"), caption.to_owned(), verdict.to_owned()]);
         }
@@ -164,12 +170,17 @@ impl Truth {
                 recall * 100.0
             )
         });
+        let [alone, two] = self.by_shapes;
         Some(format!(
             "{}{more}\nAll colours, shapes and places are right in {:.1} % of {} held-out \
-             pictures.{recall}",
+             pictures: in {} of {} with one shape, in {} of {} with two.{recall}",
             drawing::table(&header, shown, &[]),
             share * 100.0,
-            self.rows.len()
+            self.rows.len(),
+            alone.0,
+            alone.1,
+            two.0,
+            two.1
         ))
     }
 }

@@ -21,7 +21,7 @@ use super::scene::Scene;
 /// Says that a folder is a demo's, and how it was drawn.
 const MARKER: &str = ".clipmill-demo.json";
 const MARKER_CAP_BYTES: u64 = 1 << 16;
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The archives' names, as they are sent.
 const IMAGES: &str = "flickr30k-images.tar";

@@ -59,7 +59,37 @@ closed!(
     }
 );
 
+impl Shape {
+    /// The shape it stands beside.
+    #[must_use]
+    pub fn fellow(self) -> Self {
+        match self {
+            Self::Circle | Self::Cross => Self::Ring,
+            Self::Ring => Self::Circle,
+            Self::Square => Self::Diamond,
+            Self::Diamond => Self::Square,
+            Self::Triangle => Self::Star,
+            Self::Star => Self::Triangle,
+        }
+    }
+}
+
 impl Colour {
+    /// The colour it stands beside.
+    #[must_use]
+    pub fn fellow(self) -> Self {
+        match self {
+            Self::Red => Self::Green,
+            Self::Green => Self::Red,
+            Self::Blue => Self::Orange,
+            Self::Orange => Self::Blue,
+            Self::Yellow => Self::Purple,
+            Self::Purple => Self::Yellow,
+            Self::Pink => Self::Brown,
+            Self::Brown => Self::Pink,
+        }
+    }
+
     /// Red, green and blue, in 0…255.
     #[must_use]
     pub fn rgb(self) -> [u8; 3] {
@@ -188,7 +218,7 @@ pub struct Scene {
     pub height_px: u32,
     /// Behind the objects.
     pub background: Background,
-    /// One, or two on opposite sides that differ in colour and shape.
+    /// One, or two side by side that differ in colour and shape.
     pub objects: Vec<Object>,
     /// Seed of the captions' wording.
     pub wording: u64,
@@ -214,10 +244,8 @@ impl Scene {
                 deck.shuffle(&mut rng);
             }
             let Some(first) = deck.pop() else { continue };
-            let objects = match first.place.opposite().filter(|_| number % 6 == 5) {
-                Some(place) => vec![first, partner(first, place, &mut rng)],
-                None => vec![first],
-            };
+            let objects =
+                if number % 5 == 4 { side_by_side(first, &mut rng).to_vec() } else { vec![first] };
             let (width_px, height_px) = *FRAMES_PX.choose(&mut rng).unwrap_or(&FRAMES_PX[0]);
             scenes.push(Self {
                 id: id.to_string(),
@@ -248,15 +276,15 @@ fn every_object() -> Vec<Object> {
     all
 }
 
-/// A second object at `place` that no caption can mistake for the first.
-fn partner(first: Object, place: Place, rng: &mut ChaCha8Rng) -> Object {
-    let others: Vec<Object> = every_object()
-        .into_iter()
-        .filter(|other| {
-            other.place == place && other.colour != first.colour && other.shape != first.shape
-        })
-        .collect();
-    *others.choose(rng).unwrap_or(&first)
+/// An object and, on its other side, one of the shape and the colour that go with its own: what is
+/// told apart is then not what the two are, but which is which and where, and that is to be learnt.
+fn side_by_side(first: Object, rng: &mut ChaCha8Rng) -> [Object; 2] {
+    let (place, other) =
+        if rng.random() { (Place::Left, Place::Right) } else { (Place::Right, Place::Left) };
+    let size = *Size::ALL.choose(rng).unwrap_or(&first.size);
+    let second =
+        Object { shape: first.shape.fellow(), colour: first.colour.fellow(), size, place: other };
+    [Object { place, ..first }, second]
 }
 
 #[cfg(test)]

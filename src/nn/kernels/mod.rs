@@ -11,6 +11,7 @@ mod packed;
 mod product;
 mod rows;
 mod softmax;
+mod waiting;
 
 pub(super) use activation::activate;
 pub(super) use exponential::{exp, tanh};
@@ -20,3 +21,4 @@ pub(super) use packed::{
 };
 pub(super) use product::{Matrix, product};
 pub(super) use softmax::softmax;
+pub(crate) use waiting::keep_cores_free;

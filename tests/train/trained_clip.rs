@@ -1,0 +1,102 @@
+//! Pipelines that train their own CLIP.
+
+use clipmill::plan::Reason;
+use clipmill::run::RunReport;
+
+use crate::house::House;
+use crate::killed::{command, newest, numbers};
+use crate::studio::definition;
+
+const STAGE: &str = r#"
+[models.clip.trained]
+stage = "clip_training"
+
+[stages.clip_training.train_clip]
+images = "images"
+captions = "captions"
+model = "start"
+epochs = 3
+batch_size = 8
+learning_rate = 1e-3
+warmup_steps = 2
+save_every = 1
+"#;
+
+fn pipeline(stage: &str) -> String {
+    definition(stage).replace("[models.clip.huggingface]", "[models.start.huggingface]")
+}
+
+fn house(stage: &str) -> House {
+    let house = House::new(20);
+    house.define(&pipeline(stage));
+    house
+}
+
+/// Tables in which rows were computed.
+fn computed(report: &RunReport) -> Vec<&str> {
+    let mut tables: Vec<&str> =
+        report.tables.iter().filter(|t| t.computed > 0).map(|t| t.table.as_str()).collect();
+    tables.sort_unstable();
+    tables
+}
+
+const FEATURES: [&str; 3] = ["image_id", "embedding", "fingerprint"];
+
+#[test]
+fn retraining_changes_features_and_what_follows_from_them_and_nothing_else() {
+    let house = house(STAGE);
+    let report = house.run().unwrap();
+    assert!(report.broken.is_empty(), "{:?}", report.broken);
+    let before = house.rows("image_features", &FEATURES);
+    assert_eq!(before.len(), 20);
+    assert!(house.run().unwrap().is_up_to_date());
+
+    // What changes no number trains nothing.
+    house.define(&pipeline(&STAGE.replace("save_every = 1", "save_every = 2")));
+    assert!(computed(&house.run().unwrap()).is_empty());
+
+    house.define(&pipeline(&STAGE.replace("epochs = 3", "epochs = 4")));
+    let report = house.run().unwrap();
+    let follow = ["caption_features", "clip_training", "examples", "image_features", "metrics"];
+    assert_eq!(computed(&report), follow);
+    let of = |table: &str| report.tables.iter().find(|t| t.table == table).unwrap();
+    assert!(of("clip_training").counts.get(Reason::SettingsChanged) > 0);
+    assert_eq!(of("image_features").counts.get(Reason::WeightsChanged), 20);
+    let after = house.rows("image_features", &FEATURES);
+    for (before, after) in before.iter().zip(&after) {
+        let (old, new): (Vec<&str>, Vec<&str>) =
+            (before.split('|').collect(), after.split('|').collect());
+        assert_eq!(old[0], new[0]);
+        assert!(old[1] != new[1] && old[2] != new[2], "{after}");
+    }
+}
+
+#[test]
+fn killed_and_run_again_it_is_the_clip_of_an_undisturbed_run() {
+    let stage = STAGE.replace("epochs = 3", "epochs = 12");
+    let calm = house(&stage);
+    assert!(command(&calm).status().unwrap().success());
+    let whole = (numbers(&calm, "clip_training"), calm.rows("image_features", &FEATURES));
+    assert!(whole.0.0.len() > 60, "{}", whole.0.0.len());
+
+    let house = house(&stage);
+    let mut kills = 0;
+    for pause_ms in [0, 12, 3] {
+        let before = newest(&house, "clip_training");
+        let mut child = command(&house).spawn().unwrap();
+        let begun = std::time::Instant::now();
+        while newest(&house, "clip_training") == before && begun.elapsed().as_secs() < 120 {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(pause_ms));
+        child.kill().unwrap();
+        kills += u32::from(!child.wait().unwrap().success());
+    }
+    assert!(kills > 0, "the training was over before it was killed");
+    assert!(command(&house).status().unwrap().success());
+    let again = (numbers(&house, "clip_training"), house.rows("image_features", &FEATURES));
+    assert_eq!(again, whole);
+}
