@@ -13,7 +13,7 @@ use crate::table::{Change, Outcome, Snapshot, Store};
 use crate::train::checkpoint::Checkpoint;
 
 use super::context::Context;
-use super::locked;
+use super::refusal::refusal;
 use super::report::{Broken, TableReport};
 use super::rows;
 
@@ -147,7 +147,7 @@ pub(super) fn publish(
         resumed: 0,
         published: false,
     };
-    if let Some(refused) = locked::refusal(ctx, &stage.table, &stage.contract, Some(&change))? {
+    if let Some(refused) = refusal(ctx, &stage.table, &stage.contract, Some(&change))? {
         ctx.report.refused.push(refused);
         ctx.see(stage, &report);
         ctx.report.tables.push(report);

@@ -138,7 +138,7 @@ fn publish_rejects(
     ctx.store.discard_staged(REJECTS, &staged)?;
     let changed = ledger.changed();
     if changed.is_none() && before.is_some() {
-        let refused = super::locked::refusal(ctx, REJECTS, &ctx.plan.rejects, None)?;
+        let refused = super::refusal::refusal(ctx, REJECTS, &ctx.plan.rejects, None)?;
         ctx.report.refused.extend(refused);
         ctx.report.tables.push(report);
         return Ok(());
@@ -167,7 +167,7 @@ fn publish_rejects(
         note,
         reject_counts: std::collections::BTreeMap::new(),
     };
-    if let Some(refused) = super::locked::refusal(ctx, REJECTS, contract, Some(&change))? {
+    if let Some(refused) = super::refusal::refusal(ctx, REJECTS, contract, Some(&change))? {
         // They are told in the report; the next run finds them again.
         ctx.store.discard_staged(REJECTS, &change.add)?;
         ctx.report.refused.push(refused);

@@ -1,41 +1,15 @@
-//! Locked runs: tables hold what the lock says, or stay as they are.
+//! What a lock says of the tables of a store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Digest, Result};
-use crate::plan::contract::{Contract, TableKind};
+use crate::plan::contract::TableKind;
 use crate::plan::locked::{LockedStage, LockedTable};
 use crate::plan::resolve::weights_of;
 use crate::plan::{Fingerprint, Stage, Work};
-use crate::table::{Change, Snapshot, Store};
+use crate::table::{Snapshot, Store};
 
 use super::checkpoints;
-use super::context::Context;
-use super::report::Refused;
-
-/// Whether a lock forbids this change of `table`; without a change, what the table holds now.
-pub(super) fn refusal(
-    ctx: &Context<'_>,
-    table: &str,
-    contract: &Contract,
-    change: Option<&Change>,
-) -> Result<Option<Refused>> {
-    let Some(locked) = &ctx.plan.locked else { return Ok(None) };
-    let found = match change {
-        Some(change) => ctx.store.content_after(table, contract, change)?,
-        None => match ctx.store.snapshot(table)? {
-            Some(snapshot) => snapshot.content_digest()?,
-            None => return Ok(None),
-        },
-    };
-    let expected = locked.get(table).copied();
-    Ok((expected != Some(found)).then(|| Refused {
-        table: table.to_owned(),
-        expected,
-        found,
-        kept_back: change.is_some(),
-    }))
-}
 
 /// What a lock says of a store's tables.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -34,6 +34,7 @@ mod phases;
 mod pictures;
 mod publish;
 mod recipe;
+mod refusal;
 mod rows;
 mod settled;
 mod sink;

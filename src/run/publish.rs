@@ -16,7 +16,7 @@ use super::clocks::{Part, Spend};
 use super::context::Context;
 use super::key::{Columns, Keys};
 use super::ledger::Ledger;
-use super::locked;
+use super::refusal::refusal;
 use super::report::{Broken, TableReport};
 use super::rows;
 use super::sink::Sink;
@@ -78,9 +78,7 @@ pub(super) fn publish(
         return Ok(aside(ctx, stage, report));
     }
     let next = change.as_ref().map(|(change, _)| change);
-    if !keep_unseen
-        && let Some(refused) = locked::refusal(ctx, &stage.table, &stage.contract, next)?
-    {
+    if !keep_unseen && let Some(refused) = refusal(ctx, &stage.table, &stage.contract, next)? {
         ctx.report.refused.push(refused);
         ctx.see(stage, &report);
         ctx.report.tables.push(report);
