@@ -23,6 +23,7 @@ use super::clocks::{Part, Spend};
 use super::context::Context;
 use super::key::{Columns, Key};
 use super::ledger::{Ledger, Prints};
+use super::lookout::Sight;
 use super::publish::{self, Made};
 use super::rows;
 use super::sink::Sink;
@@ -130,6 +131,11 @@ fn survey(
                 if before.refused(&stage.table, &digest, &prints).is_some() {
                     counts.add(Reason::RejectedEarlier);
                     keys().for_each(|key| state.replace(&key));
+                    ctx.watch(id, || {
+                        Sight::new(stage, Key::caption(id, 0), Reason::RejectedEarlier, &state)
+                            .of(digest)
+                            .at(&origin(work, id))
+                    });
                     ledger.carry_at(&stage.table, &prints, &digest, origin(work, id), id);
                     continue;
                 }
@@ -138,8 +144,10 @@ fn survey(
                 if reasons.iter().any(|(_, reason)| reason.computes()) {
                     // All captions of an image are made together.
                     for (key, reason) in &reasons {
-                        counts.add(if reason.computes() { *reason } else { Reason::New });
+                        let reason = if reason.computes() { *reason } else { Reason::New };
+                        counts.add(reason);
                         state.replace(key);
+                        ctx.watch(id, || Sight::new(stage, *key, reason, &state).of(digest));
                     }
                     let vector = vectors.value(at);
                     let vector = vector.as_any().downcast_ref::<Float32Array>();
@@ -149,6 +157,7 @@ fn survey(
                 }
                 for (key, reason) in &reasons {
                     counts.add(*reason);
+                    ctx.watch(id, || Sight::new(stage, *key, *reason, &state).of(digest));
                     match reason {
                         Reason::Resumed => state.take_resumed(key),
                         _ => state.keep(key),

@@ -17,6 +17,7 @@ use super::clocks::{Part, Spend};
 use super::context::Context;
 use super::key::{Columns, Key};
 use super::ledger::Ledger;
+use super::lookout::Sight;
 use super::metrics;
 use super::publish::{self, Made};
 use super::rows;
@@ -179,11 +180,14 @@ fn judge(ctx: &Context<'_>, stage: &Stage, cases: &[Case]) -> Result<(State, Cou
     });
     let reasons: Vec<Reason> = judged.collect();
     let any = reasons.iter().any(|reason| reason.computes());
-    for (case, reason) in cases.iter().zip(reasons) {
-        counts.add(if any && !reason.computes() { Reason::ContentChanged } else { reason });
+    for ((case, reason), digest) in cases.iter().zip(reasons).zip(&digests) {
+        let reason = if any && !reason.computes() { Reason::ContentChanged } else { reason };
+        let key = Key::image(&case.image_id);
+        counts.add(reason);
         if !any {
-            state.keep(&Key::image(&case.image_id));
+            state.keep(&key);
         }
+        ctx.watch(&case.image_id, || Sight::new(stage, key, reason, &state).of(*digest));
     }
     Ok((state, counts, digests))
 }

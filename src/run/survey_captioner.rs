@@ -12,10 +12,14 @@ use crate::plan::{Counts, Reason, Stage};
 use crate::table::Snapshot;
 use crate::train::examples::Examples;
 
+use super::caption::GENERATED;
 use super::context::Context;
+use super::evaluate::SCORES;
+use super::key::Columns;
 use super::ledger::Ledger;
 use super::pictures::Lessons;
 use super::report::Foreseen;
+use super::state::State;
 use super::{caption, checkpoints, evaluate, train_clip};
 
 type Found = BTreeMap<String, Foreseen>;
@@ -50,6 +54,27 @@ fn whole(ctx: &Context<'_>, stage: &Stage, reason: Reason, expected: u64) -> Res
         pending: counts.has_changes(),
         contract_changed: false,
     })
+}
+
+/// All rows of a table of captions or scores, which also shows those of the image that somebody
+/// asked about; `unknown` names what the rows will be made with, and is not there yet.
+fn remade(
+    ctx: &Context<'_>,
+    stage: &Stage,
+    reason: Reason,
+    expected: u64,
+    (columns, unknown): (Columns, Option<&str>),
+) -> Result<Foreseen> {
+    if ctx.lookout.is_some() {
+        let mut stage = stage.clone();
+        if let Some(captioner) = unknown {
+            let weights = format!("those that `{captioner}` will have");
+            stage.fingerprint = stage.fingerprint.with("weights", weights);
+        }
+        let state = State::load(&ctx.store, &stage, columns)?;
+        ctx.watch_stored(&stage, &state, reason);
+    }
+    whole(ctx, stage, reason, expected)
 }
 
 /// What a run would do to the table of a captioner.
@@ -111,10 +136,8 @@ pub(super) fn captions(
 ) -> Result<Foreseen> {
     let expected = rows(found, &work.image_features) * work.strategy.captions() as u64;
     if changes(found, &work.captioner) {
-        return whole(ctx, stage, Reason::WeightsChanged, expected);
-    }
-    if stage.work.reads().iter().any(|table| changes(found, table)) {
-        return whole(ctx, stage, Reason::ContentChanged, expected);
+        let shown = (GENERATED, Some(work.captioner.as_str()));
+        return remade(ctx, stage, Reason::WeightsChanged, expected, shown);
     }
     let kept = match checkpoints::best(&ctx.store, &work.captioner) {
         Err(error) if error.kind() == Kind::MissingInput => {
@@ -123,7 +146,11 @@ pub(super) fn captions(
         other => other?.0,
     };
     let stage = caption::made_by(stage, &kept.digest);
+    if stage.work.reads().iter().any(|table| changes(found, table)) {
+        return remade(ctx, &stage, Reason::ContentChanged, expected, (GENERATED, None));
+    }
     let (state, mut counts) = caption::judged(ctx, ledger, &stage, work)?;
+    ctx.watch_removed(&stage, &state);
     counts.add_many(Reason::Removed, state.unseen());
     Ok(Foreseen::of(&stage, &state, counts))
 }
@@ -137,9 +164,10 @@ pub(super) fn scores(
 ) -> Result<Foreseen> {
     if stage.work.reads().iter().any(|table| changes(found, table)) {
         let expected = rows(found, &work.generated);
-        return whole(ctx, stage, Reason::ContentChanged, expected);
+        return remade(ctx, stage, Reason::ContentChanged, expected, (SCORES, None));
     }
     let (state, mut counts) = evaluate::judged(ctx, stage, work)?;
+    ctx.watch_removed(stage, &state);
     counts.add_many(Reason::Removed, state.unseen());
     Ok(Foreseen::of(stage, &state, counts))
 }
