@@ -183,6 +183,38 @@ fn a_broken_contract_shows_rows_and_keeps_the_old_version_and_the_parts() {
 }
 
 #[test]
+fn a_share_of_rejects_is_bounded_by_class() {
+    let bound = |max: f64, class: Option<&str>| {
+        let kind = CheckKind::RejectShare { max, class: class.map(str::to_owned) };
+        Check { name: format!("{class:?} {max}"), kind }
+    };
+    let mut contract = contract();
+    contract.checks = vec![
+        bound(0.2, Some("truncated_image")),
+        bound(0.1, Some("truncated_image")), // 2 of 12 are
+        bound(0.0, Some("bad_line")),        // 1 of 12 is
+        bound(0.0, Some("decoder_panicked")),
+        bound(0.25, None), // 3 of 12 are: at the bound
+        bound(0.24, None),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let rows: Vec<_> = (0..9).map(|n| row(&format!("i{n}"), 0)).collect();
+    let mut change = change(None, &[], vec![stage(&store, &rows, "0")]);
+    change.reject_counts =
+        BTreeMap::from([(RejectClass::TruncatedImage, 2), (RejectClass::BadLine, 1)]);
+    let outcome = store.publish("features", &contract, change).unwrap();
+    let Outcome::Broken(breaches) = outcome else { panic!("published") };
+    let shown: Vec<_> = breaches.iter().map(|b| (b.check.as_str(), b.count)).collect();
+    let broken =
+        [("Some(\"truncated_image\") 0.1", 2), ("Some(\"bad_line\") 0", 1), ("None 0.24", 3)];
+    assert_eq!(shown, broken);
+    assert_eq!(breaches[0].rows, ["truncated_image: 2"]);
+    let said = format!("{:?}", breaches[0]);
+    assert!(said.contains("at most 10.000 % are rejects of truncated_image; 2 of 12"), "{said}");
+}
+
+#[test]
 fn who_comes_second_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
