@@ -193,7 +193,7 @@ fn a_share_of_rejects_is_bounded_by_class() {
         bound(0.2, Some("truncated_image")),
         bound(0.1, Some("truncated_image")), // 2 of 12 are
         bound(0.0, Some("bad_line")),        // 1 of 12 is
-        bound(0.0, Some("decoder_panicked")),
+        bound(0.0, Some("image_too_large")),
         bound(0.25, None), // 3 of 12 are: at the bound
         bound(0.24, None),
     ];

@@ -224,3 +224,33 @@ fn a_lock_holds_captions_and_scores_and_forgets_those_of_another_checkpoint() {
         assert!(!tables.contains_key(table), "{table}: {locked}");
     }
 }
+
+#[test]
+fn explain_shows_captions_and_scores_and_what_a_training_would_do_to_them() {
+    let all = format!("{STAGES}{CAPTIONS}");
+    let house = studio(12, &all);
+    house.run().unwrap();
+    let captioned = house.rows("generated", &["image_id"]);
+    let id = captioned.first().unwrap();
+    let row = |table: &str| {
+        let told = json(&house, &["explain", "pipeline.toml", id, "--format", "json"]);
+        let rows = told["rows"].as_array().unwrap();
+        let rows: Vec<_> = rows.iter().filter(|row| row["table"] == table).collect();
+        assert_eq!(rows.len(), 1, "{told}");
+        rows[0].clone()
+    };
+    for table in ["generated", "scores"] {
+        let row = row(table);
+        assert_eq!(row["reason"], "up_to_date", "{row}");
+        assert_eq!(row["digest"]["now"], row["digest"]["stored"], "{row}");
+        assert!(row["facts"].as_object().unwrap().values().all(|fact| fact["same"] == true));
+    }
+    assert_eq!(row("generated")["caption_index"], 0);
+    assert!(row("generated")["facts"]["weights"]["now"].is_string());
+
+    house.define(&definition(&all.replace("epochs = 3", "epochs = 4")));
+    let made = row("generated");
+    assert_eq!(made["reason"], "weights_changed", "{made}");
+    assert_eq!(made["facts"]["weights"]["now"], "those that `captioner` will have");
+    assert_eq!(row("scores")["reason"], "content_changed");
+}
