@@ -159,27 +159,46 @@ fn name_of(path: &Path) -> String {
     whole.to_string_lossy().into_owned()
 }
 
+/// Bytes that are read and hashed at a time: enough for all cores, and little beside a model.
+const PIECE_BYTES: usize = 4 << 20;
+
 pub(super) fn blake3_of(path: &Path) -> Result<Digest> {
     let mut hasher = blake3::Hasher::new();
-    hasher
-        .update_mmap_rayon(path)
-        .map_err(|cause| Error::io("cannot read", path.display(), cause))?;
+    // Read and not mapped: pages of a map count as memory of the process, gigabytes of them.
+    in_pieces(path, |piece| {
+        hasher.update_rayon(piece);
+    })?;
     Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
 }
 
 fn sha256(path: &Path) -> Result<String> {
     use sha2::Digest as _;
+    let mut hasher = sha2::Sha256::new();
+    in_pieces(path, |piece| hasher.update(piece))?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Gives all bytes of a file in order, whole pieces but for the last.
+fn in_pieces(path: &Path, mut each: impl FnMut(&[u8])) -> Result<()> {
     use std::io::Read as _;
     let io = |cause| Error::io("cannot read", path.display(), cause);
     let mut file = std::fs::File::open(path).map_err(io)?;
-    let mut hasher = sha2::Sha256::new();
-    let mut buffer = vec![0_u8; 1 << 20];
+    let mut buffer = vec![0_u8; PIECE_BYTES];
     loop {
-        let read = file.read(&mut buffer).map_err(io)?;
-        let Some(bytes) = buffer.get(..read).filter(|b| !b.is_empty()) else { break };
-        hasher.update(bytes);
+        let mut held = 0;
+        while let Some(room) = buffer.get_mut(held..).filter(|room| !room.is_empty()) {
+            match file.read(room) {
+                Ok(0) => break,
+                Ok(read) => held += read,
+                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(io(cause)),
+            }
+        }
+        let Some(piece) = buffer.get(..held).filter(|piece| !piece.is_empty()) else {
+            return Ok(());
+        };
+        each(piece);
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
@@ -219,5 +238,20 @@ mod tests {
         put("abd");
         assert_eq!(again.verify(&Cancel::new()).unwrap(), (0, Vec::new()));
         assert_eq!(again.blake3(&file).unwrap(), Digest::of(b"abd"));
+    }
+
+    #[test]
+    fn pieces_make_the_digest_of_the_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("w.bin");
+        for length in [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES + 7] {
+            let bytes: Vec<u8> = (0_u8..=250).cycle().take(length).collect();
+            files::write_atomic(&file, |w| {
+                w.write_all(&bytes).unwrap();
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(blake3_of(&file).unwrap(), Digest::of(&bytes), "{length}");
+        }
     }
 }

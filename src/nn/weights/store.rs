@@ -36,6 +36,13 @@ impl Storage {
             Self::Owned(bytes) => bytes,
         }
     }
+
+    /// Gives back the memory of bytes that were read, where it is that of a file.
+    fn release(&self, range: std::ops::Range<usize>) {
+        if let Self::Mapped { file, start, .. } = self {
+            file.release(start + range.start..start + range.end);
+        }
+    }
 }
 
 /// Numbers that a tensor with a stride of zero may repeat.
@@ -109,6 +116,7 @@ impl Stored {
         if out.len() != count {
             return Err(Error::new(Kind::BadInput, "a tensor reaches past its storage"));
         }
+        self.storage.release(self.first * size..(self.first + count) * size);
         Ok(out)
     }
 }
