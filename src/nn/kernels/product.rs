@@ -1,6 +1,7 @@
 //! Matrix products of slices, of matrices as they lie in memory.
 
 use gemm::{Parallelism, gemm};
+use rayon::prelude::*;
 
 /// A matrix in a slice: row-major, or the transpose of that.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +30,28 @@ impl<'a> Matrix<'a> {
             ..self
         }
     }
+
+    /// Some of its columns.
+    fn columns(self, range: std::ops::Range<usize>) -> Self {
+        let numbers = self.numbers.get(range.start * self.column_step..).unwrap_or_default();
+        Self { numbers, columns: range.len(), ..self }
+    }
+
+    /// Whether its last element is there.
+    fn is_whole(&self) -> bool {
+        let (Some(row), Some(column)) = (self.rows.checked_sub(1), self.columns.checked_sub(1))
+        else {
+            return true;
+        };
+        row * self.row_step + column * self.column_step < self.numbers.len()
+    }
 }
+
+/// Columns of a single row's product that one core computes: a fixed number, so that the sums do
+/// not depend on how many cores there are.
+const BAND: usize = 256;
+/// Below some million multiplications, handing over costs more than it saves.
+const WORTH_SHARING: usize = 1 << 18;
 
 /// Writes `a · b`, row-major, into `out`, or, with `onto`, adds it to what is there.
 ///
@@ -38,22 +60,30 @@ impl<'a> Matrix<'a> {
 pub(in crate::nn) fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, onto: bool) {
     let (m, k, n) = (a.rows, a.columns, b.columns);
     assert!(b.rows == k && out.len() == m * n, "({m}, {k}) · ({}, {n})", b.rows);
-    for matrix in [&a, &b] {
-        assert!(matrix.numbers.len() >= matrix.rows * matrix.columns, "a matrix is too short");
+    let threads = rayon::current_num_threads();
+    if threads == 1 || m * n * k <= WORTH_SHARING {
+        multiply(out, a, b, onto, Parallelism::None);
+    } else if m == 1 {
+        // `gemm` takes one core for one row, which is every step of a caption.
+        out.par_chunks_mut(BAND).enumerate().for_each(|(band, out)| {
+            let columns = band * BAND..band * BAND + out.len();
+            multiply(out, a, b.columns(columns), onto, Parallelism::None);
+        });
+    } else {
+        multiply(out, a, b, onto, Parallelism::Rayon(threads));
     }
+}
+
+fn multiply(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, onto: bool, parallel: Parallelism) {
+    let (m, k, n) = (a.rows, a.columns, b.columns);
+    assert!(b.rows == k && out.len() == m * n, "({m}, {k}) · ({}, {n})", b.rows);
+    assert!(a.is_whole() && b.is_whole(), "a matrix is too short");
     if out.is_empty() {
         return;
     }
-    let threads = rayon::current_num_threads();
-    // Below some million multiplications, handing over costs more than it saves.
-    let parallel = if threads > 1 && m * n * k > 1 << 18 {
-        Parallelism::Rayon(threads)
-    } else {
-        Parallelism::None
-    };
     let step = |step: usize| isize::try_from(step).unwrap_or(isize::MAX);
-    // SAFETY: `out` holds m·n numbers and is borrowed alone. `a` and `b` hold m·k and k·n numbers,
-    // and steps of (columns, 1) or (1, columns) reach each of them and none beyond; all of that is
+    // SAFETY: `out` holds m·n numbers and is borrowed alone. The last element of `a` and of `b` by
+    // their sizes and steps lies within their numbers, hence every one does; all of that is
     // asserted above. `out` is initialised, which `gemm` may read.
     #[expect(unsafe_code, reason = "gemm takes pointers")]
     unsafe {
@@ -118,5 +148,24 @@ mod tests {
         let mut out = vec![f32::NAN; 4];
         product(&mut out, Matrix::new(&[1.0, 2.0], 1), Matrix::new(&[3.0, 4.0], 2), false);
         assert_eq!(out, [3.0, 4.0, 6.0, 8.0]);
+    }
+
+    #[test]
+    fn one_row_is_shared_by_bands_and_is_the_same_product() {
+        let (k, n) = (601, 2 * BAND + 37);
+        assert!(k * n > WORTH_SHARING);
+        let (a, b) = (wave(k), wave(60_000).into_iter().cycle().take(k * n).collect::<Vec<_>>());
+        let want: Vec<f64> = (0..n)
+            .map(|j| (0..k).map(|l| f64::from(a[l]) * f64::from(b[l * n + j])).sum())
+            .collect();
+        let flipped: Vec<f32> = (0..k * n).map(|i| b[(i % k) * n + i / k]).collect();
+        for b in [Matrix::new(&b, n), Matrix::new(&flipped, k).transposed()] {
+            let mut out = vec![f32::NAN; n];
+            product(&mut out, Matrix::new(&a, k), b, false);
+            product(&mut out, Matrix::new(&a, k), b, true);
+            for (got, want) in out.iter().zip(&want) {
+                assert!((f64::from(*got) - 2.0 * want).abs() < 1e-3, "{got} {want}");
+            }
+        }
     }
 }
