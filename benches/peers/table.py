@@ -34,7 +34,7 @@ parser.add_argument("--batches", default="1,8,32")
 parser.add_argument("--captions", type=int, default=2048)
 args = parser.parse_args()
 # Some shells pin OpenBLAS to an old core.
-environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
+environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
 
 
 def run(command):
@@ -62,14 +62,23 @@ def rounds(commands):
     return {name: {what: statistics.median(f) for what, f in of.items()} for name, of in all_of.items()}
 
 
+def model_folder(name):
+    """The model's folder, made if need be, with the tokenizer that a CLIP of ours must have."""
+    folder = args.models / name
+    if not (folder / "vision.onnx").exists():
+        subprocess.run([sys.executable, HERE / "models.py", args.models, name], check=True, stdout=sys.stderr)
+    tokenizer = folder / "tokenizer.json"
+    if not tokenizer.exists():
+        tokenizer.write_bytes((args.testdata / "vocab/clip/tokenizer.json").read_bytes())
+    return folder
+
+
 def encoder(dtype):
     peers = PEERS[dtype]
     print(f"\n### Images/s, {dtype}\n\n| model | batch | clipmill | {' | '.join(peers)} | ours / best |")
     print("|---" * (len(peers) + 4) + "|")
     for model in args.model:
-        folder = args.models / model
-        if not (folder / "vision.onnx").exists():
-            subprocess.run([sys.executable, HERE / "models.py", args.models, model], check=True)
+        folder = model_folder(model)
         tail = [folder, dtype, args.batches, args.seconds]
         commands = {"ours": [args.ours / "encode", *tail]}
         commands |= {peer: [sys.executable, HERE / "encode.py", peer, *tail] for peer in peers}
@@ -87,10 +96,7 @@ def texts():
     lines = [line.split("\t", 1)[1] for line in text.splitlines()]
     # every n-th caption, so that the sample is like the whole
     lines = lines[:: max(1, len(lines) // args.captions)]
-    folder = args.models / "vit-b-32"
-    tokenizer = folder / "tokenizer.json"
-    if not tokenizer.exists():
-        tokenizer.write_bytes((args.testdata / "vocab/clip/tokenizer.json").read_bytes())
+    folder = model_folder("vit-b-32")
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(lines))
         file.flush()
