@@ -15,12 +15,14 @@ pub mod stage;
 pub mod trained;
 pub mod versions;
 
+mod contracts;
 mod work;
 
 /// Contracts of tables, as the definition room reads them.
 pub use crate::definition::contract;
 /// When computed rows become a durable part, as `[pipeline]` says.
 pub use crate::definition::pipeline::PartSize;
+pub use contracts::check_contracts;
 pub use fingerprint::Fingerprint;
 pub use reason::{Counts, Reason};
 pub use resolve::{Partial, Plan, resolve, resolve_partly, state_folder, store_folder};

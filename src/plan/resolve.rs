@@ -17,14 +17,13 @@ use crate::flow::Split;
 use super::contract::Contract;
 use super::digests::FileDigests;
 use super::fingerprint::Fingerprint;
-use super::inputs;
 use super::model::{ModelSpec, Role};
+use super::paths::folder_of;
 use super::source::{CaptionSource, ImageSource, SplitSource};
 use super::stage::{Stage, Work};
 use super::trained::UNTRAINED;
 use super::work::Known;
-
-const CONTRACT_CAP_BYTES: u64 = 1 << 20;
+use super::{contracts, inputs};
 
 /// A definition whose inputs are all there.
 #[derive(Debug, Clone)]
@@ -88,13 +87,6 @@ pub fn store_folder(pipeline: &Pipeline, definition: &Path) -> PathBuf {
 #[must_use]
 pub fn state_folder(store: &Path) -> PathBuf {
     store.join("_clipmill")
-}
-
-pub(super) fn folder_of(definition: &Path) -> PathBuf {
-    match definition.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }
 
 /// Resolves a definition that was read from the file `definition`. Weights are read for their
@@ -294,17 +286,10 @@ impl<'a> Resolver<'a> {
         let Some(path) = &stage.contract else { return contract::for_stage(stage, None) };
         let file = self.base.join(&path.value);
         if !file.is_file() {
-            let finding = inputs::missing(
-                self.pipeline,
-                path,
-                &file,
-                "the contract",
-                Some("write it, or leave `contract` out to take the built-in one"),
-            );
-            self.findings.push(finding);
+            self.findings.push(contracts::missing(self.pipeline, path, &file));
             return contract::for_stage(stage, None);
         }
-        let text = files::read_text_capped(&file, CONTRACT_CAP_BYTES)?;
+        let text = files::read_text_capped(&file, contracts::CAP_BYTES)?;
         contract::for_stage(stage, Some((&file.display().to_string(), &text)))
     }
 
