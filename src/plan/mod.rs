@@ -16,6 +16,7 @@ pub mod trained;
 pub mod versions;
 
 mod contracts;
+mod scope;
 mod work;
 
 /// Contracts of tables, as the definition room reads them.
@@ -25,5 +26,8 @@ pub use crate::definition::pipeline::PartSize;
 pub use contracts::check_contracts;
 pub use fingerprint::Fingerprint;
 pub use reason::{Counts, Reason};
-pub use resolve::{Partial, Plan, resolve, resolve_partly, state_folder, store_folder};
+pub use resolve::{
+    Partial, Plan, resolve, resolve_models, resolve_only, resolve_partly, state_folder,
+    store_folder,
+};
 pub use stage::{Stage, Work};
