@@ -69,6 +69,23 @@ fn tables_that_need_no_missing_input_are_made_alone() {
     assert!(tables.get("captioner").is_none(), "{tables}");
     let said = String::from_utf8(planned().stdout).unwrap();
     assert!(said.contains("Nothing to do"), "{said}");
+
+    // A query needs the model of its column, and nothing else.
+    for name in ["flickr30k-images.tar", "flickr30k.tar.gz"] {
+        std::fs::remove_file(copy.path().join(name)).unwrap();
+    }
+    for table in ["image_features", "caption_features", "examples"] {
+        let sql =
+            format!("SELECT image_id, cosine(embedding, clip_text('a star')) AS s FROM {table}");
+        super::shop::query(&file, &sql, "json");
+        super::shop::query(&copy.path().join("store"), &sql, "json");
+    }
+    std::fs::remove_dir_all(copy.path().join("clip")).unwrap();
+    let sql = "SELECT cosine(embedding, clip_text('a star')) AS s FROM image_features";
+    let out = clipmill().arg("query").arg(&file).arg(sql).output().unwrap();
+    assert_eq!(code(&out), 1);
+    assert!(stderr(&out).contains("missing input"), "{}", stderr(&out));
+    assert!(!stderr(&out).contains("gpt2"), "{}", stderr(&out));
 }
 
 #[test]
