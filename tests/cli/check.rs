@@ -120,7 +120,7 @@ fn contracts_that_a_definition_names_are_checked_with_it() {
         .collect();
     assert_eq!(said.len(), 3, "{errors}");
     assert!(said.iter().any(|e| e.ends_with(": missing input: gone.toml")), "{said:?}");
-    for wrong in ["unknown key `typ`", "unknown kind of check `lenght`"] {
+    for wrong in ["unknown key in `[columns.text]`: `typ`", "unknown kind of check `lenght`"] {
         let at = said.iter().position(|e| e.contains(wrong)).unwrap_or_else(|| panic!("{said:?}"));
         assert!(said[at].starts_with("mine.toml: "), "{said:?}");
         assert!(errors[at]["line"].as_u64().unwrap() > 1, "{errors}");

@@ -211,15 +211,15 @@ fn a_folder_that_is_not_there_is_not_made() {
 fn an_old_version_by_other_weights_is_refused_as_a_new_one_is() {
     let dir = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
-    super::shop::make(dir.path(), 6, 1);
-    super::shop::make(other.path(), 6, 2);
+    super::shop::make(dir.path(), 8, 1);
+    super::shop::make(other.path(), 8, 2);
     for entry in std::fs::read_dir(other.path().join("clip")).unwrap() {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), dir.path().join("clip").join(entry.file_name())).unwrap();
     }
     let out = super::shop::run_in(dir.path(), &[]);
     assert_eq!(code(&out), 0, "{}", stderr(&out));
-    assert!(object(&out)["tables"]["image_features"]["computed"] == 6, "{}", stdout(&out));
+    assert!(object(&out)["tables"]["image_features"]["computed"] == 8, "{}", stdout(&out));
     for table in ["image_features", "caption_features", "examples"] {
         let sql = format!("SELECT cosine(embedding, clip_text('a star')) AS s FROM {table}");
         let ask = |more: &[&str]| {
