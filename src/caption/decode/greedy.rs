@@ -1,9 +1,9 @@
 //! Always the likeliest token.
 
-use super::decoder::{Decoder, Logits};
+use super::decoder::Decoder;
 use super::grow::grow;
 use super::scores::argmax;
-use super::sequence::{Growing, Sequence};
+use super::sequence::Sequence;
 use super::settings::Settings;
 use crate::base::{Cancel, Result};
 
@@ -13,7 +13,5 @@ pub(super) fn greedy(
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<Vec<Vec<Sequence>>> {
-    grow(decoder, prompts, 1, settings, cancel, |_: usize, logits: &Logits, text: &Growing| {
-        argmax(logits.row(text.row))
-    })
+    grow(decoder, prompts, 1, settings, cancel, |_| (), |row, ()| argmax(row))
 }

@@ -1,20 +1,23 @@
 //! Texts that grow a token at a time, each on its own.
 
-use super::decoder::{Decoder, Logits};
+use rayon::prelude::*;
+
+use super::decoder::Decoder;
 use super::scores::Normal;
 use super::sequence::{Growing, Sequence};
 use super::settings::Settings;
 use crate::base::{Cancel, Result};
 
-/// Grows `copies` texts of every prompt; `choose` gives the next token, told which text it is for.
-/// Finished texts leave the batch.
-pub(super) fn grow(
+/// Grows `copies` texts of every prompt. `draw` is asked in the order of the texts, by their number;
+/// `choose` makes a token of what it gave, on all cores. Finished texts leave the batch.
+pub(super) fn grow<D: Copy + Send + Sync>(
     decoder: &mut dyn Decoder,
     prompts: usize,
     copies: usize,
     settings: &Settings,
     cancel: &Cancel,
-    mut choose: impl FnMut(usize, &Logits, &Growing) -> usize,
+    mut draw: impl FnMut(usize) -> D,
+    choose: impl Fn(&[f32], D) -> usize + Sync,
 ) -> Result<Vec<Vec<Sequence>>> {
     let mut out: Vec<Vec<Option<Sequence>>> = vec![vec![None; copies]; prompts];
     let mut texts: Vec<(usize, Growing)> = (0..prompts * copies)
@@ -26,12 +29,20 @@ pub(super) fn grow(
     let mut logits = decoder.start()?.expect(prompts)?;
     loop {
         cancel.check()?;
+        let drawn: Vec<(usize, D)> =
+            texts.iter().map(|(which, text)| (text.row, draw(*which))).collect();
+        let chosen: Vec<(usize, f32)> = drawn
+            .into_par_iter()
+            .map(|(row, drawn)| {
+                let row = logits.row(row);
+                let chosen = choose(row, drawn);
+                let logit = row.get(chosen).copied().unwrap_or(f32::NEG_INFINITY);
+                (chosen, Normal::of(row).log_probability(logit))
+            })
+            .collect();
         let mut left = Vec::with_capacity(texts.len());
-        for (which, mut text) in texts {
-            let chosen = choose(which, &logits, &text);
-            let row = logits.row(text.row);
-            let logit = row.get(chosen).copied().unwrap_or(f32::NEG_INFINITY);
-            text.score += Normal::of(row).log_probability(logit);
+        for ((which, mut text), (chosen, score)) in texts.into_iter().zip(chosen) {
+            text.score += score;
             let token = u32::try_from(chosen).unwrap_or(u32::MAX);
             text.tokens.push(token);
             if settings.ends.contains(&token) || text.tokens.len() >= settings.max_tokens {

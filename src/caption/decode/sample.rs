@@ -3,10 +3,10 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use super::decoder::{Decoder, Logits};
+use super::decoder::Decoder;
 use super::grow::grow;
 use super::scores::Normal;
-use super::sequence::{Growing, Sequence};
+use super::sequence::Sequence;
 use super::settings::Settings;
 use super::warp::warp;
 use crate::base::{Cancel, Result};
@@ -34,12 +34,13 @@ pub(super) fn sample(
         .iter()
         .flat_map(|key| (0_u64..).take(draw.captions).map(|nth| chance(draw.seed, *key, nth)))
         .collect();
-    let choose = |which: usize, logits: &Logits, text: &Growing| {
-        let mut scores = logits.row(text.row).to_vec();
+    let next = |which: usize| chances.get_mut(which).map_or(0.0, unit);
+    let choose = |row: &[f32], at: f64| {
+        let mut scores = row.to_vec();
         warp(&mut scores, draw.temperature, draw.top_k, draw.top_p);
-        chances.get_mut(which).map_or(0, |chance| pick(&scores, unit(chance)))
+        pick(&scores, at)
     };
-    grow(decoder, keys.len(), draw.captions, settings, cancel, choose)
+    grow(decoder, keys.len(), draw.captions, settings, cancel, next, choose)
 }
 
 fn chance(seed: u64, key: u64, nth: u64) -> ChaCha8Rng {

@@ -30,9 +30,15 @@ fn keep_k(scores: &mut [f32], k: usize) {
 }
 
 fn keep_p(scores: &mut [f32], p: f64) {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
+    // one number of score and place each, which sort several times as fast as places by scores
+    let mut order: Vec<u64> =
+        (0_u64..).zip(&*scores).map(|(place, score)| (ordered(*score) << 32) | place).collect();
+    order.sort_unstable();
+    let order: Vec<usize> = order
+        .into_iter()
+        .filter_map(|key| usize::try_from(key & u64::from(u32::MAX)).ok())
+        .collect();
     let at = |place: usize| scores.get(place).copied().unwrap_or(f32::NEG_INFINITY);
-    order.sort_by(|&a, &b| at(a).total_cmp(&at(b)));
     let normal = Normal::of(scores);
     let (least, mut sum) = (single(1.0 - p), 0.0_f64);
     let mut away = 0;
@@ -48,6 +54,12 @@ fn keep_p(scores: &mut [f32], p: f64) {
             *score = f32::NEG_INFINITY;
         }
     }
+}
+
+/// A number of 32 bits that is in the order of `f32::total_cmp`.
+fn ordered(score: f32) -> u64 {
+    let bits = score.to_bits();
+    u64::from(if score.is_sign_negative() { !bits } else { bits | 1 << 31 })
 }
 
 fn take_away(scores: &mut [f32], which: impl Fn(f32) -> bool) {
@@ -79,5 +91,11 @@ mod tests {
         assert_eq!(kept(&scores, None, Some(0.81)), [0, 1, 2]);
         assert_eq!(kept(&scores, None, Some(0.0)), [0]);
         assert_eq!(kept(&scores, None, Some(1.0)), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn numbers_are_in_the_order_of_their_scores() {
+        let all = [f32::NEG_INFINITY, -3.5, -1e-40, -0.0, 0.0, 1e-40, 2.0, f32::MAX, f32::INFINITY];
+        assert!(all.windows(2).all(|pair| ordered(pair[0]) < ordered(pair[1])));
     }
 }
