@@ -2,9 +2,10 @@
 
 python table.py OURS MODELS TESTDATA [--rounds 3] [--seconds 4] [--only PART...]
 
-OURS is the folder of the built benches (`encode` and `decode`), MODELS a folder for models.py to
-fill. Prints Markdown: the median over the rounds of each process's figure, and ours over the best
-peer. Parts: f32, bf16, int8, texts, preprocess.
+OURS is the folder of the built benches (`encode`, `decode`, `alone`, `train`, `caption`) and of
+`clipmill`, MODELS a folder for models.py to fill. Prints Markdown: the median over the rounds of
+each process's figure, and ours over the best peer. Parts: f32, bf16, int8, texts, preprocess,
+overlap, memory, train, caption. `cargo bench --bench plan` has its peer, dvc, in itself.
 """
 
 import argparse
@@ -18,8 +19,11 @@ import sys
 import tarfile
 import tempfile
 
+import whole
+
 HERE = pathlib.Path(__file__).parent
 MODELS = ["vit-b-32", "vit-b-16", "vit-l-14"]
+PARTS = ["f32", "bf16", "int8", "texts", "preprocess", "overlap", "memory", "train", "caption"]
 PEERS = {"f32": ["torch", "onnxruntime", "openvino"], "bf16": ["torch", "openvino"], "int8": ["onnxruntime"]}
 
 parser = argparse.ArgumentParser()
@@ -28,13 +32,14 @@ parser.add_argument("models", type=pathlib.Path)
 parser.add_argument("testdata", type=pathlib.Path)
 parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--seconds", type=float, default=4)
-parser.add_argument("--only", nargs="*", default=["f32", "bf16", "int8", "texts", "preprocess"])
+parser.add_argument("--only", nargs="*", default=PARTS)
 parser.add_argument("--model", nargs="*", default=MODELS)
 parser.add_argument("--batches", default="1,8,32")
 parser.add_argument("--captions", type=int, default=2048)
+parser.add_argument("--images", type=int, default=31783, help="of the run whose memory is looked at")
 args = parser.parse_args()
 # Some shells pin OpenBLAS to an old core.
-environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
+environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
 
 
 def run(command):
@@ -46,9 +51,13 @@ def run(command):
     for line in done.stdout.splitlines():
         words = line.split()
         if len(words) >= 2:
-            # decode's lines end in `photos/s`
-            at = -2 if words[-1] == "photos/s" else -1
-            figures[" ".join(words[:at])] = float(words[at])
+            # some lines end in a unit
+            at = -2 if words[-1] in ("photos/s", "images/s") else -1
+            try:
+                name = words[: at - 2] if words[at - 1] == "s" else words[:at]
+                figures[" ".join(name)] = float(words[at])
+            except ValueError:
+                pass  # a line for people
     return figures
 
 
@@ -62,14 +71,23 @@ def rounds(commands):
     return {name: {what: statistics.median(f) for what, f in of.items()} for name, of in all_of.items()}
 
 
+def model_folder(name):
+    """The model's folder, made if need be, with the tokenizer that a CLIP of ours must have."""
+    folder = args.models / name
+    if not (folder / "vision.onnx").exists():
+        subprocess.run([sys.executable, HERE / "models.py", args.models, name], check=True, stdout=sys.stderr)
+    tokenizer = folder / "tokenizer.json"
+    if not tokenizer.exists():
+        tokenizer.write_bytes((args.testdata / "vocab/clip/tokenizer.json").read_bytes())
+    return folder
+
+
 def encoder(dtype):
     peers = PEERS[dtype]
     print(f"\n### Images/s, {dtype}\n\n| model | batch | clipmill | {' | '.join(peers)} | ours / best |")
     print("|---" * (len(peers) + 4) + "|")
     for model in args.model:
-        folder = args.models / model
-        if not (folder / "vision.onnx").exists():
-            subprocess.run([sys.executable, HERE / "models.py", args.models, model], check=True)
+        folder = model_folder(model)
         tail = [folder, dtype, args.batches, args.seconds]
         commands = {"ours": [args.ours / "encode", *tail]}
         commands |= {peer: [sys.executable, HERE / "encode.py", peer, *tail] for peer in peers}
@@ -87,10 +105,7 @@ def texts():
     lines = [line.split("\t", 1)[1] for line in text.splitlines()]
     # every n-th caption, so that the sample is like the whole
     lines = lines[:: max(1, len(lines) // args.captions)]
-    folder = args.models / "vit-b-32"
-    tokenizer = folder / "tokenizer.json"
-    if not tokenizer.exists():
-        tokenizer.write_bytes((args.testdata / "vocab/clip/tokenizer.json").read_bytes())
+    folder = model_folder("vit-b-32")
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(lines))
         file.flush()
@@ -116,7 +131,40 @@ def preprocess():
         print(f"| {what} | {figure:.0f} | {same / figure:.2f} |")
 
 
+def overlap():
+    whole.overlap(args.ours, environment, args.testdata, model_folder, args.rounds)
+
+
+def memory():
+    whole.memory(args.ours, environment, args.testdata, model_folder, args.images)
+
+
+def train():
+    folder = args.models / "gpt2"
+    if not (folder / "model.safetensors").exists():
+        subprocess.run([sys.executable, HERE / "train.py", folder, "make"], check=True)
+    print("\n### A training step, GPT-2 small and an mlp mapper, batch 8, 10 + 20 tokens, f32\n")
+    print("| | clipmill | torch | ours / torch |\n|---|---|---|---|")
+    for mode in ["fine-tune", "frozen"]:
+        found = rounds({"ours": [args.ours / "train", folder, mode],
+                        "torch": [sys.executable, HERE / "train.py", folder, mode]})
+        for what, unit, digits in [("step", "s", 2), ("peak", "MB", 0)]:
+            ours, torch = found["ours"].get(what, float("nan")), found["torch"].get(what, float("nan"))
+            print(f"| {mode}, {what} | {ours:.{digits}f} {unit} | {torch:.{digits}f} {unit} | {ours / torch:.2f} |", flush=True)
+
+
+def caption():
+    found = rounds({"ours": [args.ours / "caption"], "peer": [sys.executable, HERE / "caption.py"]})
+    print("\n### Captions of 30 tokens, GPT-2 small, images/s\n")
+    print("| | clipmill | transformers, cached | our time / theirs |\n|---|---|---|---|")
+    for what, theirs in found["peer"].items():
+        ours = found["ours"].get(what, float("nan"))
+        print(f"| {what} | {ours:.2f} | {theirs:.2f} | {theirs / ours:.2f} |")
+    many, one = (found["ours"].get(f"greedy, {n}", float("nan")) for n in ("32 images", "1 image"))
+    print(f"\n32 images at once: {many / one:.1f} times the images/s of one.")
+
+
 print(f"{platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores, "
       f"{datetime.date.today()}, {args.rounds} rounds of {args.seconds:g} s")
 for part in args.only:
-    {"texts": texts, "preprocess": preprocess}.get(part, lambda: encoder(part))()
+    encoder(part) if part in PEERS else globals()[part]()
