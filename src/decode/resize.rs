@@ -7,7 +7,7 @@
 //! so an image of 10,000 × 1 px costs no more than its crop. A pass that would not change its
 //! side is left out, as Pillow leaves it out.
 
-use pulp::Arch;
+use super::wide::wide;
 
 use crate::flow::Pixels;
 use crate::flow::preprocessing::Resample;
@@ -43,7 +43,10 @@ pub fn resize_window(pixels: &Pixels, filter: Resample, x: Side, y: Side) -> Vec
     let across = Taps::new(pixels.width_px, filter, x);
     let down = Taps::new(pixels.height_px, filter, y);
     let is_vertical_first = is_vertical_first(pixels, x, y);
-    Arch::new().dispatch(|| both(pixels, &across, &down, is_vertical_first))
+    wide(
+        #[inline(always)]
+        || both(pixels, &across, &down, is_vertical_first),
+    )
 }
 
 /// Both passes, with whatever vectors the caller was compiled for.
@@ -396,7 +399,10 @@ mod tests {
                 let expected = plain(&pixels, &across, &down, first);
                 // the portable path, and the processor's best
                 assert_eq!(both(&pixels, &across, &down, first), expected, "{x:?} {y:?}");
-                let best = Arch::new().dispatch(|| both(&pixels, &across, &down, first));
+                let best = wide(
+                    #[inline(always)]
+                    || both(&pixels, &across, &down, first),
+                );
                 assert_eq!(best, expected, "{x:?} {y:?}");
             }
         }
