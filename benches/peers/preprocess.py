@@ -56,7 +56,7 @@ def median(work):
 
 pillow = lambda p: steps(rgb(p))
 peers = {"Pillow decode + torchvision": pillow, "torchvision decode + transforms": torchvision_decoded,
-         "hf-processors-rs preprocess": lambda p: processor(p)}
+         "hf-processors-rs preprocess": processor}
 print(f"Pillow decode {len(photos) / median(rgb):.0f} photos/s")
 for name, work in peers.items():
     print(f"{name} {len(photos) / median(work):.0f} photos/s")

@@ -177,3 +177,30 @@ pub(super) fn interleave(
     }
     data
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::wide::wide;
+    use super::*;
+
+    #[test]
+    fn lines_of_any_width_equal_the_pixel_formula() {
+        for width in (0..100_usize).chain([1000]) {
+            let level = |i: usize, by: usize| u8::try_from((i * by + width) % 256).unwrap();
+            let planes =
+                [37, 101, 211].map(|by| (0..width).map(|i| level(i, by)).collect::<Vec<u8>>());
+            let [y, cb, cr] = [&planes[0][..], &planes[1][..], &planes[2][..]];
+            let expected: Vec<u8> = (0..width).flat_map(|i| rgb(y[i], cb[i], cr[i])).collect();
+            let mut out = vec![0; 3 * width];
+            // the portable path, and the processor's best
+            coloured(&mut out, [y, cb, cr]);
+            assert_eq!(out, expected, "{width}");
+            out.fill(0);
+            wide(
+                #[inline(always)]
+                || coloured(&mut out, [y, cb, cr]),
+            );
+            assert_eq!(out, expected, "{width}");
+        }
+    }
+}
