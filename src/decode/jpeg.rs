@@ -1,6 +1,6 @@
 //! JPEG: baseline, extended and progressive Huffman; grey, YCbCr, RGB, CMYK, YCCK.
 
-use pulp::Arch;
+use super::wide::wide;
 
 use super::jpeg_frame::{self, Component, Part, Scan};
 use super::jpeg_huffman::Huffman;
@@ -198,7 +198,10 @@ impl Image {
         }
         let progressive = self.progressive;
         for component in self.components.iter_mut().filter(|_| progressive) {
-            Arch::new().dispatch(|| component.finish())?;
+            wide(
+                #[inline(always)]
+                || component.finish(),
+            )?;
         }
         Ok(())
     }
@@ -218,7 +221,10 @@ impl Image {
             // the table of the first scan holds, also when it is redefined later
             component.quant = component.quant.or(self.quants[component.table]);
         }
-        let used = Arch::new().dispatch(|| jpeg_scan::run(&scan, &mut components, rest))?;
+        let used = wide(
+            #[inline(always)]
+            || jpeg_scan::run(&scan, &mut components, rest),
+        )?;
         self.components = components;
         Ok(used)
     }
@@ -378,8 +384,10 @@ impl Image {
             });
         }
         let transformed = self.is_transformed();
-        let data =
-            Arch::new().dispatch(|| interleave(&planes, width, height, transformed, inverted));
+        let data = wide(
+            #[inline(always)]
+            || interleave(&planes, width, height, transformed, inverted),
+        );
         if data.len() != width * height * 3 {
             return Err(Fault::unsupported("an odd number of components"));
         }

@@ -15,7 +15,7 @@ const SYMBOL: u32 = 0x80;
 #[derive(Clone)]
 pub(super) struct Huffman {
     /// By the next ten bits: value in the high half, then run or symbol, then kind and length.
-    fast: Vec<u32>,
+    fast: Box<[u32; 1 << LOOK_BITS]>,
     /// Largest code of each length, left-aligned to 16 bits and one more.
     above: [u32; 18],
     /// What to add to a code of each length to find its symbol.
@@ -30,7 +30,7 @@ impl Huffman {
         let mut symbols = [0; 256];
         symbols.get_mut(..values.len())?.copy_from_slice(values);
         let mut table = Self {
-            fast: vec![0; 1 << LOOK_BITS],
+            fast: Box::new([0; 1 << LOOK_BITS]),
             above: [0; 18],
             offset: [0; 17],
             symbols,
@@ -59,6 +59,21 @@ impl Huffman {
     /// Whether every symbol may be the length of a DC difference.
     pub(super) fn is_for_dc(&self) -> bool {
         self.largest <= 15
+    }
+
+    /// The symbol of the code that `held` begins with, and the code's length.
+    #[inline(never)]
+    fn long_symbol(&self, held: u64) -> (u32, u32) {
+        let next = (held >> 48) as u32;
+        let mut length = 1;
+        while length < 17 && next >= self.above[length as usize] {
+            length += 1;
+        }
+        if length > 16 {
+            return (0, length);
+        }
+        let code = (next >> (16 - length)).cast_signed() + self.offset[length as usize];
+        (u32::from(self.symbols[usize::try_from(code & 0xff).unwrap_or_default()]), length)
     }
 
     fn enter(&mut self, code: u32, length: u32, symbol: u8) {
@@ -99,6 +114,9 @@ pub(super) enum Code {
 }
 
 /// Bits of one scan, most significant first.
+///
+/// Slow paths take and give it by value, so that a loop over a copy keeps it in registers.
+#[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -148,12 +166,12 @@ impl<'a> Bits<'a> {
                 return;
             }
         }
-        self.fill_slowly();
+        *self = self.filled_slowly();
     }
 
     #[cold]
     #[inline(never)]
-    fn fill_slowly(&mut self) {
+    fn filled_slowly(mut self) -> Self {
         while self.count <= 56 {
             let byte = self.byte();
             if byte.is_none() {
@@ -162,6 +180,7 @@ impl<'a> Bits<'a> {
             self.held |= u64::from(byte.unwrap_or_default()) << (56 - self.count);
             self.count += 8;
         }
+        self
     }
 
     /// The next byte of the segment; none at a marker and at the end.
@@ -219,7 +238,9 @@ impl<'a> Bits<'a> {
             return Code::Coefficient((entry >> 8 & 0xff) as usize, entry.cast_signed() >> 16);
         }
         let symbol = if entry & SYMBOL == 0 {
-            self.long_symbol(table)
+            let (symbol, length) = table.long_symbol(self.held);
+            self.drop(length);
+            symbol
         } else {
             self.drop(entry & 0x3f);
             entry >> 8 & 0xff
@@ -240,25 +261,12 @@ impl<'a> Bits<'a> {
         }
         let entry = table.fast[(self.held >> (64 - LOOK_BITS)) as usize & ((1 << LOOK_BITS) - 1)];
         if entry & SYMBOL == 0 {
-            return self.long_symbol(table);
+            let (symbol, length) = table.long_symbol(self.held);
+            self.drop(length);
+            return symbol;
         }
         self.drop(entry & 0x3f);
         entry >> 8 & 0xff
-    }
-
-    #[inline(never)]
-    fn long_symbol(&mut self, table: &Huffman) -> u32 {
-        let next = (self.held >> 48) as u32;
-        let mut length = 1;
-        while length < 17 && next >= table.above[length as usize] {
-            length += 1;
-        }
-        self.drop(length);
-        if length > 16 {
-            return 0;
-        }
-        let code = (next >> (16 - length)).cast_signed() + table.offset[length as usize];
-        u32::from(table.symbols[usize::try_from(code & 0xff).unwrap_or_default()])
     }
 
     /// Notes whether bits were used that are not there.

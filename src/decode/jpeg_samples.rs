@@ -3,6 +3,9 @@
 
 use super::pillow::{self, clip};
 
+/// Pixels whose colours are computed side by side.
+const CHUNK: usize = 32;
+
 /// A component's samples and how much larger it becomes.
 pub(super) struct Plane<'a> {
     pub(super) samples: &'a [u8],
@@ -104,6 +107,33 @@ fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     ]
 }
 
+/// A line of YCbCr as interleaved RGB, [`CHUNK`] pixels at a time: colours are computed plane by
+/// plane and then laid side by side, which compilers turn into vectors one by one.
+#[inline(always)]
+fn coloured(out: &mut [u8], [y, cb, cr]: [&[u8]; 3]) {
+    let (chunks, rest) = out.as_chunks_mut::<{ 3 * CHUNK }>();
+    let (ys, y) = y.as_chunks::<CHUNK>();
+    let (cbs, cb) = cb.as_chunks::<CHUNK>();
+    let (crs, cr) = cr.as_chunks::<CHUNK>();
+    for (((out, y), cb), cr) in chunks.iter_mut().zip(ys).zip(cbs).zip(crs) {
+        let mut planes = [[0; CHUNK]; 3];
+        for i in 0..CHUNK {
+            let rgb = rgb(y[i], cb[i], cr[i]);
+            for (plane, value) in planes.iter_mut().zip(rgb) {
+                plane[i] = value;
+            }
+        }
+        for i in 0..CHUNK {
+            for (c, plane) in planes.iter().enumerate() {
+                out[3 * i + c] = plane[i];
+            }
+        }
+    }
+    for (((out, y), cb), cr) in rest.as_chunks_mut().0.iter_mut().zip(y).zip(cb).zip(cr) {
+        *out = rgb(*y, *cb, *cr);
+    }
+}
+
 /// All planes as interleaved RGB; empty for a number of planes that no JPEG mode has.
 ///
 /// `transformed`: YCbCr or YCCK; `inverted`: inks as Adobe's programs store them.
@@ -117,24 +147,21 @@ pub(super) fn interleave(
 ) -> Vec<u8> {
     let mut data = vec![0; width * height * 3];
     let mut rooms: Vec<Room> = planes.iter().map(Plane::room).collect();
-    for (y, out) in data.chunks_exact_mut(width * 3).enumerate() {
+    for (y, line) in data.chunks_exact_mut(width * 3).enumerate() {
         let lines: Vec<&[u8]> =
             planes.iter().zip(&mut rooms).map(|(plane, room)| plane.upsampled(y, room)).collect();
-        let out = out.chunks_exact_mut(3);
         match lines.as_slice() {
-            [grey] => out.zip(*grey).for_each(|(out, l)| out.fill(*l)),
-            [a, b, c] if transformed => {
-                for (((out, a), b), c) in out.zip(*a).zip(*b).zip(*c) {
-                    out.copy_from_slice(&rgb(*a, *b, *c));
-                }
-            }
+            [grey] => line.chunks_exact_mut(3).zip(*grey).for_each(|(out, l)| out.fill(*l)),
+            [y, cb, cr] if transformed => coloured(line, [*y, *cb, *cr]),
             [a, b, c] => {
-                for (((out, a), b), c) in out.zip(*a).zip(*b).zip(*c) {
+                for (((out, a), b), c) in line.chunks_exact_mut(3).zip(*a).zip(*b).zip(*c) {
                     out.copy_from_slice(&[*a, *b, *c]);
                 }
             }
             [a, b, c, k] => {
-                for ((((out, a), b), c), k) in out.zip(*a).zip(*b).zip(*c).zip(*k) {
+                for ((((out, a), b), c), k) in
+                    line.chunks_exact_mut(3).zip(*a).zip(*b).zip(*c).zip(*k)
+                {
                     let mut ink = [*a, *b, *c];
                     if transformed {
                         ink = rgb(*a, *b, *c).map(|v| 255 - v);
@@ -149,4 +176,31 @@ pub(super) fn interleave(
         }
     }
     data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wide::wide;
+    use super::*;
+
+    #[test]
+    fn lines_of_any_width_equal_the_pixel_formula() {
+        for width in (0..100_usize).chain([1000]) {
+            let level = |i: usize, by: usize| u8::try_from((i * by + width) % 256).unwrap();
+            let planes =
+                [37, 101, 211].map(|by| (0..width).map(|i| level(i, by)).collect::<Vec<u8>>());
+            let [y, cb, cr] = [&planes[0][..], &planes[1][..], &planes[2][..]];
+            let expected: Vec<u8> = (0..width).flat_map(|i| rgb(y[i], cb[i], cr[i])).collect();
+            let mut out = vec![0; 3 * width];
+            // the portable path, and the processor's best
+            coloured(&mut out, [y, cb, cr]);
+            assert_eq!(out, expected, "{width}");
+            out.fill(0);
+            wide(
+                #[inline(always)]
+                || coloured(&mut out, [y, cb, cr]),
+            );
+            assert_eq!(out, expected, "{width}");
+        }
+    }
 }

@@ -116,7 +116,13 @@ fn several(scan: &Scan<'_>, components: &mut [Component], bytes: &[u8]) -> Resul
 /// Reads a block of zeros; whether it has more than its DC coefficient.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "coefficients wrap as libjpeg's JCOEF")]
-fn sequential(bits: &mut Bits<'_>, last: &mut i32, lane: &Lane<'_>, block: &mut [i16; 64]) -> bool {
+fn sequential(
+    shared: &mut Bits<'_>,
+    last: &mut i32,
+    lane: &Lane<'_>,
+    block: &mut [i16; 64],
+) -> bool {
+    let mut bits = *shared;
     if let Code::Coefficient(_, value) = bits.code(lane.dc) {
         *last = last.wrapping_add(value);
     }
@@ -135,5 +141,6 @@ fn sequential(bits: &mut Bits<'_>, last: &mut i32, lane: &Lane<'_>, block: &mut 
             Code::Run(_) => break,
         }
     }
+    *shared = bits;
     has_ac
 }

@@ -34,6 +34,7 @@ pub mod resize;
 pub mod sniff;
 mod tiff;
 mod webp;
+mod wide;
 
 pub use encode::encode_jpeg;
 pub use limits::{Fault, Limits, Orientation};

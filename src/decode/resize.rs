@@ -7,7 +7,7 @@
 //! so an image of 10,000 × 1 px costs no more than its crop. A pass that would not change its
 //! side is left out, as Pillow leaves it out.
 
-use pulp::Arch;
+use super::wide::wide;
 
 use crate::flow::Pixels;
 use crate::flow::preprocessing::Resample;
@@ -43,7 +43,10 @@ pub fn resize_window(pixels: &Pixels, filter: Resample, x: Side, y: Side) -> Vec
     let across = Taps::new(pixels.width_px, filter, x);
     let down = Taps::new(pixels.height_px, filter, y);
     let is_vertical_first = is_vertical_first(pixels, x, y);
-    Arch::new().dispatch(|| both(pixels, &across, &down, is_vertical_first))
+    wide(
+        #[inline(always)]
+        || both(pixels, &across, &down, is_vertical_first),
+    )
 }
 
 /// Both passes, with whatever vectors the caller was compiled for.
@@ -135,17 +138,25 @@ fn horizontal(
 /// Pixel `x` of every row, one after the other, for each `x`.
 #[inline(always)]
 fn turn(rows: [&[u8]; ROWS], turned: &mut [u8]) {
-    let columns = turned.len() / COLUMN;
-    for x in 0..columns.saturating_sub(1) {
-        let Some(column) = turned[x * COLUMN..].first_chunk_mut::<{ COLUMN + 1 }>() else { return };
-        for (i, row) in rows.iter().enumerate() {
-            // four bytes move as one; the fourth is overwritten by what follows
-            column[i * 3..i * 3 + 4].copy_from_slice(&row[x * 3..x * 3 + 4]);
+    for (i, row) in rows.iter().enumerate() {
+        let start = i * 3;
+        let (four, rest) = turned.as_chunks_mut::<{ 4 * COLUMN }>();
+        let (pixels, last) = row.as_chunks::<12>();
+        for (columns, pixels) in four.iter_mut().zip(pixels) {
+            for x in 0..4 {
+                let at = x * COLUMN + start;
+                if x < 3 && i < ROWS - 1 {
+                    // four bytes move as one; the fourth is overwritten by what follows
+                    columns[at..at + 4].copy_from_slice(&pixels[x * 3..x * 3 + 4]);
+                } else {
+                    columns[at..at + 3].copy_from_slice(&pixels[x * 3..x * 3 + 3]);
+                }
+            }
         }
-    }
-    let at = columns.saturating_sub(1);
-    for (pixel, row) in turned[at * COLUMN..].as_chunks_mut::<3>().0.iter_mut().zip(rows) {
-        pixel.copy_from_slice(&row[at * 3..at * 3 + 3]);
+        let columns = rest.as_chunks_mut::<COLUMN>().0;
+        for (column, pixel) in columns.iter_mut().zip(last.as_chunks::<3>().0) {
+            column[start..start + 3].copy_from_slice(pixel);
+        }
     }
 }
 
@@ -396,7 +407,10 @@ mod tests {
                 let expected = plain(&pixels, &across, &down, first);
                 // the portable path, and the processor's best
                 assert_eq!(both(&pixels, &across, &down, first), expected, "{x:?} {y:?}");
-                let best = Arch::new().dispatch(|| both(&pixels, &across, &down, first));
+                let best = wide(
+                    #[inline(always)]
+                    || both(&pixels, &across, &down, first),
+                );
                 assert_eq!(best, expected, "{x:?} {y:?}");
             }
         }
