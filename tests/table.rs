@@ -101,7 +101,14 @@ fn stage(store: &Store, rows: &[Row], unit: &str) -> StagedPart {
 fn change(expected: Option<i64>, remove: &[&str], add: Vec<StagedPart>) -> Change {
     let remove = remove.iter().map(|path| (*path).to_owned()).collect();
     let note = CommitNote { operation: "test".into(), added: 7, ..CommitNote::default() };
-    Change { expected_version: expected, remove, add, note, reject_counts: BTreeMap::new() }
+    Change {
+        expected_version: expected,
+        remove,
+        add,
+        note,
+        reject_counts: BTreeMap::new(),
+        fidelity: None,
+    }
 }
 
 fn publish(store: &Store, change: Change) -> Outcome {

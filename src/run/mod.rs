@@ -3,6 +3,7 @@
 
 pub mod checkpoints;
 pub mod clocks;
+mod compare;
 pub mod context;
 pub mod engine;
 pub mod locked;

@@ -285,9 +285,9 @@ impl<'r> Threads<'r> {
             let next =
                 self.clocks.time(Part::Write, Spend::Starved, || rows.recv_timeout(PART_LOOK));
             match next {
-                Ok((table, batch)) => {
-                    if let Some(sink) = sinks.get_mut(table) {
-                        self.clocks.time(Part::Write, Spend::Busy, || sink.push(&batch))?;
+                Ok(rows) => {
+                    if let Some(sink) = sinks.get_mut(rows.table) {
+                        self.clocks.time(Part::Write, Spend::Busy, || sink.take(&rows))?;
                     }
                 }
                 // A slow model: what has waited for its time becomes durable all the same.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::Digest;
-use crate::flow::RejectClass;
+use crate::flow::{Fidelity, RejectClass};
 use crate::plan::{Counts, Stage};
 use crate::table::Snapshot;
 
@@ -134,6 +134,8 @@ pub struct RunReport {
     pub notes: Vec<String>,
     /// Scores of all captions of a table of scores together, by its name and the score's.
     pub scores: BTreeMap<String, BTreeMap<String, f64>>,
+    /// How near the new rows of a table in a reduced numeric type are to those in `f32`, by table.
+    pub fidelity: BTreeMap<String, Fidelity>,
     /// Contracts that broke.
     pub broken: Vec<Broken>,
     /// Tables that were not made because one before them broke its contract.
@@ -186,6 +188,9 @@ impl RunReport {
         let notes = earlier.notes.into_iter().filter(|note| !self.notes.contains(note));
         let notes: Vec<String> = notes.collect();
         self.notes.splice(0..0, notes);
+        for (table, found) in earlier.fidelity {
+            self.fidelity.entry(table).or_insert(found);
+        }
         self.elapsed += earlier.elapsed;
         self.images = self.images.max(earlier.images);
     }

@@ -48,6 +48,10 @@ pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
         let row = |(name, value): (&String, &f64)| vec![name.clone(), format!("{value:.4}")];
         out.push(drawing::table(&[table, "score"], scores.iter().map(row).collect(), &[1]));
     }
+    for (table, found) in &report.fidelity {
+        let rows = count(found.rows);
+        out.push(format!("{table}, {rows} rows in f32 too: {found}."));
+    }
     if report.ignored > 0 {
         let what = if report.ignored == 1 {
             "member that is no image"
@@ -188,6 +192,7 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         "broken": broken,
         "held_back": report.held_back,
         "scores": report.scores,
+        "fidelity": report.fidelity,
         "refused": refused,
         "interrupted": report.interrupted,
         "images_per_second": report.images_per_second(),
