@@ -16,6 +16,7 @@ use super::clocks::{Clocks, Part, Spend};
 use super::compare::{self, Comparison};
 use super::context::Options;
 use super::pass::Pass;
+use super::queues::Queue;
 use super::recipe::{Looked, Outcome};
 use super::rows;
 use super::sink::Write;
@@ -71,7 +72,9 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
 
     /// Takes outcomes until there are none, then empties the batches.
     pub(super) fn run(mut self, outcomes: &Receiver<Vec<Outcome>>) -> Result<()> {
-        while let Ok(chunk) = self.clocks.time(Part::Encode, Spend::Starved, || outcomes.recv()) {
+        let clocks = self.clocks;
+        let next = || clocks.receive(Part::Encode, (Queue::Images, outcomes), Receiver::recv);
+        while let Ok(chunk) = next() {
             let members = chunk.len() as u64;
             self.chunk(chunk)?;
             self.options.progress.advance(&self.pass.stage.table, members);
@@ -210,7 +213,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
     }
 
     fn send(&self, write: Write) -> Result<()> {
-        self.clocks.time(Part::Encode, Spend::Blocked, || self.out.send(write)).map_err(|_closed| {
+        self.clocks.send(Part::Encode, (Queue::Rows, &self.out), write).map_err(|_closed| {
             // The writer's own error says why, and is reported in its place.
             Error::new(Kind::Internal, "the writer ended early")
         })

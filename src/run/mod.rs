@@ -7,6 +7,7 @@ mod compare;
 pub mod context;
 pub mod engine;
 pub mod locked;
+pub mod queues;
 pub mod remember;
 pub mod report;
 pub mod unit;

@@ -22,6 +22,7 @@ use super::clocks::{Clocks, Part, Spend};
 use super::context::{Context, Options};
 use super::encode::Encoder;
 use super::pass::{Listed, Pass};
+use super::queues::Queue;
 use super::recipe::{Outcome, Recipe, Task};
 use super::sink::{Sink, Write};
 
@@ -269,11 +270,12 @@ impl<'r> Threads<'r> {
         tasks: &Receiver<Vec<Task<'r>>>,
         out: &Sender<Vec<Outcome>>,
     ) -> Result<()> {
-        while let Ok(chunk) = self.clocks.time(Part::Decode, Spend::Starved, || tasks.recv()) {
+        let next = || self.clocks.receive(Part::Decode, (Queue::Members, tasks), Receiver::recv);
+        while let Ok(chunk) = next() {
             let done: Vec<_> = self.clocks.time(Part::Decode, Spend::Busy, || {
                 chunk.into_par_iter().map(|task| recipe.apply(task)).collect()
             });
-            if self.clocks.time(Part::Decode, Spend::Blocked, || out.send(done)).is_err() {
+            if self.clocks.send(Part::Decode, (Queue::Images, out), done).is_err() {
                 break;
             }
         }
@@ -282,8 +284,8 @@ impl<'r> Threads<'r> {
 
     fn write(&self, sinks: &mut [Sink], rows: &Receiver<Write>) -> Result<()> {
         loop {
-            let next =
-                self.clocks.time(Part::Write, Spend::Starved, || rows.recv_timeout(PART_LOOK));
+            let look = |rows: &Receiver<Write>| rows.recv_timeout(PART_LOOK);
+            let next = self.clocks.receive(Part::Write, (Queue::Rows, rows), look);
             match next {
                 Ok(rows) => {
                     if let Some(sink) = sinks.get_mut(rows.table) {
@@ -321,7 +323,7 @@ impl<'r> Chunk<'r> {
             return ControlFlow::Continue(());
         }
         let tasks = std::mem::replace(&mut self.tasks, Vec::with_capacity(CHUNK));
-        match self.clocks.time(Part::Read, Spend::Blocked, || self.out.send(tasks)) {
+        match self.clocks.send(Part::Read, (Queue::Members, &self.out), tasks) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }

@@ -9,6 +9,7 @@ use crate::plan::{Counts, Stage};
 use crate::table::Snapshot;
 
 use super::clocks::{Part, Spent};
+use super::queues::{Depth, Queue};
 use super::state::State;
 
 /// What happened to one table.
@@ -150,6 +151,8 @@ pub struct RunReport {
     pub images: u64,
     /// Time by part of the work.
     pub spent: Vec<(&'static str, Spent)>,
+    /// How full the queues between the parts were; those that something went through.
+    pub queues: Vec<(&'static str, Depth)>,
     /// The part that took longest.
     pub bottleneck: Option<&'static str>,
 }
@@ -197,6 +200,8 @@ impl RunReport {
 
     pub(super) fn book(&mut self, clocks: &super::clocks::Clocks) {
         self.spent = Part::ALL.into_iter().map(|p| (p.name(), clocks.spent(p))).collect();
+        let depth = |queue: Queue| Some((queue.name(), clocks.depth(queue)?));
+        self.queues = Queue::ALL.into_iter().filter_map(depth).collect();
         self.bottleneck = clocks.bottleneck().map(Part::name);
     }
 }

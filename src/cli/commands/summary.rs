@@ -1,6 +1,7 @@
 //! What a run did, for people and for scripts.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -10,6 +11,7 @@ use crate::cli::exit::Code;
 use crate::cli::render::Annotation;
 use crate::cli::session::Session;
 use crate::plan::Plan;
+use crate::run::clocks::Spent;
 use crate::run::{Refused, RunReport, TableReport};
 
 use super::drawing;
@@ -64,6 +66,7 @@ pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
         ));
     }
     out.push(times(report));
+    out.extend(queues(report));
     if report.interrupted {
         out.push(format!(
             "Stopped on request; what was finished is kept. Go on with: clipmill run {}",
@@ -139,6 +142,26 @@ fn times(report: &RunReport) -> String {
     out
 }
 
+/// How long the parts waited for each other, and how full the queues between them were; nothing
+/// where nothing went through them.
+fn queues(report: &RunReport) -> Option<String> {
+    if report.queues.is_empty() || report.is_up_to_date() {
+        return None;
+    }
+    let waits = report.spent.iter().filter_map(|(part, spent)| {
+        let waits = [(spent.starved, "for input"), (spent.blocked, "for room")];
+        let waits = waits.iter().filter(|(time, _)| !time.is_zero());
+        let waits: Vec<_> =
+            waits.map(|(time, what)| format!("{:.1} s {what}", time.as_secs_f64())).collect();
+        (!waits.is_empty()).then(|| format!("{part} {}", waits.join(" and ")))
+    });
+    let queues = report.queues.iter().map(|(queue, depth)| {
+        format!("{queue} {:.1} of {}, at most {}", depth.mean, depth.capacity, depth.highest)
+    });
+    let (waits, queues): (Vec<_>, Vec<_>) = (waits.collect(), queues.collect());
+    Some(format!("Waited: {}. Queues: {}.", waits.join(", "), queues.join("; ")))
+}
+
 /// `{command, tables, rejects, …}`: one object, its keys fixed.
 #[must_use]
 pub(crate) fn json(command: &str, report: &RunReport) -> Value {
@@ -158,10 +181,19 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         .collect();
     let rejects: Map<String, Value> =
         report.rejects.iter().map(|(class, rows)| (class.to_string(), json!(rows))).collect();
-    let spent: Map<String, Value> = report
-        .spent
+    let seconds = |of: fn(&Spent) -> Duration| -> Map<String, Value> {
+        let parts = report.spent.iter();
+        parts.map(|(part, spent)| ((*part).to_owned(), json!(of(spent).as_secs_f64()))).collect()
+    };
+    let queues: Map<String, Value> = report
+        .queues
         .iter()
-        .map(|(part, spent)| ((*part).to_owned(), json!(spent.busy.as_secs_f64())))
+        .map(|(queue, depth)| {
+            let value = json!({
+                "capacity": depth.capacity, "mean": depth.mean, "highest": depth.highest,
+            });
+            ((*queue).to_owned(), value)
+        })
         .collect();
     let broken: Vec<Value> = report
         .broken
@@ -196,7 +228,10 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         "refused": refused,
         "interrupted": report.interrupted,
         "images_per_second": report.images_per_second(),
-        "busy_seconds": spent,
+        "busy_seconds": seconds(|spent| spent.busy),
+        "starved_seconds": seconds(|spent| spent.starved),
+        "blocked_seconds": seconds(|spent| spent.blocked),
+        "queues": queues,
         "bottleneck": report.bottleneck.filter(|_| !report.is_up_to_date()),
         "seconds": report.elapsed.as_secs_f64(),
         "exit_code": code(report).number(),
