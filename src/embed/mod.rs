@@ -8,6 +8,7 @@ mod fidelity;
 mod files;
 mod image;
 mod load;
+mod portion;
 mod text;
 
 pub use facts::{ModelFacts, describe};

@@ -163,6 +163,9 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         let mut vectors = self
             .clocks
             .time(Part::Encode, Spend::Busy, || encoder.encode(&batch.input, members.len()))?;
+        if let Some(rows) = encoder.shrunk() {
+            self.options.tell_smaller(&target.stage.table, rows);
+        }
         if let Some(comparison) = &mut batch.comparison {
             let add = || comparison.add(&target.work.model, &batch.input, &vectors);
             self.clocks.time(Part::Encode, Spend::Busy, add)?;

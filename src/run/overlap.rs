@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rayon::prelude::*;
 
 use crate::base::{Error, Kind, Result};
+use crate::embed::ImageEncoder;
 use crate::flow::Reject;
 use crate::sources::{Archive, Item, Member};
 use crate::table::StagedPart;
@@ -84,6 +85,10 @@ pub(super) fn compute<'p>(
         let threads = Threads { options: ctx.options, clocks: &ctx.clocks, listed, pass };
         let out = threads.run(book, &mut sinks, &work);
         progress.end(&pass.stage.table);
+        for (target, encoder) in pass.targets.iter().zip(&book.encoders) {
+            let rows = encoder.as_ref().and_then(ImageEncoder::rows_at_once);
+            ctx.report.note_smaller(&target.stage.table, rows);
+        }
         match out {
             Ok(whole) => complete = whole,
             Err(error) => {

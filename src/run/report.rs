@@ -137,6 +137,9 @@ pub struct RunReport {
     pub scores: BTreeMap<String, BTreeMap<String, f64>>,
     /// How near the new rows of a table in a reduced numeric type are to those in `f32`, by table.
     pub fidelity: BTreeMap<String, Fidelity>,
+    /// Rows of a table that were computed at once in the end, where the device had no memory for
+    /// the batch size that was asked for.
+    pub smaller_batches: BTreeMap<String, usize>,
     /// Contracts that broke.
     pub broken: Vec<Broken>,
     /// Tables that were not made because one before them broke its contract.
@@ -194,8 +197,18 @@ impl RunReport {
         for (table, found) in earlier.fidelity {
             self.fidelity.entry(table).or_insert(found);
         }
+        for (table, rows) in earlier.smaller_batches {
+            self.smaller_batches.entry(table).or_insert(rows);
+        }
         self.elapsed += earlier.elapsed;
         self.images = self.images.max(earlier.images);
+    }
+
+    /// Notes that a table's rows were computed so many at once in the end, if they were.
+    pub(super) fn note_smaller(&mut self, table: &str, rows: Option<usize>) {
+        if let Some(rows) = rows {
+            self.smaller_batches.insert(table.to_owned(), rows);
+        }
     }
 
     pub(super) fn book(&mut self, clocks: &super::clocks::Clocks) {

@@ -66,7 +66,9 @@ pub(super) fn run(
         let out = load(ctx, stage, work).and_then(|encoder| {
             sink.know(compare(ctx, work, &encoder, &wanted)?);
             let job = Job { ctx, stage, work, state: &state, encoder: &encoder };
-            job.embed(ledger, &wanted, &mut sink)
+            let complete = job.embed(ledger, &wanted, &mut sink)?;
+            ctx.report.note_smaller(&stage.table, encoder.rows_at_once());
+            Ok(complete)
         });
         progress.end(&stage.table);
         complete = out?;
@@ -235,6 +237,9 @@ impl Embedding<'_, '_> {
             let clocks = &self.ctx.clocks;
             let mut made =
                 clocks.time(Part::Encode, Spend::Busy, || self.encoder.encode(&batch))?;
+            if let Some(rows) = self.encoder.shrunk() {
+                self.ctx.options.tell_smaller(&self.stage.table, rows);
+            }
             if self.work.normalize {
                 made.normalise();
             }

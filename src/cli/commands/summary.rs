@@ -54,6 +54,12 @@ pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
         let rows = count(found.rows);
         out.push(format!("{table}, {rows} rows in f32 too: {found}."));
     }
+    for (table, rows) in &report.smaller_batches {
+        let rows = count(*rows as u64);
+        out.push(format!(
+            "{table}: the device ran out of memory; the last batches were of {rows}."
+        ));
+    }
     if report.ignored > 0 {
         let what = if report.ignored == 1 {
             "member that is no image"
@@ -225,6 +231,7 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         "held_back": report.held_back,
         "scores": report.scores,
         "fidelity": report.fidelity,
+        "smaller_batches": report.smaller_batches,
         "refused": refused,
         "interrupted": report.interrupted,
         "images_per_second": report.images_per_second(),
@@ -300,5 +307,20 @@ pub(crate) fn complain(report: &RunReport, session: &Session) {
     }
     if !report.held_back.is_empty() {
         console::complain(&format!("not made because of that: {}", report.held_back.join(", ")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_was_halved_is_told_to_people_and_scripts() {
+        let mut report = RunReport::default();
+        report.smaller_batches.insert("image_features".to_owned(), 16);
+        let said = human(&report, Path::new("pipeline.toml"));
+        let line = "image_features: the device ran out of memory; the last batches were of 16.";
+        assert!(said.lines().any(|said| said == line), "{said}");
+        assert_eq!(json("run", &report)["smaller_batches"], json!({"image_features": 16}));
     }
 }
