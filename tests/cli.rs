@@ -29,6 +29,8 @@ mod lock;
 mod missing;
 #[path = "cli/query.rs"]
 mod query;
+#[path = "cli/reduced.rs"]
+mod reduced;
 #[path = "cli/shop.rs"]
 mod shop;
 #[path = "cli/versions.rs"]

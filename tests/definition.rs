@@ -196,6 +196,34 @@ fn reject_classes_of_contracts_are_those_of_rows() {
 }
 
 #[test]
+fn a_contract_bounds_what_a_reduced_type_costs() {
+    let parse = |keys: &str| {
+        let text = format!(
+            "[table]\nname = 't'\ndescription = 'd'\nkey = ['member']\n\
+             [columns.member]\ntype = 'string'\nmeaning = 'm'\n[checks.near.fidelity]\n{keys}"
+        );
+        contract::parse("c", &text).map_err(|error| error.report().unwrap().plain())
+    };
+    let read = parse("median_cosine = 0.99\nneighbour_overlap = 0").unwrap();
+    let expected = CheckKind::Fidelity {
+        min_cosine: None,
+        median_cosine: Some(0.99),
+        neighbour_overlap: Some(0.0),
+    };
+    assert!(read.checks.iter().any(|check| check.kind == expected), "{:?}", read.checks);
+    for (keys, what, label) in [
+        ("", "a check that bounds nothing", "expected `min_cosine`, `median_cosine`"),
+        ("min_cosine = 1.5", "`min_cosine` is 1.5", "expected -1 to 1"),
+        ("neighbour_overlap = -0.1", "`neighbour_overlap` is -0.1", "expected 0 to 1"),
+        ("median_cosine = \"high\"", "median_cosine", "number"),
+        ("overlap = 1", "overlap", "neighbour_overlap"),
+    ] {
+        let said = parse(keys).unwrap_err();
+        assert!(said.contains(what) && said.contains(label), "{keys}: {said}");
+    }
+}
+
+#[test]
 fn the_schemas_are_not_stale() {
     let update = Environment::of_process().get("CLIPMILL_UPDATE_SCHEMAS").is_some();
     for (name, schema) in [

@@ -197,3 +197,18 @@ fn captions_that_cannot_be_read_stop_a_run_before_any_work() {
         assert!(house.store().snapshot("images").unwrap().is_none(), "{said}");
     }
 }
+
+#[test]
+fn the_report_says_how_full_the_queues_were() {
+    let house = House::new(70);
+    let report = house.run().unwrap();
+    let names: Vec<_> = report.queues.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["members", "images", "rows"]);
+    for (name, depth) in &report.queues {
+        let capacity = if *name == "rows" { 8 } else { 2 };
+        assert_eq!(depth.capacity, capacity, "{name}");
+        assert!(depth.highest <= capacity && depth.mean <= depth.highest as f64, "{depth:?}");
+    }
+    let again = house.run().unwrap();
+    assert!(again.queues.is_empty(), "nothing went through a queue: {:?}", again.queues);
+}

@@ -28,7 +28,7 @@ use arrow::datatypes::{DataType, Field, Float32Type};
 use clipmill::base::clock::{Clock, SystemClock};
 use clipmill::base::environment::Environment;
 use clipmill::base::{Cancel, Kind};
-use clipmill::flow::RejectClass;
+use clipmill::flow::{Fidelity, RejectClass};
 use clipmill::plan::contract::{Check, CheckKind, Column, ColumnType, Contract};
 use clipmill::table::storage::{Disk, Storage, StoredFile};
 use clipmill::table::{Change, CommitNote, Outcome, PartLabel, Snapshot, StagedPart, Store};
@@ -101,7 +101,14 @@ fn stage(store: &Store, rows: &[Row], unit: &str) -> StagedPart {
 fn change(expected: Option<i64>, remove: &[&str], add: Vec<StagedPart>) -> Change {
     let remove = remove.iter().map(|path| (*path).to_owned()).collect();
     let note = CommitNote { operation: "test".into(), added: 7, ..CommitNote::default() };
-    Change { expected_version: expected, remove, add, note, reject_counts: BTreeMap::new() }
+    Change {
+        expected_version: expected,
+        remove,
+        add,
+        note,
+        reject_counts: BTreeMap::new(),
+        fidelity: None,
+    }
 }
 
 fn publish(store: &Store, change: Change) -> Outcome {
@@ -212,6 +219,53 @@ fn a_share_of_rejects_is_bounded_by_class() {
     assert_eq!(breaches[0].rows, ["truncated_image: 2"]);
     let said = format!("{:?}", breaches[0]);
     assert!(said.contains("at most 10.000 % are rejects of truncated_image; 2 of 12"), "{said}");
+}
+
+#[test]
+fn features_of_a_reduced_type_stay_near_f32() {
+    let bound = |min_cosine, median_cosine, neighbour_overlap| {
+        let kind = CheckKind::Fidelity { min_cosine, median_cosine, neighbour_overlap };
+        Check { name: format!("{kind:?}"), kind }
+    };
+    let mut contract = contract();
+    contract.checks = vec![
+        bound(Some(0.9), Some(0.95), Some(0.8)), // at the bounds
+        bound(Some(0.91), None, None),
+        bound(None, Some(0.96), Some(0.81)),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let measured =
+        Fidelity { rows: 256, min_cosine: 0.9, median_cosine: 0.95, neighbour_overlap: 0.8 };
+    let mut writer = store
+        .part_writer("features", &contract, PartLabel { fingerprint: "f".into(), unit: "0".into() })
+        .unwrap()
+        .with_fidelity(Some(measured));
+    writer.write(&batch(&[row("a", 0)])).unwrap();
+    let part = writer.finish().unwrap();
+    // What was measured is kept beside rows that no version has yet.
+    assert_eq!(store.staged("features").unwrap(), std::slice::from_ref(&part));
+    assert_eq!(store.staged("features").unwrap()[0].fidelity, Some(measured));
+
+    let mut with = change(None, &[], vec![part.clone()]);
+    with.fidelity = Some(measured);
+    let outcome = store.publish("features", &contract, with).unwrap();
+    let Outcome::Broken(breaches) = outcome else { panic!("published") };
+    let shown: Vec<_> = breaches.iter().map(|b| (b.check.as_str(), b.rows.as_slice())).collect();
+    let (least, both) = (&contract.checks[1].name, &contract.checks[2].name);
+    let rows = |of: &[&str]| of.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>();
+    let (one, two) = (
+        rows(&["min_cosine: 0.900000"]),
+        rows(&["median_cosine: 0.950000", "neighbour_overlap: 0.800000"]),
+    );
+    assert_eq!(shown, [(least.as_str(), one.as_slice()), (both.as_str(), two.as_slice())]);
+    let said = format!("{:?}", breaches[1]);
+    assert!(said.contains("`median_cosine` is at least 0.96, `neighbour_overlap`"), "{said}");
+    assert!(said.contains("of 256 rows in the reduced type against f32"), "{said}");
+
+    // f32, or a run that computes no row, has nothing to hold against a bound.
+    let outcome = store.publish("features", &contract, change(None, &[], vec![part])).unwrap();
+    assert!(matches!(outcome, Outcome::Published { .. }), "{outcome:?}");
 }
 
 #[test]

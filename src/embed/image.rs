@@ -1,6 +1,7 @@
 //! Images to features.
 
 use super::load;
+use super::portion::Portion;
 use crate::base::{Error, Kind, Result};
 use crate::flow::{Preprocessing, Vectors};
 use crate::nn::clip::VisionTowers;
@@ -14,6 +15,7 @@ pub struct ImageEncoder {
     device: Opened,
     preprocessing: Preprocessing,
     width: usize,
+    portion: Portion,
 }
 
 impl ImageEncoder {
@@ -37,6 +39,7 @@ impl ImageEncoder {
             device,
             preprocessing: opened.preprocessing,
             width: opened.architecture.width,
+            portion: Portion::default(),
         })
     }
 
@@ -58,7 +61,20 @@ impl ImageEncoder {
         &self.device.name
     }
 
-    /// Features of prepared images, not normalised. On the processor a row's numbers do not
+    /// The most rows that it computes at once, where its device had no memory for more.
+    #[must_use]
+    pub fn rows_at_once(&self) -> Option<usize> {
+        self.portion.most()
+    }
+
+    /// As [`Self::rows_at_once`], if it shrank since this was last asked.
+    #[must_use]
+    pub fn shrunk(&self) -> Option<usize> {
+        self.portion.news()
+    }
+
+    /// Features of prepared images, not normalised, in as many turns as the device's memory asks
+    /// for. On the processor a row's numbers do not
     /// depend on the other rows.
     ///
     /// # Shapes
@@ -69,7 +85,8 @@ impl ImageEncoder {
     /// When the batch has another length, or the device fails.
     pub fn encode(&self, batch: &[f32], rows: usize) -> Result<Vectors> {
         let side = usize::try_from(self.preprocessing.size_px).unwrap_or(0);
-        if batch.len() != rows * 3 * side * side {
+        let each = 3 * side * side;
+        if batch.len() != rows * each {
             return Err(Error::new(
                 Kind::Internal,
                 format!(
@@ -81,7 +98,11 @@ impl ImageEncoder {
         if rows == 0 {
             return Ok(Vectors { width: self.width, data: Vec::new() });
         }
-        let data = self.tower.forward(batch, rows, side)?;
+        let data = self.portion.over(rows, |range| {
+            let many = range.len();
+            let images = batch.get(range.start * each..range.end * each).unwrap_or_default();
+            self.tower.forward(images, many, side)
+        })?;
         Ok(Vectors { width: self.width, data })
     }
 }

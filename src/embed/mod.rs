@@ -4,12 +4,15 @@
 //! load one tower each.
 
 mod facts;
+mod fidelity;
 mod files;
 mod image;
 mod load;
+mod portion;
 mod text;
 
 pub use facts::{ModelFacts, describe};
+pub use fidelity::{SAMPLE_ROWS, Sample};
 pub use files::{MissingFile, Role, files, missing};
 pub use image::ImageEncoder;
 pub use load::check_device;

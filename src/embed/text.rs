@@ -1,6 +1,7 @@
 //! Texts to features.
 
 use super::load;
+use super::portion::Portion;
 use crate::base::{Error, Kind, Result};
 use crate::flow::Vectors;
 use crate::nn::clip::{Pooling, TextTowers};
@@ -16,6 +17,7 @@ pub struct TextEncoder {
     device: Opened,
     context: usize,
     width: usize,
+    portion: Portion,
 }
 
 impl TextEncoder {
@@ -62,6 +64,7 @@ impl TextEncoder {
             device,
             context: text.context,
             width: opened.architecture.width,
+            portion: Portion::default(),
         })
     }
 
@@ -98,7 +101,20 @@ impl TextEncoder {
         self.tokenizer.ids(text, self.context)
     }
 
-    /// Features of texts, not normalised; overlong texts are cut as the reference cuts them. On
+    /// The most rows that it computes at once, where its device had no memory for more.
+    #[must_use]
+    pub fn rows_at_once(&self) -> Option<usize> {
+        self.portion.most()
+    }
+
+    /// As [`Self::rows_at_once`], if it shrank since this was last asked.
+    #[must_use]
+    pub fn shrunk(&self) -> Option<usize> {
+        self.portion.news()
+    }
+
+    /// Features of texts, not normalised, in as many turns as the device's memory asks for;
+    /// overlong texts are cut as the reference cuts them. On
     /// the processor a row's numbers do not depend on the other rows.
     ///
     /// # Errors
@@ -111,7 +127,9 @@ impl TextEncoder {
             .iter()
             .map(|text| self.tokenizer.ids(text, self.context))
             .collect::<Result<Vec<_>>>()?;
-        let data = self.tower.forward(&ids)?;
+        let data = self
+            .portion
+            .over(ids.len(), |range| self.tower.forward(ids.get(range).unwrap_or_default()))?;
         Ok(Vectors { width: self.width, data })
     }
 }

@@ -1,6 +1,7 @@
 //! The few values that cross stages.
 
 pub mod caption;
+pub mod fidelity;
 pub mod image;
 pub mod preprocessing;
 pub mod reject;
@@ -8,6 +9,7 @@ pub mod sample;
 pub mod vectors;
 
 pub use caption::{Caption, Split};
+pub use fidelity::Fidelity;
 pub use image::{ImageHeader, Pixels};
 pub use preprocessing::Preprocessing;
 pub use reject::{Reject, RejectClass};

@@ -2,17 +2,24 @@
 
 use crate::base::{Error, Kind};
 
+const OUT_OF_MEMORY: &str = "the device is out of memory";
+
 /// For `map_err`: candle failed while doing `what`. Shapes are checked before, so what remains
 /// is memory, a driver, or a fault of ours.
 pub(crate) fn candle(what: &'static str) -> impl Fn(candle_core::Error) -> Error {
     move |cause| {
         let text = cause.to_string();
         if text.contains("out of memory") || text.contains("OUT_OF_MEMORY") {
-            Error::new(Kind::Device, format!("{what}: the device is out of memory"))
+            Error::new(Kind::Device, format!("{what}: {OUT_OF_MEMORY}"))
                 .help("take a smaller `batch_size`")
                 .caused_by(cause)
         } else {
             Error::new(Kind::Internal, what).caused_by(cause)
         }
     }
+}
+
+/// Whether it is an error of [`candle`] that fewer rows at once may avoid.
+pub(crate) fn is_out_of_memory(error: &Error) -> bool {
+    error.kind() == Kind::Device && error.what().ends_with(OUT_OF_MEMORY)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::embed::ImageEncoder;
-use crate::flow::{Origin, Reject};
+use crate::flow::{Fidelity, Origin, Reject};
 use crate::plan::{Counts, Reason};
 use crate::sources::{self, Member};
 
@@ -33,6 +33,8 @@ pub(super) struct Book<'p, 'l> {
     pub unread: BTreeMap<usize, Vec<Reject>>,
     /// Models that were loaded, by target.
     pub encoders: Vec<Option<ImageEncoder>>,
+    /// How near the rows of each target are to those in f32, where that was measured.
+    pub fidelity: Vec<Option<Fidelity>>,
 }
 
 /// A member that was met.
@@ -56,6 +58,7 @@ impl<'p, 'l> Book<'p, 'l> {
             learned: Vec::new(),
             unread: BTreeMap::new(),
             encoders: Vec::new(),
+            fidelity: Vec::new(),
         }
     }
 

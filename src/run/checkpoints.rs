@@ -137,6 +137,7 @@ pub(super) fn publish(
         add: sink.finish()?,
         note,
         reject_counts: BTreeMap::new(),
+        fidelity: None,
     };
     let mut report = TableReport {
         table: stage.table.clone(),

@@ -3,6 +3,10 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, SendError, Sender};
+
+use super::queues::{Depth, Queue, Queues};
+
 /// Time of one overlapping part of the work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spent {
@@ -51,9 +55,13 @@ pub(super) enum Spend {
     Blocked,
 }
 
-/// Adds up time by part; shared by the threads of a run.
+/// Adds up time by part, and how full the queues between them were; shared by the threads of a
+/// run.
 #[derive(Debug, Default)]
-pub struct Clocks(Mutex<[Spent; 4]>);
+pub struct Clocks {
+    spent: Mutex<[Spent; 4]>,
+    queues: Queues,
+}
 
 impl Clocks {
     /// Runs `work` and books its time.
@@ -62,7 +70,7 @@ impl Clocks {
         let out = work();
         let took = begun.elapsed();
         // A poisoned lock only means that another thread failed; the sums are still sums.
-        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = self.spent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(spent) = all.get_mut(part as usize) {
             match spend {
                 Spend::Busy => spent.busy += took,
@@ -73,10 +81,45 @@ impl Clocks {
         out
     }
 
+    /// Puts something into a queue, and books the wait for room and how full the queue was.
+    ///
+    /// # Errors
+    /// When nobody takes anything from it any more.
+    pub(super) fn send<T>(
+        &self,
+        part: Part,
+        (queue, out): (Queue, &Sender<T>),
+        what: T,
+    ) -> Result<(), SendError<T>> {
+        self.queues.see(queue, out.len(), out.capacity());
+        self.time(part, Spend::Blocked, || out.send(what))
+    }
+
+    /// Has `take` take something from a queue, and books the wait for it and how full the queue
+    /// was.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub(super) fn receive<T, E>(
+        &self,
+        part: Part,
+        (queue, from): (Queue, &Receiver<T>),
+        take: impl FnOnce(&Receiver<T>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.queues.see(queue, from.len(), from.capacity());
+        self.time(part, Spend::Starved, || take(from))
+    }
+
+    /// How full a queue was so far; none where nothing went through it.
+    #[must_use]
+    pub fn depth(&self, queue: Queue) -> Option<Depth> {
+        self.queues.depth(queue)
+    }
+
     /// The sums so far.
     #[must_use]
     pub fn spent(&self, part: Part) -> Spent {
-        let all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let all = self.spent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.get(part as usize).copied().unwrap_or_default()
     }
 
@@ -105,5 +148,25 @@ mod tests {
         });
         assert_eq!(clocks.bottleneck(), Some(Part::Encode));
         assert!(clocks.spent(Part::Write).starved > Duration::ZERO);
+    }
+
+    #[test]
+    fn whoever_puts_or_takes_sees_how_full_the_queue_is() {
+        let clocks = Clocks::default();
+        let (out, from) = crossbeam_channel::bounded(4);
+        for n in 0..4 {
+            clocks.send(Part::Encode, (Queue::Rows, &out), n).unwrap();
+        }
+        // 0, 1, 2 and 3 before the four, 4 and 3 before what is taken.
+        for n in 0..2 {
+            let got = clocks.receive(Part::Write, (Queue::Rows, &from), Receiver::recv);
+            assert_eq!(got, Ok(n));
+        }
+        let depth = clocks.depth(Queue::Rows).unwrap();
+        assert_eq!((depth.capacity, depth.highest), (4, 4));
+        assert!((depth.mean - 13.0 / 6.0).abs() < 1e-12, "{depth:?}");
+        assert_eq!(clocks.depth(Queue::Members), None);
+        drop(from);
+        assert!(clocks.send(Part::Encode, (Queue::Rows, &out), 5).is_err());
     }
 }

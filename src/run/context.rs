@@ -39,6 +39,15 @@ pub struct Options {
     pub wait: bool,
 }
 
+impl Options {
+    /// Tells that a table's rows are computed so many at once from here on.
+    pub(super) fn tell_smaller(&self, table: &str, rows: usize) {
+        self.progress.note(&format!(
+            "{table}: the device ran out of memory; batches are of {rows} from here on"
+        ));
+    }
+}
+
 /// What a run works with, beyond what it is asked to do.
 #[derive(Debug, Clone)]
 pub struct Means {

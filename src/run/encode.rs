@@ -7,14 +7,16 @@ use arrow::datatypes::SchemaRef;
 
 use crate::base::{Error, Kind, Result};
 use crate::embed::ImageEncoder;
-use crate::flow::{Reject, RejectClass, Vectors};
+use crate::flow::{Fidelity, Reject, RejectClass, Vectors};
 use crate::sources::Member;
 use crate::table::schema::arrow_schema;
 
 use super::book::Book;
 use super::clocks::{Clocks, Part, Spend};
+use super::compare::{self, Comparison};
 use super::context::Options;
 use super::pass::Pass;
+use super::queues::Queue;
 use super::recipe::{Looked, Outcome};
 use super::rows;
 use super::sink::Write;
@@ -25,6 +27,9 @@ struct Batch {
     encoder: Option<ImageEncoder>,
     members: Vec<Member>,
     input: Vec<f32>,
+    /// Rows of a reduced type are held back until it is over.
+    comparison: Option<Comparison>,
+    fidelity: Option<Fidelity>,
 }
 
 /// Decides, encodes and hands on.
@@ -47,11 +52,18 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         out: Sender<Write>,
     ) -> Self {
         let mut loaded = std::mem::take(&mut book.encoders).into_iter();
-        let batches = pass.targets.iter().map(|target| Batch {
-            schema: arrow_schema(&target.stage.contract),
-            encoder: loaded.next().flatten(),
-            members: Vec::new(),
-            input: Vec::new(),
+        let mut known = std::mem::take(&mut book.fidelity).into_iter();
+        let batches = pass.targets.iter().map(|target| {
+            let fidelity = known.next().flatten();
+            let compares = fidelity.is_none() && compare::is_reduced(&target.work.model);
+            Batch {
+                schema: arrow_schema(&target.stage.contract),
+                encoder: loaded.next().flatten(),
+                members: Vec::new(),
+                input: Vec::new(),
+                comparison: compares.then(Comparison::default),
+                fidelity,
+            }
         });
         let batches = batches.collect();
         let images = arrow_schema(&pass.stage.contract);
@@ -60,14 +72,18 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
 
     /// Takes outcomes until there are none, then empties the batches.
     pub(super) fn run(mut self, outcomes: &Receiver<Vec<Outcome>>) -> Result<()> {
-        while let Ok(chunk) = self.clocks.time(Part::Encode, Spend::Starved, || outcomes.recv()) {
+        let clocks = self.clocks;
+        let next = || clocks.receive(Part::Encode, (Queue::Images, outcomes), Receiver::recv);
+        while let Ok(chunk) = next() {
             let members = chunk.len() as u64;
             self.chunk(chunk)?;
             self.options.progress.advance(&self.pass.stage.table, members);
         }
         for target in 0..self.batches.len() {
             self.encode(target)?;
+            self.compared(target)?;
         }
+        self.book.fidelity = self.batches.iter().map(|batch| batch.fidelity).collect();
         self.book.encoders = self.batches.into_iter().map(|batch| batch.encoder).collect();
         Ok(())
     }
@@ -89,7 +105,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
             return Ok(());
         }
         let batch = image_rows(&self.images, &self.pass.prints.plain, &images)?;
-        self.send((0, batch))
+        self.send(Write { table: 0, batch, fidelity: None })
     }
 
     fn looked(&mut self, looked: Looked, images: &mut Vec<ImageRow>) -> Result<()> {
@@ -147,6 +163,13 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         let mut vectors = self
             .clocks
             .time(Part::Encode, Spend::Busy, || encoder.encode(&batch.input, members.len()))?;
+        if let Some(rows) = encoder.shrunk() {
+            self.options.tell_smaller(&target.stage.table, rows);
+        }
+        if let Some(comparison) = &mut batch.comparison {
+            let add = || comparison.add(&target.work.model, &batch.input, &vectors);
+            self.clocks.time(Part::Encode, Spend::Busy, add)?;
+        }
         batch.input.clear();
         tracing::debug!(table = %target.stage.table, rows = members.len(), "computed");
         if target.work.normalize {
@@ -171,11 +194,29 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
             return Ok(());
         }
         let rows = feature_rows(&schema, &target.prints.plain, &members, &vectors)?;
-        self.send((number + 1, rows))
+        let Some(batch) = self.batches.get_mut(number) else { return Ok(()) };
+        let Some(comparison) = &mut batch.comparison else {
+            let fidelity = batch.fidelity;
+            return self.send(Write { table: number + 1, batch: rows, fidelity });
+        };
+        comparison.held.push(rows);
+        if comparison.is_full() { self.compared(number) } else { Ok(()) }
+    }
+
+    /// The rows that waited for the comparison of the target `number` go on.
+    fn compared(&mut self, number: usize) -> Result<()> {
+        let Some(batch) = self.batches.get_mut(number) else { return Ok(()) };
+        let Some(comparison) = batch.comparison.take() else { return Ok(()) };
+        batch.fidelity = comparison.measure();
+        let fidelity = batch.fidelity;
+        for batch in comparison.held {
+            self.send(Write { table: number + 1, batch, fidelity })?;
+        }
+        Ok(())
     }
 
     fn send(&self, write: Write) -> Result<()> {
-        self.clocks.time(Part::Encode, Spend::Blocked, || self.out.send(write)).map_err(|_closed| {
+        self.clocks.send(Part::Encode, (Queue::Rows, &self.out), write).map_err(|_closed| {
             // The writer's own error says why, and is reported in its place.
             Error::new(Kind::Internal, "the writer ended early")
         })

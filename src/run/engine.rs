@@ -166,6 +166,7 @@ fn publish_rejects(
         add: sink.finish()?,
         note,
         reject_counts: std::collections::BTreeMap::new(),
+        fidelity: None,
     };
     if let Some(refused) = super::refusal::refusal(ctx, REJECTS, contract, Some(&change))? {
         // They are told in the report; the next run finds them again.

@@ -93,6 +93,7 @@ pub(super) fn publish(
         add: sink.finish()?,
         note,
         reject_counts: BTreeMap::new(),
+        fidelity: None,
     };
     let outcome = ctx.store.publish(METRICS, contract, change)?;
     ctx.report.tables.retain(|made| made.table != METRICS);

@@ -3,9 +3,11 @@
 
 pub mod checkpoints;
 pub mod clocks;
+mod compare;
 pub mod context;
 pub mod engine;
 pub mod locked;
+pub mod queues;
 pub mod remember;
 pub mod report;
 pub mod unit;

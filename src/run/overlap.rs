@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rayon::prelude::*;
 
 use crate::base::{Error, Kind, Result};
+use crate::embed::ImageEncoder;
 use crate::flow::Reject;
 use crate::sources::{Archive, Item, Member};
 use crate::table::StagedPart;
@@ -22,6 +23,7 @@ use super::clocks::{Clocks, Part, Spend};
 use super::context::{Context, Options};
 use super::encode::Encoder;
 use super::pass::{Listed, Pass};
+use super::queues::Queue;
 use super::recipe::{Outcome, Recipe, Task};
 use super::sink::{Sink, Write};
 
@@ -83,6 +85,10 @@ pub(super) fn compute<'p>(
         let threads = Threads { options: ctx.options, clocks: &ctx.clocks, listed, pass };
         let out = threads.run(book, &mut sinks, &work);
         progress.end(&pass.stage.table);
+        for (target, encoder) in pass.targets.iter().zip(&book.encoders) {
+            let rows = encoder.as_ref().and_then(ImageEncoder::rows_at_once);
+            ctx.report.note_smaller(&target.stage.table, rows);
+        }
         match out {
             Ok(whole) => complete = whole,
             Err(error) => {
@@ -269,11 +275,12 @@ impl<'r> Threads<'r> {
         tasks: &Receiver<Vec<Task<'r>>>,
         out: &Sender<Vec<Outcome>>,
     ) -> Result<()> {
-        while let Ok(chunk) = self.clocks.time(Part::Decode, Spend::Starved, || tasks.recv()) {
+        let next = || self.clocks.receive(Part::Decode, (Queue::Members, tasks), Receiver::recv);
+        while let Ok(chunk) = next() {
             let done: Vec<_> = self.clocks.time(Part::Decode, Spend::Busy, || {
                 chunk.into_par_iter().map(|task| recipe.apply(task)).collect()
             });
-            if self.clocks.time(Part::Decode, Spend::Blocked, || out.send(done)).is_err() {
+            if self.clocks.send(Part::Decode, (Queue::Images, out), done).is_err() {
                 break;
             }
         }
@@ -282,12 +289,12 @@ impl<'r> Threads<'r> {
 
     fn write(&self, sinks: &mut [Sink], rows: &Receiver<Write>) -> Result<()> {
         loop {
-            let next =
-                self.clocks.time(Part::Write, Spend::Starved, || rows.recv_timeout(PART_LOOK));
+            let look = |rows: &Receiver<Write>| rows.recv_timeout(PART_LOOK);
+            let next = self.clocks.receive(Part::Write, (Queue::Rows, rows), look);
             match next {
-                Ok((table, batch)) => {
-                    if let Some(sink) = sinks.get_mut(table) {
-                        self.clocks.time(Part::Write, Spend::Busy, || sink.push(&batch))?;
+                Ok(rows) => {
+                    if let Some(sink) = sinks.get_mut(rows.table) {
+                        self.clocks.time(Part::Write, Spend::Busy, || sink.take(&rows))?;
                     }
                 }
                 // A slow model: what has waited for its time becomes durable all the same.
@@ -321,7 +328,7 @@ impl<'r> Chunk<'r> {
             return ControlFlow::Continue(());
         }
         let tasks = std::mem::replace(&mut self.tasks, Vec::with_capacity(CHUNK));
-        match self.clocks.time(Part::Read, Spend::Blocked, || self.out.send(tasks)) {
+        match self.clocks.send(Part::Read, (Queue::Members, &self.out), tasks) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }

@@ -7,6 +7,7 @@ use arrow::array::{BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
 
 use crate::base::{Error, Kind, Result};
+use crate::flow::Fidelity;
 use crate::plan::{Counts, Reason, Stage};
 use crate::sources::Member;
 use crate::table::schema::arrow_schema;
@@ -73,6 +74,9 @@ pub(super) fn publish(
         return Ok(aside(ctx, stage, report));
     }
     let change = change(ctx, ledger, stage, state, made)?;
+    if let Some(found) = change.as_ref().and_then(|(change, _)| change.fidelity) {
+        ctx.report.fidelity.insert(stage.table.clone(), found);
+    }
     // Of a run that was stopped on the way nothing can be what the lock says.
     if keep_unseen && ctx.plan.locked.is_some() && change.is_some() {
         return Ok(aside(ctx, stage, report));
@@ -135,8 +139,10 @@ fn change(
 ) -> Result<Option<(Change, Vec<StagedPart>)>> {
     let keep_unseen = !made.complete;
     let mut rewrites = state.rewrites(keep_unseen);
-    let mut add = without(ctx, stage, made.parts, made.columns, made.without)?;
-    let mut copies = ctx.sink(stage);
+    let fidelity = fidelity(state, &made.parts);
+    let sink = || ctx.sink(stage).of_fidelity(fidelity);
+    let mut add = without(ctx, stage, (made.parts, sink()), made.columns, made.without)?;
+    let mut copies = sink();
     let nothing = add.is_empty() && rewrites.remove.is_empty() && !state.any_taken();
     if nothing && !state.contract_changed && state.snapshot.is_some() {
         ctx.store.discard_staged(&stage.table, &state.staged)?;
@@ -196,8 +202,16 @@ fn change(
         add,
         note,
         reject_counts: ledger.of_stage(&stage.table),
+        fidelity,
     };
     Ok(Some((change, spent)))
+}
+
+/// What samples say of the new rows: those of this run, and those that are taken over.
+fn fidelity(state: &State, parts: &[StagedPart]) -> Option<Fidelity> {
+    let taken = state.taken();
+    let taken = state.staged.iter().zip(&taken).filter(|(_, rows)| !rows.is_empty());
+    Fidelity::worst(taken.map(|(part, _)| part).chain(parts).filter_map(|part| part.fidelity))
 }
 
 /// Why the version is there: rows by reason, those left out that changed nothing.
@@ -236,14 +250,13 @@ fn keep(
 fn without(
     ctx: &Context<'_>,
     stage: &Stage,
-    parts: Vec<StagedPart>,
+    (parts, mut sink): (Vec<StagedPart>, Sink),
     columns: Columns,
     ids: &BTreeSet<String>,
 ) -> Result<Vec<StagedPart>> {
     if ids.is_empty() {
         return Ok(parts);
     }
-    let mut sink = ctx.sink(stage);
     let good = |keys: &Keys<'_>, at| !ids.contains(keys.key(at).image_id);
     for part in &parts {
         for batch in ctx.store.scan_staged(&stage.table, &stage.contract, part, &[])? {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::Digest;
-use crate::flow::RejectClass;
+use crate::flow::{Fidelity, RejectClass};
 use crate::plan::{Counts, Stage};
 use crate::table::Snapshot;
 
 use super::clocks::{Part, Spent};
+use super::queues::{Depth, Queue};
 use super::state::State;
 
 /// What happened to one table.
@@ -134,6 +135,11 @@ pub struct RunReport {
     pub notes: Vec<String>,
     /// Scores of all captions of a table of scores together, by its name and the score's.
     pub scores: BTreeMap<String, BTreeMap<String, f64>>,
+    /// How near the new rows of a table in a reduced numeric type are to those in `f32`, by table.
+    pub fidelity: BTreeMap<String, Fidelity>,
+    /// Rows of a table that were computed at once in the end, where the device had no memory for
+    /// the batch size that was asked for.
+    pub smaller_batches: BTreeMap<String, usize>,
     /// Contracts that broke.
     pub broken: Vec<Broken>,
     /// Tables that were not made because one before them broke its contract.
@@ -148,6 +154,8 @@ pub struct RunReport {
     pub images: u64,
     /// Time by part of the work.
     pub spent: Vec<(&'static str, Spent)>,
+    /// How full the queues between the parts were; those that something went through.
+    pub queues: Vec<(&'static str, Depth)>,
     /// The part that took longest.
     pub bottleneck: Option<&'static str>,
 }
@@ -186,12 +194,27 @@ impl RunReport {
         let notes = earlier.notes.into_iter().filter(|note| !self.notes.contains(note));
         let notes: Vec<String> = notes.collect();
         self.notes.splice(0..0, notes);
+        for (table, found) in earlier.fidelity {
+            self.fidelity.entry(table).or_insert(found);
+        }
+        for (table, rows) in earlier.smaller_batches {
+            self.smaller_batches.entry(table).or_insert(rows);
+        }
         self.elapsed += earlier.elapsed;
         self.images = self.images.max(earlier.images);
     }
 
+    /// Notes that a table's rows were computed so many at once in the end, if they were.
+    pub(super) fn note_smaller(&mut self, table: &str, rows: Option<usize>) {
+        if let Some(rows) = rows {
+            self.smaller_batches.insert(table.to_owned(), rows);
+        }
+    }
+
     pub(super) fn book(&mut self, clocks: &super::clocks::Clocks) {
         self.spent = Part::ALL.into_iter().map(|p| (p.name(), clocks.spent(p))).collect();
+        let depth = |queue: Queue| Some((queue.name(), clocks.depth(queue)?));
+        self.queues = Queue::ALL.into_iter().filter_map(depth).collect();
         self.bottleneck = clocks.bottleneck().map(Part::name);
     }
 }

@@ -5,12 +5,20 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 
 use crate::base::Result;
+use crate::flow::Fidelity;
 use crate::plan::PartSize;
 use crate::plan::contract::Contract;
 use crate::table::{PartLabel, PartWriter, StagedPart, Store};
 
-/// Rows on their way to the table of this number.
-pub(super) type Write = (usize, RecordBatch);
+/// Rows on their way to a table.
+#[derive(Debug)]
+pub(super) struct Write {
+    /// Its number among those of the pass.
+    pub table: usize,
+    pub batch: RecordBatch,
+    /// How near the table's rows are to those in f32.
+    pub fidelity: Option<Fidelity>,
+}
 
 /// Writes one table's rows into parts that no version names yet.
 #[derive(Debug)]
@@ -22,6 +30,7 @@ pub(super) struct Sink {
     fingerprint: String,
     /// The unit of work that the rows belong to.
     unit: String,
+    fidelity: Option<Fidelity>,
     writer: Option<(PartWriter, Instant)>,
     parts: Vec<StagedPart>,
 }
@@ -41,6 +50,7 @@ impl Sink {
             contract: contract.clone(),
             fingerprint: fingerprint.to_owned(),
             unit: table.to_owned(),
+            fidelity: None,
             writer: None,
             parts: Vec::new(),
         }
@@ -52,6 +62,26 @@ impl Sink {
             unit.clone_into(&mut self.unit);
         }
         self
+    }
+
+    /// Notes beside the rows of later parts how near they are to those in f32.
+    pub(super) fn of_fidelity(mut self, fidelity: Option<Fidelity>) -> Self {
+        self.fidelity = fidelity;
+        self
+    }
+
+    /// As [`Self::of_fidelity`], before the first row.
+    pub(super) fn know(&mut self, fidelity: Option<Fidelity>) {
+        self.fidelity = fidelity;
+    }
+
+    /// As [`Self::push`], with what is known of the rows' type by now.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub(super) fn take(&mut self, write: &Write) -> Result<()> {
+        self.fidelity = self.fidelity.or(write.fidelity);
+        self.push(&write.batch)
     }
 
     /// Takes rows; some of them may become durable.
@@ -67,6 +97,7 @@ impl Sink {
                     unit: format!("{}-{}", self.unit, self.parts.len()),
                 };
                 let writer = self.store.part_writer(&self.table, &self.contract, label)?;
+                let writer = writer.with_fidelity(self.fidelity);
                 self.writer = Some((writer, Instant::now()));
             }
             let Some((writer, _)) = self.writer.as_mut() else { break };

@@ -8,12 +8,13 @@ use arrow::datatypes::SchemaRef;
 
 use crate::base::{Digest, Result};
 use crate::embed::TextEncoder;
-use crate::flow::{Origin, Reject, RejectClass, Vectors};
+use crate::flow::{Fidelity, Origin, Reject, RejectClass, Vectors};
 use crate::plan::stage::EmbedCaptions;
 use crate::plan::{Counts, Reason, Stage};
 use crate::table::schema::arrow_schema;
 
 use super::clocks::{Part, Spend};
+use super::compare;
 use super::context::Context;
 use super::key::{Columns, Key};
 use super::ledger::{Ledger, Prints};
@@ -63,8 +64,11 @@ pub(super) fn run(
         let progress = std::sync::Arc::clone(&ctx.options.progress);
         progress.begin(&stage.table, Some(wanted.len() as u64));
         let out = load(ctx, stage, work).and_then(|encoder| {
+            sink.know(compare(ctx, work, &encoder, &wanted)?);
             let job = Job { ctx, stage, work, state: &state, encoder: &encoder };
-            job.embed(ledger, &wanted, &mut sink)
+            let complete = job.embed(ledger, &wanted, &mut sink)?;
+            ctx.report.note_smaller(&stage.table, encoder.rows_at_once());
+            Ok(complete)
         });
         progress.end(&stage.table);
         complete = out?;
@@ -154,6 +158,22 @@ pub(super) fn load(ctx: &Context<'_>, stage: &Stage, work: &EmbedCaptions) -> Re
     Ok(encoder)
 }
 
+/// How near the first of the wanted captions' features are to those in f32.
+///
+/// # Errors
+/// When the model cannot be loaded in f32, or fails.
+pub(super) fn compare(
+    ctx: &Context<'_>,
+    work: &EmbedCaptions,
+    encoder: &TextEncoder,
+    wanted: &[Wanted],
+) -> Result<Option<Fidelity>> {
+    let texts = wanted.iter().map(|one| one.text.as_str());
+    ctx.clocks.time(Part::Encode, Spend::Busy, || {
+        compare::texts(&work.model, work.batch_rows, encoder, texts, &ctx.options.cancel)
+    })
+}
+
 /// What is at hand while captions are embedded.
 pub(super) struct Job<'a, 'c> {
     pub ctx: &'a Context<'c>,
@@ -217,6 +237,9 @@ impl Embedding<'_, '_> {
             let clocks = &self.ctx.clocks;
             let mut made =
                 clocks.time(Part::Encode, Spend::Busy, || self.encoder.encode(&batch))?;
+            if let Some(rows) = self.encoder.shrunk() {
+                self.ctx.options.tell_smaller(&self.stage.table, rows);
+            }
             if self.work.normalize {
                 made.normalise();
             }

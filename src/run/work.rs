@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Error, Kind, Result};
 use crate::embed::{ImageEncoder, TextEncoder};
+use crate::flow::Fidelity;
 use crate::plan::stage::EmbedCaptions;
 use crate::plan::{Plan, Stage, Work};
 use crate::sources::Member;
@@ -44,6 +45,7 @@ struct ImageDesk<'p> {
     /// All members, by archive; `listed` has those of one unit at a time.
     members: Vec<Vec<Member>>,
     encoders: Vec<Option<ImageEncoder>>,
+    fidelity: Vec<Option<Fidelity>>,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,7 @@ struct TextDesk<'p> {
     state: State,
     wanted: Vec<Wanted>,
     encoder: Option<TextEncoder>,
+    fidelity: Option<Fidelity>,
 }
 
 impl<'p> Worker<'p> {
@@ -147,7 +150,14 @@ impl<'p> Worker<'p> {
         let members = std::mem::take(&mut listed.members);
         let members = members.into_iter().map(Option::unwrap_or_default).collect();
         let encoders = pass.targets.iter().map(|_| None).collect();
-        Ok(ImageDesk { tables: unit.tables.clone(), pass, listed, members, encoders })
+        Ok(ImageDesk {
+            tables: unit.tables.clone(),
+            pass,
+            listed,
+            members,
+            encoders,
+            fidelity: Vec::new(),
+        })
     }
 
     fn members(
@@ -170,8 +180,10 @@ impl<'p> Worker<'p> {
             .collect();
         let mut book = Book::new(&desk.pass, &mut self.ledger, &desk.listed);
         book.encoders = std::mem::take(&mut desk.encoders);
+        book.fidelity = std::mem::take(&mut desk.fidelity);
         let done = overlap::compute(&mut self.ctx, &desk.pass, &mut book, &desk.listed);
         desk.encoders = std::mem::take(&mut book.encoders);
+        desk.fidelity = std::mem::take(&mut book.fidelity);
         let learned: BTreeMap<_, _> = book.learned.iter().map(|m| (&m.origin, m.digest)).collect();
         let digest = |m: &Member| m.digest.or_else(|| learned.get(&m.origin).copied().flatten());
         let digests = members.iter().map(digest).collect();
@@ -191,7 +203,7 @@ impl<'p> Worker<'p> {
             return Err(changed("the table of captions").at(&work.captions));
         }
         let (state, _, wanted) = texts::survey(&self.ctx, &mut self.ledger, stage, work)?;
-        Ok(TextDesk { stage, work, state, wanted, encoder: None })
+        Ok(TextDesk { stage, work, state, wanted, encoder: None, fidelity: None })
     }
 
     fn rows(
@@ -211,6 +223,10 @@ impl<'p> Worker<'p> {
                 Some(encoder) => encoder,
                 slot => slot.insert(texts::load(&self.ctx, desk.stage, desk.work)?),
             };
+            if desk.fidelity.is_none() {
+                desk.fidelity = texts::compare(&self.ctx, desk.work, encoder, wanted)?;
+            }
+            sink.know(desk.fidelity);
             let job = texts::Job {
                 ctx: &self.ctx,
                 stage: desk.stage,

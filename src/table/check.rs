@@ -9,7 +9,7 @@ use super::read::PartReader;
 use super::row_check::{bounds, expectation, fault};
 use super::schema::arrow_schema;
 use crate::base::{Error, Kind, Result};
-use crate::flow::RejectClass;
+use crate::flow::{Fidelity, RejectClass};
 use crate::plan::contract::{Check, CheckKind, Contract};
 
 /// The version to be.
@@ -21,6 +21,7 @@ pub(super) struct Candidate<'a> {
     pub(super) unchecked: &'a [PathBuf],
     pub(super) rows: u64,
     pub(super) rejects: &'a BTreeMap<RejectClass, u64>,
+    pub(super) fidelity: Option<Fidelity>,
 }
 
 /// Every check that does not hold, in the order of the contract.
@@ -33,6 +34,12 @@ pub(super) fn check(candidate: &Candidate<'_>) -> Result<Vec<Breach>> {
             CheckKind::RowsPerImage { min, max } => check_images(candidate, check, *min, *max)?,
             CheckKind::RejectShare { max, class } => {
                 check_rejects(candidate, check, *max, class.as_deref())
+            }
+            CheckKind::Fidelity { min_cosine, median_cosine, neighbour_overlap } => {
+                candidate.fidelity.and_then(|found| {
+                    let bounds = [*min_cosine, *median_cosine, *neighbour_overlap];
+                    check_fidelity(check, found, bounds)
+                })
             }
             _ => continue,
         };
@@ -131,6 +138,30 @@ fn check_rejects(
     breach.rows = counted.iter().map(|(class, count)| format!("{class}: {count}")).collect();
     breach.count = of_class;
     Some(breach)
+}
+
+/// Holds what a sample says against the least of its smallest cosine, of its median and of the
+/// overlap of neighbours.
+fn check_fidelity(check: &Check, found: Fidelity, least: [Option<f64>; 3]) -> Option<Breach> {
+    let names = ["min_cosine", "median_cosine", "neighbour_overlap"];
+    let values = [found.min_cosine, found.median_cosine, found.neighbour_overlap];
+    let bounds: Vec<String> = names
+        .iter()
+        .zip(least)
+        .filter_map(|(name, least)| Some(format!("`{name}` is at least {}", least?)))
+        .collect();
+    let message = format!(
+        "{}, of {} rows in the reduced type against f32",
+        bounds.join(", "),
+        crate::base::units::count(found.rows)
+    );
+    let mut breach = Breach::new(&check.name, None, message);
+    for ((name, value), least) in names.iter().zip(values).zip(least) {
+        if least.is_some_and(|least| value < least) {
+            breach.add(|| format!("{name}: {value:.6}"));
+        }
+    }
+    (breach.count > 0).then_some(breach)
 }
 
 fn open(contract: &Contract, path: &std::path::Path, columns: &[&str]) -> Result<PartReader> {

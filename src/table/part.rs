@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::key::Key;
 use crate::base::digest::Digester;
 use crate::base::{Cancel, Digest, Error, Result};
+use crate::flow::Fidelity;
 
 /// The version of what parts and manifests look like.
 pub const FORMAT: u32 = 1;
@@ -44,7 +45,7 @@ pub struct Part {
 }
 
 /// A part that is durable and in no version yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StagedPart {
     /// File name; in the table's folder once it is published.
     pub path: String,
@@ -56,6 +57,10 @@ pub struct StagedPart {
     pub label: PartLabel,
     /// What is known of its bytes and keys.
     pub seal: Seal,
+    /// How near the rows are to those in f32, where they are of a reduced type: what a sample said
+    /// before any of them was durable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fidelity: Option<Fidelity>,
     /// Statistics as in the Delta log.
     pub(super) stats: String,
     /// Microseconds since 1970.

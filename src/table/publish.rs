@@ -20,7 +20,7 @@ use super::snapshot::Snapshot;
 use super::{log, manifest, runtime, schema};
 use crate::base::clock::rfc3339;
 use crate::base::{Digest, Error, Kind, Result};
-use crate::flow::RejectClass;
+use crate::flow::{Fidelity, RejectClass};
 use crate::plan::contract::Contract;
 
 /// Every so many versions the log is gathered into a checkpoint: what opening reads one by one.
@@ -41,6 +41,8 @@ pub struct Change {
     pub note: CommitNote,
     /// What could not become a row of the new version, by class, for `reject_share`.
     pub reject_counts: BTreeMap<RejectClass, u64>,
+    /// How near the new rows are to those in f32, where they are of a reduced type, for `fidelity`.
+    pub fidelity: Option<Fidelity>,
 }
 
 /// How a change ended.
@@ -84,6 +86,7 @@ pub(super) fn publish(folder: &Folder, contract: &Contract, change: &Change) -> 
         unchecked: if same_contract { &added } else { &all },
         rows,
         rejects: &change.reject_counts,
+        fidelity: change.fidelity,
     })?;
     if !breaches.is_empty() {
         return Ok(Outcome::Broken(breaches));

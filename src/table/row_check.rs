@@ -24,7 +24,8 @@ pub(super) fn expectation(kind: &CheckKind) -> Option<String> {
         }
         CheckKind::UniqueKey {}
         | CheckKind::RowsPerImage { .. }
-        | CheckKind::RejectShare { .. } => return None,
+        | CheckKind::RejectShare { .. }
+        | CheckKind::Fidelity { .. } => return None,
     })
 }
 
@@ -81,7 +82,8 @@ pub(super) fn fault(kind: &CheckKind, column: &ArrayRef, row: usize) -> Option<S
         CheckKind::NotNull { .. }
         | CheckKind::UniqueKey {}
         | CheckKind::RowsPerImage { .. }
-        | CheckKind::RejectShare { .. } => None,
+        | CheckKind::RejectShare { .. }
+        | CheckKind::Fidelity { .. } => None,
     }
 }
 

@@ -169,7 +169,7 @@ fn breaches(
     }
     let mut contract = contract.clone();
     contract.checks.retain(|check| match &check.kind {
-        CheckKind::RejectShare { .. } => false,
+        CheckKind::RejectShare { .. } | CheckKind::Fidelity { .. } => false,
         // rows that cannot be read are not rows that lack
         CheckKind::RowsPerImage { .. } => all_good,
         _ => true,
@@ -180,6 +180,7 @@ fn breaches(
         unchecked: good,
         rows: snapshot.rows(),
         rejects: &std::collections::BTreeMap::new(),
+        fidelity: None,
     })?;
     let fault = |breach: super::Breach| Fault {
         place: format!("{}, check `{}`", snapshot.table(), breach.check),

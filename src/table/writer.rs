@@ -22,6 +22,7 @@ use super::storage::{StoredFile, temporary_beside};
 use super::{manifest, schema, stats};
 use crate::base::digest::Digester;
 use crate::base::{Digest, Error, Kind, Result};
+use crate::flow::Fidelity;
 use crate::plan::contract::Contract;
 
 /// Rows of a row group: small, so that a point look-up reads little, and still megabytes of
@@ -38,6 +39,7 @@ pub struct PartWriter {
     contract: Contract,
     schema: SchemaRef,
     label: PartLabel,
+    fidelity: Option<Fidelity>,
     batches: Vec<RecordBatch>,
     rows: u64,
     bytes: u64,
@@ -50,10 +52,18 @@ impl PartWriter {
             contract: contract.clone(),
             schema: schema::arrow_schema(contract),
             label,
+            fidelity: None,
             batches: Vec::new(),
             rows: 0,
             bytes: 0,
         }
+    }
+
+    /// Notes beside the rows how near they are to those in f32.
+    #[must_use]
+    pub fn with_fidelity(mut self, fidelity: Option<Fidelity>) -> Self {
+        self.fidelity = fidelity;
+        self
     }
 
     /// Adds rows, in any order. Columns are found by name; see
@@ -130,6 +140,7 @@ impl PartWriter {
             rows: rows.num_rows() as u64,
             size_bytes,
             label: self.label,
+            fidelity: self.fidelity,
             seal: Seal {
                 digest,
                 tail,

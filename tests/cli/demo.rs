@@ -55,6 +55,7 @@ fn people_see_tables_answers_and_what_to_type_next() {
         "cosine(embedding, clip_text('A large red star in the middle .')) AS score",
         "images/s",
         "the bottleneck was",
+        ". Queues: members ",
         &format!("  clipmill run {definition}"),
         &format!("  clipmill query {definition} \"SELECT "),
     ] {

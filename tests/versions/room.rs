@@ -183,7 +183,7 @@ impl Room {
     pub fn publish(&self, remove: Vec<String>, add: Vec<StagedPart>, note: CommitNote) -> i64 {
         let expected_version = self.store.snapshot(TABLE).unwrap().map(|now| now.version());
         let reject_counts = BTreeMap::new();
-        let change = Change { expected_version, remove, add, note, reject_counts };
+        let change = Change { expected_version, remove, add, note, reject_counts, fidelity: None };
         match self.store.publish(TABLE, &contract(), change).unwrap() {
             Outcome::Published { version, .. } => version,
             Outcome::Broken(breaches) => panic!("{breaches:?}"),

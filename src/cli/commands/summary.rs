@@ -1,6 +1,7 @@
 //! What a run did, for people and for scripts.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -10,6 +11,7 @@ use crate::cli::exit::Code;
 use crate::cli::render::Annotation;
 use crate::cli::session::Session;
 use crate::plan::Plan;
+use crate::run::clocks::Spent;
 use crate::run::{Refused, RunReport, TableReport};
 
 use super::drawing;
@@ -48,6 +50,16 @@ pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
         let row = |(name, value): (&String, &f64)| vec![name.clone(), format!("{value:.4}")];
         out.push(drawing::table(&[table, "score"], scores.iter().map(row).collect(), &[1]));
     }
+    for (table, found) in &report.fidelity {
+        let rows = count(found.rows);
+        out.push(format!("{table}, {rows} rows in f32 too: {found}."));
+    }
+    for (table, rows) in &report.smaller_batches {
+        let rows = count(*rows as u64);
+        out.push(format!(
+            "{table}: the device ran out of memory; the last batches were of {rows}."
+        ));
+    }
     if report.ignored > 0 {
         let what = if report.ignored == 1 {
             "member that is no image"
@@ -60,6 +72,7 @@ pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
         ));
     }
     out.push(times(report));
+    out.extend(queues(report));
     if report.interrupted {
         out.push(format!(
             "Stopped on request; what was finished is kept. Go on with: clipmill run {}",
@@ -135,6 +148,26 @@ fn times(report: &RunReport) -> String {
     out
 }
 
+/// How long the parts waited for each other, and how full the queues between them were; nothing
+/// where nothing went through them.
+fn queues(report: &RunReport) -> Option<String> {
+    if report.queues.is_empty() || report.is_up_to_date() {
+        return None;
+    }
+    let waits = report.spent.iter().filter_map(|(part, spent)| {
+        let waits = [(spent.starved, "for input"), (spent.blocked, "for room")];
+        let waits = waits.iter().filter(|(time, _)| !time.is_zero());
+        let waits: Vec<_> =
+            waits.map(|(time, what)| format!("{:.1} s {what}", time.as_secs_f64())).collect();
+        (!waits.is_empty()).then(|| format!("{part} {}", waits.join(" and ")))
+    });
+    let queues = report.queues.iter().map(|(queue, depth)| {
+        format!("{queue} {:.1} of {}, at most {}", depth.mean, depth.capacity, depth.highest)
+    });
+    let (waits, queues): (Vec<_>, Vec<_>) = (waits.collect(), queues.collect());
+    Some(format!("Waited: {}. Queues: {}.", waits.join(", "), queues.join("; ")))
+}
+
 /// `{command, tables, rejects, …}`: one object, its keys fixed.
 #[must_use]
 pub(crate) fn json(command: &str, report: &RunReport) -> Value {
@@ -154,10 +187,19 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         .collect();
     let rejects: Map<String, Value> =
         report.rejects.iter().map(|(class, rows)| (class.to_string(), json!(rows))).collect();
-    let spent: Map<String, Value> = report
-        .spent
+    let seconds = |of: fn(&Spent) -> Duration| -> Map<String, Value> {
+        let parts = report.spent.iter();
+        parts.map(|(part, spent)| ((*part).to_owned(), json!(of(spent).as_secs_f64()))).collect()
+    };
+    let queues: Map<String, Value> = report
+        .queues
         .iter()
-        .map(|(part, spent)| ((*part).to_owned(), json!(spent.busy.as_secs_f64())))
+        .map(|(queue, depth)| {
+            let value = json!({
+                "capacity": depth.capacity, "mean": depth.mean, "highest": depth.highest,
+            });
+            ((*queue).to_owned(), value)
+        })
         .collect();
     let broken: Vec<Value> = report
         .broken
@@ -188,10 +230,15 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         "broken": broken,
         "held_back": report.held_back,
         "scores": report.scores,
+        "fidelity": report.fidelity,
+        "smaller_batches": report.smaller_batches,
         "refused": refused,
         "interrupted": report.interrupted,
         "images_per_second": report.images_per_second(),
-        "busy_seconds": spent,
+        "busy_seconds": seconds(|spent| spent.busy),
+        "starved_seconds": seconds(|spent| spent.starved),
+        "blocked_seconds": seconds(|spent| spent.blocked),
+        "queues": queues,
         "bottleneck": report.bottleneck.filter(|_| !report.is_up_to_date()),
         "seconds": report.elapsed.as_secs_f64(),
         "exit_code": code(report).number(),
@@ -260,5 +307,20 @@ pub(crate) fn complain(report: &RunReport, session: &Session) {
     }
     if !report.held_back.is_empty() {
         console::complain(&format!("not made because of that: {}", report.held_back.join(", ")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_was_halved_is_told_to_people_and_scripts() {
+        let mut report = RunReport::default();
+        report.smaller_batches.insert("image_features".to_owned(), 16);
+        let said = human(&report, Path::new("pipeline.toml"));
+        let line = "image_features: the device ran out of memory; the last batches were of 16.";
+        assert!(said.lines().any(|said| said == line), "{said}");
+        assert_eq!(json("run", &report)["smaller_batches"], json!({"image_features": 16}));
     }
 }

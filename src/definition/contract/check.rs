@@ -81,11 +81,21 @@ pub enum CheckKind {
         /// Counts rejects of this class alone.
         class: Option<String>,
     },
+    /// Features of a reduced numeric type stay near those of f32, as the first rows that a run
+    /// computes in both types say. Holds where a run computes none, and for f32.
+    Fidelity {
+        /// Smallest cosine of a row's two features; none for no bound.
+        min_cosine: Option<f64>,
+        /// Smallest median of these cosines; none for no bound.
+        median_cosine: Option<f64>,
+        /// Smallest mean share of the ten nearest neighbours that stay; none for no bound.
+        neighbour_overlap: Option<f64>,
+    },
 }
 
 impl CheckKind {
     /// The kinds, as headers write them.
-    pub const NAMES: [&str; 9] = [
+    pub const NAMES: [&str; 10] = [
         "unique_key",
         "not_null",
         "finite",
@@ -95,6 +105,7 @@ impl CheckKind {
         "accepted",
         "rows_per_image",
         "reject_share",
+        "fidelity",
     ];
 
     /// The kind in the check's header.
@@ -110,6 +121,7 @@ impl CheckKind {
             Self::Accepted { .. } => "accepted",
             Self::RowsPerImage { .. } => "rows_per_image",
             Self::RejectShare { .. } => "reject_share",
+            Self::Fidelity { .. } => "fidelity",
         }
     }
 
@@ -123,7 +135,10 @@ impl CheckKind {
             | Self::Length { column, .. }
             | Self::Range { column, .. }
             | Self::Accepted { column, .. } => Some(column),
-            Self::UniqueKey {} | Self::RowsPerImage { .. } | Self::RejectShare { .. } => None,
+            Self::UniqueKey {}
+            | Self::RowsPerImage { .. }
+            | Self::RejectShare { .. }
+            | Self::Fidelity { .. } => None,
         }
     }
 }
@@ -199,8 +214,32 @@ pub(super) fn read(
             }
             CheckKind::RejectShare { max: max?.value, class: class.map(|class| class.value) }
         }
+        "fidelity" => {
+            let min_cosine = bound(table, "min_cosine", -1.0);
+            let median_cosine = bound(table, "median_cosine", -1.0);
+            let neighbour_overlap = bound(table, "neighbour_overlap", 0.0);
+            let none = ["min_cosine", "median_cosine", "neighbour_overlap"];
+            if none.iter().all(|key| table.key_span(key).is_none()) {
+                let header = table.header;
+                table
+                    .findings
+                    .add_absence(header, "a check that bounds nothing")
+                    .label("expected `min_cosine`, `median_cosine` or `neighbour_overlap`");
+            }
+            CheckKind::Fidelity { min_cosine, median_cosine, neighbour_overlap }
+        }
         _ => return None,
     })
+}
+
+/// An optional lowest value under `key`, from `least` to 1.
+fn bound(table: &mut TableReader<'_, '_>, key: &'static str, least: f64) -> Option<f64> {
+    let found: Spanned<f64> = table.optional(key)?;
+    if !(least..=1.0).contains(&found.value) {
+        let message = format!("`{key}` is {}", found.value);
+        table.findings.add(found.span, message).label(format!("expected {least} to 1"));
+    }
+    Some(found.value)
 }
 
 /// Names of [`RejectClass`](crate::flow::RejectClass), which this room may not import; a test of

@@ -1,0 +1,94 @@
+//! The first rows of a run in a reduced numeric type are computed in `f32` too. No row is durable
+//! before that: what a part's manifest says of them goes with it, so that a contract which bounds
+//! it also holds for rows that a later run takes over.
+
+use std::collections::BTreeSet;
+
+use arrow::array::RecordBatch;
+
+use crate::base::{Cancel, Result};
+use crate::embed::{ImageEncoder, SAMPLE_ROWS, Sample, TextEncoder};
+use crate::flow::{Fidelity, Vectors};
+use crate::plan::model::{Dtype, ModelSpec};
+
+/// Whether features of this model are of a reduced type.
+pub(super) fn is_reduced(model: &ModelSpec) -> bool {
+    model.dtype != Dtype::F32
+}
+
+fn in_f32(model: &ModelSpec) -> ModelSpec {
+    ModelSpec { dtype: Dtype::F32, ..model.clone() }
+}
+
+/// A comparison of image features under way: the inputs go through both models batch by batch, so
+/// that none is kept.
+#[derive(Debug, Default)]
+pub(super) struct Comparison {
+    full: Option<ImageEncoder>,
+    sample: Sample,
+    /// Rows that wait for its end.
+    pub held: Vec<RecordBatch>,
+}
+
+impl Comparison {
+    /// Computes as many of a batch's rows as the sample takes.
+    ///
+    /// # Errors
+    /// When the model cannot be loaded in `f32`, or fails.
+    pub(super) fn add(&mut self, model: &ModelSpec, input: &[f32], made: &Vectors) -> Result<()> {
+        let rows = made.rows();
+        let take = rows.min(self.sample.room());
+        let len = input.len().checked_div(rows).unwrap_or(0) * take;
+        let full = match &mut self.full {
+            Some(full) => full,
+            slot => slot.insert(ImageEncoder::load(&in_f32(model))?),
+        };
+        let other = full.encode(input.get(..len).unwrap_or_default(), take)?;
+        self.sample.push(made, &other);
+        Ok(())
+    }
+
+    /// Whether the sample is full.
+    pub(super) fn is_full(&self) -> bool {
+        self.sample.room() == 0
+    }
+
+    /// What it says; nothing where no row was computed.
+    pub(super) fn measure(&self) -> Option<Fidelity> {
+        self.sample.measure()
+    }
+}
+
+/// Compares the first distinct ones of the texts that are to be embedded; nothing for `f32`, where
+/// there are none, or where it was asked to stop.
+///
+/// # Errors
+/// When the model cannot be loaded in `f32`, or fails.
+pub(super) fn texts<'t>(
+    model: &ModelSpec,
+    batch_rows: usize,
+    encoder: &TextEncoder,
+    texts: impl Iterator<Item = &'t str>,
+    cancel: &Cancel,
+) -> Result<Option<Fidelity>> {
+    if !is_reduced(model) {
+        return Ok(None);
+    }
+    let mut seen = BTreeSet::new();
+    let texts = texts.filter(|text| seen.insert(*text)).take(SAMPLE_ROWS);
+    let mut texts: Vec<_> = texts.map(|text| (encoder.token_count(text), text)).collect();
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    texts.sort_unstable();
+    let full = TextEncoder::load(&in_f32(model))?;
+    let mut sample = Sample::default();
+    for batch in texts.chunks(batch_rows.max(1)) {
+        if cancel.is_cancelled() {
+            return Ok(None);
+        }
+        let batch: Vec<&str> = batch.iter().map(|(_, text)| *text).collect();
+        sample.push(&encoder.encode(&batch)?, &full.encode(&batch)?);
+    }
+    Ok(sample.measure())
+}
