@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::house::{self, House, caption_lines, gz, id, picture, pictures, put, tar_of};
 use super::step::{RAISED, changes, options, plan_and_run, step};
+use clipmill::plan::Reason;
 use clipmill::sources::write::TarWriter;
 
 /// Images of every house; each has two captions.
@@ -358,7 +359,13 @@ fn check(kind: &Kind) -> Option<String> {
     }
     // What is counted is what was computed: rows in the new parts, not copies.
     for of in step.report.tables.iter().filter(|of| of.table != "rejects") {
-        assert_eq!(of.computed, of.counts.computed(), "{}: {}", kind.name, of.table);
+        // A caption whose file has another name is read and written again.
+        let moved = if of.table == "captions" { of.counts.get(Reason::Moved) } else { 0 };
+        let expected = of.counts.computed() + moved;
+        if of.computed != expected {
+            let (computed, table) = (of.computed, &of.table);
+            return Some(format!("{}: {table} computed {computed}, not {expected}", kind.name));
+        }
     }
     if all.split("; ").all(|change| change.is_empty() || change.contains(" moved ")) {
         let now = house.rows("examples", &["image_id", "caption_index", "embedding"]);
