@@ -248,7 +248,7 @@ fn archive() {
     let mut tar = TarWriter::new(BufWriter::new(file));
     let pictures: Vec<_> = (0..64).map(padded).collect();
     for n in 0..images {
-        tar.file(&format!("images/{}.jpg", id(n)), &pictures[n % 64], 0).unwrap();
+        tar.file(&format!("images/{}.jpg", id(n)), &pictures[n % 64], 1_386_000_000).unwrap();
     }
     tar.finish().unwrap().flush().unwrap();
     drop(pictures);

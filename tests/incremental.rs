@@ -31,3 +31,5 @@ mod settled;
 mod step;
 #[path = "incremental/trained.rs"]
 mod trained;
+#[path = "incremental/unseen.rs"]
+mod unseen;

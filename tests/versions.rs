@@ -14,6 +14,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "versions/checkpoint.rs"]
+mod checkpoint;
 #[path = "versions/damage.rs"]
 mod damage;
 #[path = "versions/difference.rs"]

@@ -59,11 +59,15 @@ pub(crate) fn flags(global: &Global) -> Vec<OsString> {
     flags
 }
 
-/// Our own lines at `level`; other crates' only from warnings up, and never above `level`.
-fn targets(level: LevelFilter) -> Targets {
-    Targets::new()
-        .with_default(level.min(LevelFilter::WARN))
-        .with_target(env!("CARGO_CRATE_NAME"), level)
+/// Our own lines at `level`; other crates' at `others`.
+fn targets(level: LevelFilter, others: LevelFilter) -> Targets {
+    Targets::new().with_default(others).with_target(env!("CARGO_CRATE_NAME"), level)
+}
+
+/// What other crates may say on standard error: warnings, to those who asked for more than ours.
+/// What of theirs matters, our own lines say in our words.
+fn others(level: LevelFilter) -> LevelFilter {
+    if level > LevelFilter::WARN { LevelFilter::WARN } else { LevelFilter::OFF }
 }
 
 /// Starts the log.
@@ -77,7 +81,7 @@ pub(crate) fn start(global: &Global, console: Console, screen: &Screen) -> Resul
         .with_ansi(console.err_color)
         .with_target(level >= LevelFilter::DEBUG)
         .without_time()
-        .with_filter(targets(level));
+        .with_filter(targets(level, others(level)));
     let file = match &global.log_file {
         None => None,
         Some(path) => {
@@ -88,7 +92,7 @@ pub(crate) fn start(global: &Global, console: Console, screen: &Screen) -> Resul
                 .map_err(|cause| Error::io("cannot open the log", path.display(), cause))?;
             let level = global.log_level.map_or(LevelFilter::INFO, filter).max(level);
             let layer = fmt::layer().with_writer(Mutex::new(file)).with_ansi(false);
-            Some(layer.with_filter(targets(level)))
+            Some(layer.with_filter(targets(level, level.min(LevelFilter::WARN))))
         }
     };
     tracing_subscriber::registry()

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::compressed::{self, Packing};
 use super::index::{self, FileStamp};
-use super::member::{Item, Layout, Listing, Member, ends, stamp};
+use super::member::{Cheap, Item, Layout, Listing, Member};
 use super::scan::{self, Scan};
 use super::selection::{Selection, Verdict};
 use super::tarball::{Entries, Entry, FileInput, Input, StreamInput, read_full_at};
@@ -146,7 +146,7 @@ impl Archive {
 
     /// What it holds. Of a plain tar only the headers are read, and where an index was kept
     /// and the file is as it was then, only a few of them. After a change, members whose
-    /// stamp is unchanged keep their digest.
+    /// stamp is unchanged keep their digest; what a stamp is worth says [`Member::stamp`].
     ///
     /// # Errors
     /// [`Kind::BadInput`] when it is no tar at all or holds more members than the cap,
@@ -347,14 +347,16 @@ impl Archive {
                     continue;
                 }
                 Verdict::Reject(reject) => each(Item::Reject(reject)),
-                Verdict::Member(member) => match content(&mut entries, &entry, *member) {
-                    Ok((member, bytes)) if wanted(&member) => each(Item::Sample(member, bytes)),
-                    Ok(_) => continue,
-                    Err(reject) => {
-                        let _ = each(Item::Reject(reject));
-                        return Ok(());
+                Verdict::Member(member) => {
+                    match content(&mut entries, &entry, *member, self.file) {
+                        Ok((member, bytes)) if wanted(&member) => each(Item::Sample(member, bytes)),
+                        Ok(_) => continue,
+                        Err(reject) => {
+                            let _ = each(Item::Reject(reject));
+                            return Ok(());
+                        }
                     }
-                },
+                }
             };
             if flow.is_break() {
                 return Ok(());
@@ -380,6 +382,7 @@ fn content<I: Input>(
     entries: &mut Entries<I>,
     entry: &Entry,
     mut member: Member,
+    file: FileStamp,
 ) -> Result<(Member, Bytes), Reject> {
     // what is allocated follows what arrives, not what a header claims
     let mut bytes = Vec::with_capacity(usize::try_from(entry.size_bytes).unwrap_or(0).min(1 << 20));
@@ -394,8 +397,20 @@ fn content<I: Input>(
             digest: None,
         });
     }
-    let edges = if member.layout == Layout::Whole { ends(&bytes) } else { [&[][..], &[][..]] };
-    member.stamp = stamp(&entry.name, member.size_bytes, &entry.header, edges);
+    let cheap = Cheap {
+        name: &entry.name,
+        size_bytes: member.size_bytes,
+        header: &entry.header,
+        layout: &member.layout,
+        file,
+    };
+    let stamp = cheap.stamp(&mut |at, buf| {
+        let part = usize::try_from(at).ok().and_then(|at| bytes.get(at..at + buf.len()));
+        buf.copy_from_slice(part.ok_or(std::io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    });
+    // of bytes that are at hand, every place can be looked at
+    member.stamp = stamp.unwrap_or(member.stamp);
     member.digest = Some(Digest::of(&bytes));
     Ok((member, Bytes::from(bytes)))
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::index::FileStamp;
-use super::member::{Layout, Member, stamp};
+use super::member::{Layout, Member, stamp_of_file};
 use super::scan::Scan;
 use super::selection::{Found, Selection, Verdict};
 use super::tarball::EntryKind;
@@ -54,8 +54,7 @@ pub(crate) fn scan(
             Verdict::Ignored => scan.ignored += 1,
             Verdict::Reject(reject) => scan.rejects.push(reject),
             Verdict::Member(mut member) => {
-                let header = file.map(FileStamp::to_bytes).unwrap_or_default();
-                member.stamp = stamp(name, member.size_bytes, &header, [&[], &[]]);
+                member.stamp = stamp_of_file(name, member.size_bytes, file);
                 scan.members.push(*member);
             }
         }
@@ -123,9 +122,8 @@ pub(crate) fn read(root: &Path, below: &Path, member: &Member) -> Result<Vec<u8>
     let file = File::open(&path).map_err(|cause| cause.to_string())?;
     let meta = file.metadata().map_err(|cause| cause.to_string())?;
     let same = (meta.ino(), meta.dev()) == (before.ino(), before.dev());
-    let header = FileStamp::of(&meta).to_bytes();
     let name = below.as_os_str().as_encoded_bytes();
-    if !same || stamp(name, meta.len(), &header, [&[], &[]]) != member.stamp {
+    if !same || stamp_of_file(name, meta.len(), Some(FileStamp::of(&meta))) != member.stamp {
         return Err("it changed after it was listed; run again".into());
     }
     capped::read_all(file, member.size_bytes, "").map_err(|error| error.to_string())

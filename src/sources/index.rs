@@ -14,7 +14,7 @@ use crate::base::{Digest, Error, Result, files};
 use crate::flow::{Origin, Reject};
 
 /// First bytes of an index; the number is the format's version.
-const MAGIC: &[u8] = b"clipmill members 2\n";
+const MAGIC: &[u8] = b"clipmill members 3\n";
 /// Largest index that is read: about twenty million members.
 const CAP_BYTES: u64 = 8 << 30;
 

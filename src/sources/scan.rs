@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::member::{EDGE_BYTES, Layout, Member, stamp};
+use super::index::FileStamp;
+use super::member::{Cheap, Layout, Member};
 use super::selection::{Found, Selection, Verdict};
 use super::tarball::{BLOCK_BYTES, Broken, Entries, Entry, FileInput, Input, read_full_at};
 use crate::base::units::count;
@@ -78,7 +79,8 @@ pub(crate) fn scan(
     cancel: &Cancel,
 ) -> Result<Scan> {
     let io = |cause| Error::io("cannot read", path.display(), cause);
-    let len_bytes = file.metadata().map_err(io)?.len();
+    let meta = file.metadata().map_err(io)?;
+    let (len_bytes, of_file) = (meta.len(), FileStamp::of(&meta));
     let caps = &selection.source.caps;
     let mut entries = Entries::new(FileInput::new(file, len_bytes), caps);
     let mut scan = Scan::default();
@@ -112,8 +114,9 @@ pub(crate) fn scan(
                 scan.rejects.push(reject);
             }
             Verdict::Member(mut member) => {
+                let input = entries.input();
                 member.stamp =
-                    file_stamp(entries.input(), &entry.name, &member, &entry.header).map_err(io)?;
+                    stamp(input, of_file, &entry.name, &member, &entry.header).map_err(io)?;
                 scan.members.push(*member);
             }
         }
@@ -121,29 +124,25 @@ pub(crate) fn scan(
 }
 
 /// The stamp of a member of a plain tar.
-fn file_stamp(
+fn stamp(
     input: &mut impl Input,
+    file: FileStamp,
     name: &[u8],
     member: &Member,
-    header: &[u8],
+    header: &[u8; BLOCK_BYTES],
 ) -> io::Result<Digest> {
-    let (mut head, mut tail) = (Vec::new(), Vec::new());
-    if member.layout == Layout::Whole {
-        let edge =
-            usize::try_from(member.size_bytes).map_or(EDGE_BYTES, |size| size.min(EDGE_BYTES));
-        head.resize(edge, 0);
-        tail.resize(edge, 0);
-        let end = member.origin.offset + member.size_bytes;
-        let read = input.read_at(member.origin.offset, &mut head)?
-            + input.read_at(end - edge as u64, &mut tail)?;
-        if read != 2 * edge {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(stamp(name, member.size_bytes, header, [&head, &tail]))
+    let Member { size_bytes, layout, .. } = member;
+    Cheap { name, size_bytes: *size_bytes, header, layout, file }.stamp(&mut |at, buf| match input
+        .read_at(
+        member.origin.offset + at,
+        buf,
+    )? {
+        read if read == buf.len() => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    })
 }
 
-/// Whether a few members, evenly spread, still have the headers and ends they had.
+/// Whether a few members, evenly spread, still have the headers and bytes they had.
 pub(crate) fn still_there(file: &File, members: &[Member], label: Option<&str>) -> bool {
     const LOOKS: usize = 16;
     let step = members.len().div_ceil(LOOKS).max(1);
@@ -161,7 +160,7 @@ pub(crate) fn still_there(file: &File, members: &[Member], label: Option<&str>) 
         let mut header = [0; BLOCK_BYTES];
         let mut input = FileInput::new(file, meta.len());
         read_full_at(file, at, &mut header).is_ok_and(|read| read == BLOCK_BYTES)
-            && file_stamp(&mut input, name.as_bytes(), member, &header)
+            && stamp(&mut input, FileStamp::of(&meta), name.as_bytes(), member, &header)
                 .is_ok_and(|stamp| stamp == member.stamp)
     })
 }

@@ -32,7 +32,7 @@ impl Cache {
     pub(super) fn newest(
         &self,
         folder: &Path,
-        storage: Arc<dyn Storage>,
+        storage: &Arc<dyn Storage>,
     ) -> Result<Option<Arc<Loaded>>> {
         let known = self.known(folder);
         if let Some(known) = &known {
@@ -41,16 +41,19 @@ impl Cache {
             }
             let delta = known.loaded.delta.as_ref().clone();
             match runtime::wait(log::advance(delta))? {
-                Ok(delta) => return self.keep(folder, Loaded::of(folder, delta)?).map(Some),
+                Ok(delta) => {
+                    let replayed = known.loaded.replayed;
+                    let loaded = Loaded::of(folder, log::Opened { delta, replayed })?;
+                    return self.keep(folder, loaded).map(Some);
+                }
                 Err(cause) => tracing::debug!(%cause, "the log is read from its beginning"),
             }
         }
         if !folder.join(log::LOG_FOLDER).is_dir() {
             return Ok(None);
         }
-        let store = log::log_store(folder, storage)?;
-        match runtime::wait(log::load(store, None))? {
-            Ok(delta) => self.keep(folder, Loaded::of(folder, delta)?).map(Some),
+        match log::open(folder, storage, None)? {
+            Ok(opened) => self.keep(folder, Loaded::of(folder, opened)?).map(Some),
             Err(DeltaTableError::NotATable(_)) => Ok(None),
             Err(cause) => Err(log::error(folder, cause)),
         }
@@ -61,6 +64,11 @@ impl Cache {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(folder).cloned()?;
         let now = Stat::of(&log::commit_path(folder, known.loaded.version)).ok()?;
         (now == known.stat).then_some(known)
+    }
+
+    /// Forgets what was read of a table.
+    pub(super) fn forget(&self, folder: &Path) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(folder);
     }
 
     fn keep(&self, folder: &Path, loaded: Loaded) -> Result<Arc<Loaded>> {

@@ -63,7 +63,12 @@ impl Folder {
 
     /// What the log says of the newest version; `None` where there is no table.
     pub(super) fn newest(&self) -> Result<Option<Arc<Loaded>>> {
-        self.cache.newest(&self.path, self.shared_storage())
+        self.cache.newest(&self.path, &self.storage)
+    }
+
+    /// Has the log read anew the next time.
+    pub(super) fn forget(&self) {
+        self.cache.forget(&self.path);
     }
 
     /// Makes a folder of the table, durably.

@@ -23,11 +23,14 @@ pub(super) struct Loaded {
     pub(super) schema: SchemaRef,
     pub(super) key: Arc<[String]>,
     pub(super) delta: Arc<DeltaTable>,
+    /// Whether a damaged checkpoint had every commit read.
+    pub(super) replayed: bool,
 }
 
 impl Loaded {
     /// Takes the state of a table apart; `folder` is for messages.
-    pub(super) fn of(folder: &Path, delta: DeltaTable) -> Result<Self> {
+    pub(super) fn of(folder: &Path, opened: log::Opened) -> Result<Self> {
+        let log::Opened { delta, replayed } = opened;
         let state = delta.snapshot().map_err(|cause| log::error(folder, cause))?;
         #[expect(deprecated, reason = "the one call that gives tags and statistics as written")]
         let mut parts: Vec<Part> =
@@ -41,7 +44,8 @@ impl Loaded {
             .unwrap_or_default();
         let schema = plain(&state.snapshot().arrow_schema());
         let version = i64::try_from(state.version()).unwrap_or(i64::MAX);
-        Ok(Self { version, parts: parts.into(), schema, key: key.into(), delta: Arc::new(delta) })
+        let (parts, key, delta) = (parts.into(), key.into(), Arc::new(delta));
+        Ok(Self { version, parts, schema, key, delta, replayed })
     }
 
     /// The table's metadata at this version.

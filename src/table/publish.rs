@@ -107,7 +107,7 @@ pub(super) fn publish(folder: &Folder, contract: &Contract, change: &Change) -> 
         Entry { format: FORMAT, contract: digest, rows: Some(rows), note: change.note.clone() };
     actions.insert(0, Action::CommitInfo(commit_info(folder, &entry, change)));
     let version = commit_actions(folder, base.as_ref(), actions, change.expected_version)?;
-    finish(folder, version, &change.add);
+    finish(folder, base.as_ref(), version, &change.add);
     Ok(Outcome::Published { version: i64::try_from(version).unwrap_or(i64::MAX), rows })
 }
 
@@ -199,8 +199,12 @@ pub(super) fn commit_actions(
     expected: Option<i64>,
 ) -> Result<u64> {
     folder.make(&folder.path().join(log::LOG_FOLDER))?;
-    let store = log::log_store(folder.path(), folder.shared_storage())?;
     let delta = base.map(Snapshot::delta);
+    let store = match (base, &delta) {
+        // one that does not look at the damaged checkpoint
+        (Some(base), Some(delta)) if base.is_replayed() => delta.log_store(),
+        _ => log::log_store(folder.path(), folder.shared_storage())?,
+    };
     let mode = if base.is_some() { SaveMode::Overwrite } else { SaveMode::ErrorIfExists };
     let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
     let committed = runtime::wait(async move {
@@ -222,16 +226,26 @@ pub(super) fn commit_actions(
 }
 
 /// What follows a commit; the version stands whatever becomes of it.
-pub(super) fn finish(folder: &Folder, version: u64, added: &[StagedPart]) {
+pub(super) fn finish(folder: &Folder, base: Option<&Snapshot>, version: u64, added: &[StagedPart]) {
     for part in added {
         if let Err(cause) = manifest::remove(folder, &part.path) {
             tracing::warn!(%cause, "a manifest is left; the next run removes it");
         }
     }
-    if (version + 1).is_multiple_of(CHECKPOINT_VERSIONS)
-        && let Err(cause) = checkpoint(folder, version)
-    {
-        tracing::warn!(%cause, "no checkpoint was written; opening will take longer");
+    let damaged = base.is_some_and(Snapshot::is_replayed);
+    if !damaged && !(version + 1).is_multiple_of(CHECKPOINT_VERSIONS) {
+        return;
+    }
+    match checkpoint(folder, version) {
+        Err(cause) => {
+            tracing::warn!(%cause, "no checkpoint was written; opening will take longer");
+        }
+        Ok(()) if damaged => {
+            log::remove_checkpoints_before(folder.path(), folder.storage(), version);
+            // what is kept in memory does not see the new one
+            folder.forget();
+        }
+        Ok(()) => {}
     }
 }
 

@@ -75,7 +75,7 @@ impl Store {
         actions.extend(leave.iter().map(|part| Action::Remove(remove_action(folder, part))));
         actions.extend(come.iter().map(|part| Action::Add(add_action(part))));
         let made = commit_actions(folder, Some(&now), actions, Some(now.version()))?;
-        finish(folder, made, &[]);
+        finish(folder, Some(&now), made, &[]);
         Ok(Restored::Published {
             version: i64::try_from(made).unwrap_or(i64::MAX),
             rows: then.rows(),

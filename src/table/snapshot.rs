@@ -10,10 +10,10 @@ use deltalake_core::kernel::Metadata;
 
 use super::folder::Folder;
 use super::loaded::Loaded;
+use super::log;
 use super::note::{self, Commit, CommitNote};
 use super::part::{Damage, Part, glance, read_again};
 use super::read::PartReader;
-use super::{log, runtime};
 use crate::base::{Cancel, Error, Kind, Result};
 
 /// A version of a table. Cheap to clone; what is published later does not change it.
@@ -44,10 +44,9 @@ impl Snapshot {
         if wanted > newest.version {
             return Err(absent(""));
         }
-        let store = log::log_store(folder.path(), folder.shared_storage())?;
-        let delta = runtime::wait(log::load(store, Some(number)))?
+        let opened = log::open(folder.path(), &folder.shared_storage(), Some(number))?
             .map_err(|cause| absent(" any more").caused_by(cause))?;
-        Ok(of(Arc::new(Loaded::of(folder.path(), delta)?)))
+        Ok(of(Arc::new(Loaded::of(folder.path(), opened)?)))
     }
 
     /// The table's name.
@@ -215,6 +214,11 @@ impl Snapshot {
 
     pub(super) fn delta(&self) -> Arc<DeltaTable> {
         Arc::clone(&self.loaded.delta)
+    }
+
+    /// Whether a checkpoint of the log is to be written anew.
+    pub(super) fn is_replayed(&self) -> bool {
+        self.loaded.replayed
     }
 
     pub(super) fn metadata(&self) -> Option<&Metadata> {

@@ -26,6 +26,8 @@ enum Moment {
     /// As soon as the store's folder changed for the n-th time: a part, a manifest, a commit, or
     /// a temporary file of one of them came or went.
     Change(usize),
+    /// As soon as so many image features were computed since the log was begun.
+    Computed(u64),
 }
 
 /// Names and sizes of all files of a store.
@@ -46,6 +48,12 @@ fn disturb(shape: &Shape, moment: Moment, more: &[&str]) -> bool {
     let mut child = binary::run(shape.house.dir.path(), more).spawn().unwrap();
     match moment {
         Moment::After(wait) => std::thread::sleep(wait.saturating_sub(begun.elapsed())),
+        Moment::Computed(rows) => {
+            let features = || binary::computed(shape.house.dir.path()).remove("image_features");
+            while features().unwrap_or(0) < rows && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
         Moment::Change(number) => {
             let (mut before, mut changes) = (Vec::new(), 0);
             look(&shape.store(), &mut before);
@@ -108,9 +116,14 @@ fn survive(name: &str, plan: Plan, kills: usize, seed: u64, more: &[&str], proce
     }
 }
 
+/// Rows that a kill may cost.
+fn in_flight(plan: Plan) -> u64 {
+    plan.part_rows as u64 + WAITING_BATCHES * BATCH_ROWS
+}
+
 /// At most what was in flight was computed twice.
 fn assert_bound(shape: &Shape, plan: Plan, kills: u64, processes: u64, when: &str) {
-    let in_flight = plan.part_rows as u64 + WAITING_BATCHES * BATCH_ROWS;
+    let in_flight = in_flight(plan);
     let computed = binary::computed(shape.house.dir.path());
     for table in ["image_features", "caption_features"] {
         let Some(needed) = shape.computed.get(table) else { continue };
@@ -152,4 +165,41 @@ fn captions_their_features_and_examples() {
 fn two_processes() {
     let plan = Plan { packing: Packing::Several, captions: true, bad: true, ..PLAN };
     survive("two processes", plan, 10, 6, &["--jobs", "2"], 2);
+}
+
+/// A run that is long against what a kill may cost: one that began anew would be seen at once.
+#[test]
+fn late_in_a_long_run_little_is_lost() {
+    for packing in [Packing::Tar, Packing::TarGz] {
+        let plan = Plan { packing, before: 0, after: 320, ..PLAN };
+        let shape = Shape::new(plan);
+        let folder = shape.house.dir.path();
+        let needed = shape.computed["image_features"];
+        assert!(needed >= 10 * in_flight(plan), "{needed}");
+        for late in [80, 160, 240] {
+            let when = format!("{packing:?}, killed after {late} of {needed} rows");
+            let mut killed = false;
+            for _ in 0..5 {
+                shape.reset();
+                binary::forget(folder);
+                killed = disturb(&shape, Moment::Computed(late), &[]);
+                if killed {
+                    break;
+                }
+            }
+            assert!(killed, "{when}: every run ended before its kill");
+            let before = binary::computed(folder)["image_features"];
+            let report = binary::complete(folder, &[]);
+            let made = &report["tables"]["image_features"];
+            let resumed = made["resumed"].as_u64().unwrap();
+            assert!(resumed > 0, "{when}: nothing was taken over: {made}");
+            assert!(
+                resumed + in_flight(plan) >= before,
+                "{when}: {before} rows were computed, and {resumed} taken over"
+            );
+            assert_eq!(resumed + made["computed"].as_u64().unwrap(), needed, "{when}");
+            assert_bound(&shape, plan, 1, 1, &when);
+            tables::assert_same(&tables::read(&shape.store()), &shape.new, &when);
+        }
+    }
 }

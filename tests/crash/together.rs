@@ -1,6 +1,11 @@
 //! Two runs at once on one store.
 
 use std::process::{Child, Output};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clipmill::base::clock::SystemClock;
+use clipmill::table::Store;
 
 use super::binary;
 use super::house::{self, House, caption_lines, pictures};
@@ -63,6 +68,66 @@ fn expected(house: &House, definitions: &[&str]) -> Tables {
     let made = tables::read(&house.path("store"));
     std::fs::remove_dir_all(house.path("store")).unwrap();
     made
+}
+
+/// Whether the process has the store.
+fn holds(house: &House, child: &Child) -> bool {
+    let store = Store::open(&house.path("store"), Arc::new(SystemClock));
+    store.is_ok_and(|store| store.holder().is_some_and(|holder| holder.pid == child.id()))
+}
+
+fn send(signal: &str, to: &Child) {
+    let mut command = std::process::Command::new("kill");
+    assert!(command.args([signal, &to.id().to_string()]).status().unwrap().success());
+}
+
+/// A run that stands still amid its work, with the store in its hand.
+fn held(house: &House, definition: &str) -> Child {
+    for _ in 0..10 {
+        let mut child = start(house, definition, &[]);
+        while child.try_wait().unwrap().is_none() {
+            if holds(house, &child) {
+                send("-STOP", &child);
+                // it may have let go between the look and the signal
+                std::thread::sleep(Duration::from_millis(20));
+                if holds(house, &child) {
+                    return child;
+                }
+                send("-CONT", &child);
+                break;
+            }
+        }
+        child.wait().unwrap();
+        std::fs::remove_dir_all(house.path("store")).unwrap();
+    }
+    panic!("no run was seen at work");
+}
+
+#[test]
+fn who_comes_second_is_told_or_waits() {
+    let (house, images, texts) = pair();
+    write(&house, "images.toml", &images);
+    write(&house, "texts.toml", &texts);
+    let whole = expected(&house, &["pipeline.toml"]);
+    let both = expected(&house, &["images.toml", "texts.toml"]);
+    let cases = [("pipeline.toml", "pipeline.toml", &whole), ("images.toml", "texts.toml", &both)];
+    for (one, two, all) in cases {
+        let first = held(&house, one);
+        let second = start(&house, two, &[]).wait_with_output().unwrap();
+        assert_eq!(second.status.code(), Some(1), "{two}: {}", binary::said(&second));
+        let mut waits = start(&house, two, &["--wait"]);
+        std::thread::sleep(Duration::from_millis(400));
+        assert!(waits.try_wait().unwrap().is_none(), "{two} does not wait");
+        assert!(holds(&house, &first));
+        let pid = first.id();
+        send("-CONT", &first);
+        let first = first.wait_with_output().unwrap();
+        assert_eq!(right_or_busy(&[first, second.clone()]), 1, "exactly one is busy");
+        assert!(binary::said(&second).contains(&format!("by process {pid}")), "names who has it");
+        assert!(waits.wait().unwrap().success(), "{two} is right after it waited");
+        tables::assert_same(&tables::read(&house.path("store")), all, two);
+        std::fs::remove_dir_all(house.path("store")).unwrap();
+    }
 }
 
 #[test]

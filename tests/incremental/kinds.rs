@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::house::{self, House, caption_lines, gz, id, picture, pictures, put, tar_of};
-use super::step::{changes, options, plan_and_run, step};
+use super::step::{RAISED, changes, options, plan_and_run, step};
+use clipmill::plan::Reason;
 use clipmill::sources::write::TarWriter;
 
 /// Images of every house; each has two captions.
@@ -95,6 +96,11 @@ fn with_contract(house: &House) {
         "source = \"sentences\"",
         "source = \"sentences\"\ncontract = \"captions.contract.toml\"",
     );
+}
+
+/// A newer clipmill, whose operator computes other numbers.
+fn raise(house: &House, operator: &str) {
+    put(&house.path(RAISED), operator.as_bytes());
 }
 
 fn splits(house: &House, train: &[usize], test: &[usize]) {
@@ -322,6 +328,14 @@ const KINDS: &[Kind] = &[
                  file.set_modified(std::time::SystemTime::now()).unwrap();
              }
          }, ""),
+    // An operator's rows are made again, and what is made from those as far as they say who made them:
+    // a feature's digest is that of its image and its fingerprint, an id's and a text's is its own.
+    kind("a newer index_images", |h| raise(h, "index_images"), "images operator_changed 6"),
+    kind("a newer embed_images", |h| raise(h, "embed_images"),
+         "image_features operator_changed 6; examples content_changed 12"),
+    kind("a newer read_captions", |h| raise(h, "read_captions"), "captions operator_changed 12"),
+    kind("a newer embed_captions", |h| raise(h, "embed_captions"), "caption_features operator_changed 12"),
+    kind("a newer align", |h| raise(h, "align"), "examples operator_changed 12"),
     kind("a file of the source is copied over itself", |h| overwrite(&h.path("images.tar"), |_| ()), ""),
 ];
 
@@ -344,9 +358,14 @@ fn check(kind: &Kind) -> Option<String> {
         return Some(format!("{}:\n  expected {}\n  got      {all}", kind.name, kind.expected));
     }
     // What is counted is what was computed: rows in the new parts, not copies.
-    for table in ["image_features", "caption_features", "examples"] {
-        let Some(of) = step.report.tables.iter().find(|t| t.table == table) else { continue };
-        assert_eq!(of.computed, of.counts.computed(), "{}: {table}", kind.name);
+    for of in step.report.tables.iter().filter(|of| of.table != "rejects") {
+        // A caption whose file has another name is read and written again.
+        let moved = if of.table == "captions" { of.counts.get(Reason::Moved) } else { 0 };
+        let expected = of.counts.computed() + moved;
+        if of.computed != expected {
+            let (computed, table) = (of.computed, &of.table);
+            return Some(format!("{}: {table} computed {computed}, not {expected}", kind.name));
+        }
     }
     if all.split("; ").all(|change| change.is_empty() || change.contains(" moved ")) {
         let now = house.rows("examples", &["image_id", "caption_index", "embedding"]);

@@ -1,32 +1,80 @@
 //! `plan` equals what `run` then does, every time: random edits of a small data set.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
 
 use super::house::{self, DEFINITION, House, gz, id, picture, put, tar_of};
-use super::step::{Step, done, foreseen, options, plan_and_run};
+use super::step::{Step, definition, done, foreseen, options, plan_and_run};
+use clipmill::base::clock::SystemClock;
+use clipmill::base::progress::Progress;
+use clipmill::base::{Cancel, Kind};
+use clipmill::plan::{Counts, Reason};
 use clipmill::run::Options;
+use clipmill::table::Store;
 
 /// An edit of the data, the definition, or the store.
 #[derive(Debug, Clone)]
 enum Edit {
-    Add { seed: u8 },
-    Remove { at: u8 },
-    Recolour { at: u8, seed: u8 },
-    Break { at: u8, cut: u8 },
-    Double { at: u8 },
-    Folder { at: u8 },
+    Add {
+        seed: u8,
+    },
+    Remove {
+        at: u8,
+    },
+    Recolour {
+        at: u8,
+        seed: u8,
+    },
+    Break {
+        at: u8,
+        cut: u8,
+    },
+    Double {
+        at: u8,
+    },
+    Folder {
+        at: u8,
+    },
     Reverse,
-    Pack { how: u8 },
-    Retell { at: u8, words: u8 },
-    Drop { at: u8 },
-    Tell { at: u8 },
+    Pack {
+        how: u8,
+    },
+    Retell {
+        at: u8,
+        words: u8,
+    },
+    Drop {
+        at: u8,
+    },
+    Tell {
+        at: u8,
+    },
     Shuffle,
-    Weights { seed: u8 },
-    Setting { which: u8, on: bool },
-    DamagePart { table: u8, part: u8, how: u8 },
+    Weights {
+        seed: u8,
+    },
+    Setting {
+        which: u8,
+        on: bool,
+    },
+    DamagePart {
+        table: u8,
+        part: u8,
+        how: u8,
+    },
     Retry,
+    /// A run that is stopped after so many images or captions.
+    Interrupt {
+        after: u8,
+    },
+    /// A run of one table, before that of all.
+    Only {
+        table: u8,
+    },
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
@@ -49,6 +97,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         2 => (0..5_u8, any::<bool>()).prop_map(|(which, on)| Setting { which, on }),
         2 => (0..5_u8, n(), 0..3_u8).prop_map(|(table, part, how)| DamagePart { table, part, how }),
         1 => Just(Retry),
+        2 => n().prop_map(|after| Interrupt { after }),
+        2 => (0..5_u8).prop_map(|table| Only { table }),
     ]
 }
 
@@ -62,6 +112,30 @@ struct World {
     settings: [bool; 5],
     next: usize,
     retry: bool,
+    interrupt: Option<u8>,
+    only: Option<&'static str>,
+}
+
+/// Stops a run once so much of it is done.
+#[derive(Debug)]
+struct StopAfter {
+    left: AtomicI64,
+    cancel: Cancel,
+}
+
+impl Progress for StopAfter {
+    fn begin(&self, _task: &str, _total: Option<u64>) {}
+
+    fn advance(&self, _task: &str, done: u64) {
+        let done = i64::try_from(done).unwrap();
+        if self.left.fetch_sub(done, Ordering::SeqCst) <= done {
+            self.cancel.cancel();
+        }
+    }
+
+    fn end(&self, _task: &str) {}
+
+    fn note(&self, _line: &str) {}
 }
 
 const TABLES: [&str; 5] = ["images", "image_features", "captions", "caption_features", "examples"];
@@ -76,6 +150,8 @@ impl World {
             settings: [false; 5],
             next: 0,
             retry: false,
+            interrupt: None,
+            only: None,
         };
         (0..5).for_each(|seed| world.add(seed));
         world.write();
@@ -155,6 +231,8 @@ impl World {
             Edit::Setting { which, on } => self.settings[which as usize] = on,
             Edit::DamagePart { table, part, how } => self.damage(TABLES[table as usize], part, how),
             Edit::Retry => self.retry = true,
+            Edit::Interrupt { after } => self.interrupt = Some(after % 24),
+            Edit::Only { table } => self.only = Some(TABLES[table as usize]),
         }
     }
 
@@ -180,6 +258,11 @@ impl World {
     }
 
     fn write(&self) {
+        self.write_to(&self.house, |_| true);
+    }
+
+    /// Writes the data without the images whose id is not `wanted`; their captions stay.
+    fn write_to(&self, house: &House, wanted: impl Fn(&str) -> bool) {
         let bytes = |seed: usize, cut: Option<usize>| {
             let mut bytes = picture(seed);
             if let Some(cut) = cut {
@@ -190,6 +273,7 @@ impl World {
         let images: house::Images = self
             .images
             .iter()
+            .filter(|(name, _, _)| wanted(stem(name)))
             .map(|(name, seed, cut)| (name.clone(), bytes(*seed, *cut)))
             .collect();
         let tar = tar_of(&images);
@@ -202,17 +286,17 @@ impl World {
             _ => ("[sources.photos.folder]\npaths = \"photos\"", Vec::new()),
         };
         match self.pack {
-            0 | 1 => put(&self.house.path("images.tar"), &packed),
-            2 => put(&self.house.path("other.tar"), &packed),
+            0 | 1 => put(&house.path("images.tar"), &packed),
+            2 => put(&house.path("other.tar"), &packed),
             _ => {
-                let _ = std::fs::remove_dir_all(self.house.path("photos"));
+                let _ = std::fs::remove_dir_all(house.path("photos"));
                 for (name, bytes) in &images {
-                    put(&self.house.path("photos").join(name), bytes);
+                    put(&house.path("photos").join(name), bytes);
                 }
             }
         }
         let lines = self.captions.iter().map(|(n, i, text)| format!("{}.jpg#{i}\t{text}", id(*n)));
-        self.house.captions(&lines.collect::<Vec<_>>());
+        house.captions(&lines.collect::<Vec<_>>());
         let [clean, plain_norm, seed, batch, clean_text] = self.settings;
         let mut text = DEFINITION
             .replace("[sources.photos.tar]\npaths = \"images.tar\"", photos)
@@ -236,35 +320,125 @@ impl World {
                 "source = \"sentences\"\nsplit = { train = 0.5, val = 0.2, test = 0.3, seed = 5 }";
             text = text.replace("source = \"sentences\"", with);
         }
-        self.house.define(&text);
+        house.define(&text);
     }
 
     /// Plans and runs; the two agree.
     fn step(&mut self) {
         self.write();
+        if let Some(after) = self.interrupt.take() {
+            self.interrupted(after);
+        }
+        if let Some(table) = self.only.take() {
+            self.only(table);
+        }
+        let before = self.cut().next().is_some().then(|| self.copied());
         let options = Options { retry_rejects: std::mem::take(&mut self.retry), ..options() };
         let step = plan_and_run(&self.house, &options);
         let in_pass = |table: &str| ["images", "image_features"].contains(&table);
         assert_eq!(foreseen(&step.foreseen, in_pass), done(&step.report, in_pass));
+        // What was tried again counts as gone, until the run finds it refused once more.
+        let retried = options.retry_rejects;
         if self.lost(&step) == 0 {
-            let others = |table: &str| table != "rejects" && !in_pass(table);
+            let others = |table: &str| !in_pass(table) && (table != "rejects" || !retried);
             assert_eq!(foreseen(&step.foreseen, others), done(&step.report, others));
-            // What was tried again counts as gone, until the run finds it refused once more.
-            if !options.retry_rejects {
-                let rejects = |table: &str| table == "rejects";
-                assert_eq!(foreseen(&step.foreseen, rejects), done(&step.report, rejects));
-            }
+        } else {
+            self.without_lost(&before.unwrap(), &step, &options);
         }
         self.compare();
+    }
+
+    /// Images that are broken and no doubles: those that a plan may suppose to decode.
+    fn cut(&self) -> impl Iterator<Item = &str> {
+        let single = |id: &str| self.images.iter().filter(|one| stem(&one.0) == id).count() == 1;
+        let cut = self.images.iter().filter(|(_, _, cut)| cut.is_some());
+        cut.map(|(name, _, _)| stem(name)).filter(move |id| single(id))
+    }
+
+    /// A copy of all that is on disk.
+    fn copied(&self) -> House {
+        let house = House { dir: tempfile::tempdir().unwrap() };
+        copy(self.house.dir.path(), house.dir.path());
+        house
+    }
+
+    /// What was foreseen without the images that the run then refused is what it did.
+    fn without_lost(&self, before: &House, step: &Step, options: &Options) {
+        let listed = self.house.rows("images", &["image_id"]);
+        let cut: Vec<&str> = self.cut().collect();
+        let foreseen_of = |wanted: &dyn Fn(&str) -> bool| {
+            self.write_to(before, wanted);
+            clipmill::run::survey(&definition(before), options).unwrap()
+        };
+        // Of an image whose header is sound there are captions, and no example.
+        let listed = |id: &str| !cut.contains(&id) || listed.iter().any(|one| one == id);
+        let captions = |table: &str| ["captions", "caption_features"].contains(&table);
+        let of_listed = foreseen_of(&listed);
+        assert_eq!(foreseen(&of_listed, captions), done(&step.report, captions), "{cut:?} lost");
+        let of_good = foreseen_of(&|id| !cut.contains(&id));
+        let examples = |table: &str| table == "examples";
+        assert_eq!(foreseen(&of_good, examples), done(&step.report, examples), "{cut:?} lost");
+        if !options.retry_rejects {
+            let stays = |counts: &Counts| -> u64 {
+                let stay = counts.iter().filter(|(reason, _)| *reason != Reason::Removed);
+                stay.map(|(_, rows)| rows).sum()
+            };
+            let good = of_good.tables.iter().find(|t| t.table == "rejects");
+            let made = step.report.tables.iter().find(|t| t.table == "rejects").unwrap();
+            let good = good.map_or(0, |of| stays(&of.counts));
+            assert_eq!(good + cut.len() as u64, stays(&made.counts), "{cut:?} lost");
+        }
+    }
+
+    /// A run that is stopped on its way; what it made is in the next plan.
+    fn interrupted(&self, after: u8) {
+        let (left, cancel) = (AtomicI64::new(i64::from(after)), Cancel::new());
+        let progress = Arc::new(StopAfter { left, cancel: cancel.clone() });
+        let options = Options { cancel, progress, ..options() };
+        let report = clipmill::run::run(&definition(&self.house), &options);
+        assert!(report.is_ok() || report.is_err_and(|e| e.kind() == Kind::Interrupted));
+    }
+
+    /// A run of one table and of what it is made from does what its plan says, and nothing of others.
+    fn only(&self, table: &'static str) {
+        let options = Options { only: vec![table.to_owned()], ..options() };
+        let before = self.versions();
+        let foretold = clipmill::run::survey(&definition(&self.house), &options).unwrap();
+        let report = clipmill::run::run(&definition(&self.house), &options).unwrap();
+        let chosen: &[&str] = match table {
+            "images" => &["images"],
+            "image_features" => &["images", "image_features"],
+            "captions" => &["images", "captions"],
+            "caption_features" => &["images", "captions", "caption_features"],
+            _ => &["images", "image_features", "captions", "examples"],
+        };
+        let in_pass = ["images", "image_features"];
+        // Of what is made from images that a plan supposes to decode, it foretells too much.
+        let sure = self.cut().next().is_none();
+        let same = |name: &str| chosen.contains(&name) && (sure || in_pass.contains(&name));
+        if report.broken.is_empty() {
+            assert_eq!(foreseen(&foretold, same), done(&report, same), "--only {table}");
+        }
+        for ((name, then), (_, now)) in before.iter().zip(self.versions()) {
+            assert!(chosen.contains(name) || *then == now, "--only {table} changed {name}");
+        }
+    }
+
+    fn versions(&self) -> Vec<(&'static str, Option<i64>)> {
+        let Ok(store) = Store::open(&self.house.path("store"), Arc::new(SystemClock)) else {
+            return TABLES.map(|name| (name, None)).to_vec();
+        };
+        let version = |name| store.snapshot(name).unwrap().map(|now| now.version());
+        TABLES.map(|name| (name, version(name))).to_vec()
     }
 
     /// Images that the plan supposed to decode, and that did not.
     fn lost(&self, step: &Step) -> u64 {
         let foreseen = step.foreseen.tables.iter().find(|t| t.table == "image_features").unwrap();
-        let kept = foreseen.counts.iter().filter(|(reason, _)| {
-            use clipmill::plan::Reason::{RejectedEarlier, Removed};
-            !matches!(reason, RejectedEarlier | Removed)
-        });
+        let kept = foreseen
+            .counts
+            .iter()
+            .filter(|(reason, _)| !matches!(reason, Reason::RejectedEarlier | Reason::Removed));
         let supposed: u64 = kept.map(|(_, rows)| rows).sum();
         let there = step.report.tables.iter().find(|t| t.table == "image_features").unwrap().rows;
         supposed - there
@@ -274,8 +448,7 @@ impl World {
     fn compare(&self) {
         let mut places: BTreeMap<String, Vec<(usize, Option<usize>)>> = BTreeMap::new();
         for (name, seed, cut) in &self.images {
-            let stem = name.rsplit('/').next().unwrap().trim_end_matches(".jpg").to_owned();
-            places.entry(stem).or_default().push((*seed, *cut));
+            places.entry(stem(name).to_owned()).or_default().push((*seed, *cut));
         }
         let good: Vec<_> = places
             .iter()
@@ -307,6 +480,24 @@ impl World {
     }
 }
 
+/// The id that a member's name gives.
+fn stem(name: &str) -> &str {
+    name.rsplit('/').next().unwrap().trim_end_matches(".jpg")
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() })]
 
@@ -329,6 +520,26 @@ fn images_move_while_a_part_is_damaged() {
         world.step();
         world.apply(&Edit::DamagePart { table: 0, part: 0, how });
         world.apply(&Edit::Remove { at: 0 });
+        world.step();
+    }
+}
+
+/// The new edits, wherever chance leads.
+#[test]
+fn stopped_and_partial_runs_and_lost_images() {
+    let mut world = World::new();
+    world.step();
+    for (after, table) in [(1, 0), (7, 1), (15, 2), (20, 3), (23, 4)] {
+        (0..4).for_each(|seed| world.apply(&Edit::Add { seed: seed + after }));
+        world.apply(&Edit::Break { at: after, cut: after * 9 });
+        world.apply(&Edit::Retell { at: after, words: after });
+        world.apply(&Edit::Setting { which: 1, on: after % 2 == 1 });
+        world.apply(&Edit::Interrupt { after });
+        world.step();
+        world.apply(&Edit::Recolour { at: after, seed: after });
+        world.apply(&Edit::Break { at: after / 2, cut: 255 });
+        world.apply(&Edit::Tell { at: after });
+        world.apply(&Edit::Only { table });
         world.step();
     }
 }

@@ -69,6 +69,57 @@ fn only_changed_members_lose_their_digest() {
     assert!(again().is_empty());
 }
 
+/// A content of `size` bytes that begins as a format does.
+fn of_format(magic: &[u8], size: usize) -> Vec<u8> {
+    let mut content: Vec<u8> = (0..size).map(|at| (at * 7 % 251) as u8).collect();
+    content[..magic.len()].copy_from_slice(magic);
+    content
+}
+
+const JPEG: &[u8] = &[0xff, 0xd8, 0xff, 0xe0];
+
+#[test]
+fn a_byte_in_the_middle_is_seen_where_nothing_else_tells_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8], mtime_s: u64| {
+        let mut tar = TarWriter::new(Vec::new());
+        tar.file(name, content, mtime_s).unwrap();
+        tar.file("other.jpg", &of_format(JPEG, 40_000), 1_386_000_000).unwrap();
+        std::fs::write(dir.path().join("new"), tar.finish().unwrap()).unwrap();
+        std::fs::rename(dir.path().join("new"), dir.path().join("a.tar")).unwrap();
+    };
+    let again = || {
+        let path = dir.path().join("a.tar");
+        settle(&open(&image_source(Tar, &[&path]), dir.path()))
+    };
+    let cases = [
+        ("a bitmap with a time", "a.bmp", of_format(b"BM", 50_000), 1_386_000_000, "a"),
+        ("a JPEG without one", "b.jpg", of_format(JPEG, 50_000), 0, "b"),
+        ("a small file without one", "c.jpg", of_format(JPEG, 5000), 0, "c"),
+        ("a TIFF", "d.tif", of_format(b"II*\0", 9000), 1_386_000_000, "d"),
+    ];
+    for (case, name, mut content, mtime_s, id) in cases {
+        write(name, &content, mtime_s);
+        again();
+        assert!(again().is_empty(), "{case}: an untouched archive is not read");
+        let middle = content.len() / 2 - 700;
+        content[middle] ^= 1;
+        write(name, &content, mtime_s);
+        assert_eq!(again(), [id], "{case}");
+    }
+    // with a time, and all bytes behind the change another: a few places tell
+    let mut content = of_format(JPEG, 50_000);
+    write("e.jpg", &content, 1_386_000_000);
+    again();
+    write("e.jpg", &content, 1_386_000_000);
+    assert!(again().is_empty(), "repacked, and nothing read");
+    content[20_000..48_000].iter_mut().for_each(|byte| *byte ^= 0x55);
+    write("e.jpg", &content, 1_386_000_000);
+    assert_eq!(again(), ["e"], "head and tail are as they were, what is between is not");
+    write("e.jpg", &content, 1_386_000_001);
+    assert_eq!(again(), ["e"], "another time");
+}
+
 #[test]
 fn an_edit_in_place_with_the_old_time_is_seen() {
     let dir = tempfile::tempdir().unwrap();
@@ -156,8 +207,10 @@ fn thirty_thousand_members_are_listed_fast() {
         let mut header = tar::Header::new_gnu();
         header.set_path(format!("flickr30k-images/{n}.jpg")).unwrap();
         header.set_size(content);
+        header.set_mtime(1_386_000_000);
         header.set_cksum();
-        std::os::unix::fs::FileExt::write_all_at(&file, header.as_bytes(), at).unwrap();
+        let start = [header.as_bytes().as_slice(), JPEG].concat();
+        std::os::unix::fs::FileExt::write_all_at(&file, &start, at).unwrap();
         at += 512 + content.next_multiple_of(512);
     }
     file.set_len(at + 1024).unwrap();

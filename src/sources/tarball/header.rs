@@ -85,6 +85,11 @@ impl Header {
         number(self.field(124, 136)).and_then(|size| u64::try_from(size).ok())
     }
 
+    /// When it was changed, in seconds since 1970; 0 where nothing is said.
+    pub(crate) fn mtime_s(&self) -> Option<i64> {
+        number(self.field(136, 148))
+    }
+
     /// The name, with ustar's prefix. GNU headers keep times where ustar has the prefix, but
     /// for those of Go before 1.8, which mixed the two; star keeps times in its last part.
     pub(super) fn name(&self) -> Vec<u8> {
