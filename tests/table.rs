@@ -536,10 +536,6 @@ fn deltalake_polars_and_duckdb_read_what_was_written() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if said.contains("ModuleNotFoundError") {
-        eprintln!("skipped: {python} lacks a package: {said}");
-        return;
-    }
     assert!(output.status.success(), "{said}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("\"rows\": 300"));
 }

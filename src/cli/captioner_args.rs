@@ -12,7 +12,7 @@ pub struct Train {
     /// The definition
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Replace a value first: --set stages.captioner.epochs=3
+    /// Replace a value first: --set stages.captioner.train.epochs=3
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Wait for another run on the same store instead of failing

@@ -43,7 +43,7 @@ fn examples(command: &str) -> &'static str {
         }
         "train" => {
             "  clipmill train pipelines/flickr30k.toml
-  clipmill train pipeline.toml --set stages.captioner.epochs=3 --set models.gpt2.device=cuda
+  clipmill train pipeline.toml --set stages.captioner.train.epochs=3 --set models.gpt2.device=cuda
   tensorboard --logdir stores/flickr30k/runs"
         }
         "caption" => {
