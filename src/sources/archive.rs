@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bytes::Bytes;
 
 use super::compressed::{self, Packing};
-use super::index::{self, FileStamp};
+use super::file_stamp::FileStamp;
+use super::index;
 use super::member::{Cheap, Item, Layout, Listing, Member};
 use super::scan::{self, Scan};
 use super::selection::{Selection, Verdict};

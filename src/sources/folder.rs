@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::index::FileStamp;
+use super::file_stamp::FileStamp;
 use super::member::{Layout, Member, stamp_of_file};
 use super::scan::Scan;
 use super::selection::{Found, Selection, Verdict};

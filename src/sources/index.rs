@@ -1,13 +1,12 @@
 //! Kept indexes: what an archive held, and the digest of each content, so that nothing is read
 //! twice. An index is a cache: one that is missing, damaged or of another version is made anew.
 
-use std::fs::Metadata;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::file_stamp::FileStamp;
 use super::member::{Layout, Member};
 use super::tarball::Piece;
 use crate::base::{Digest, Error, Result, files};
@@ -17,29 +16,6 @@ use crate::flow::{Origin, Reject};
 const MAGIC: &[u8] = b"clipmill members 3\n";
 /// Largest index that is read: about twenty million members.
 const CAP_BYTES: u64 = 8 << 30;
-
-/// What the file system says of a file; equal means untouched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FileStamp([u64; 6]);
-
-impl FileStamp {
-    pub(crate) fn of(meta: &Metadata) -> Self {
-        let bits = i64::cast_unsigned;
-        Self([
-            meta.size(),
-            bits(meta.mtime()),
-            bits(meta.mtime_nsec()),
-            bits(meta.ctime()),
-            bits(meta.ctime_nsec()),
-            meta.ino(),
-        ])
-    }
-
-    /// For stamps of members that are files of their own.
-    pub(crate) fn to_bytes(self) -> Vec<u8> {
-        self.0.iter().flat_map(|field| field.to_le_bytes()).collect()
-    }
-}
 
 /// An index as it was kept.
 #[derive(Debug)]
@@ -61,7 +37,7 @@ pub(crate) fn write(
     rejects: &[Reject],
 ) -> Result<()> {
     let mut out = Out(MAGIC.to_vec());
-    file.0.iter().for_each(|field| out.number(*field));
+    file.fields().iter().for_each(|field| out.number(*field));
     out.digest(&settings);
     out.number(ignored);
     out.number(members.len() as u64);
@@ -125,7 +101,7 @@ pub(crate) fn read(path: &Path, source: &str, archive: usize) -> Option<Index> {
         rejects.push(from.reject()?);
     }
     from.left.is_empty().then_some(Index {
-        file: FileStamp(file),
+        file: FileStamp::of_fields(file),
         settings,
         ignored,
         members,

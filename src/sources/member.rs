@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::index::FileStamp;
+use super::file_stamp::FileStamp;
 use super::tarball::{BLOCK_BYTES, Header, Piece};
 use crate::base::Digest;
 use crate::base::digest::Digester;
@@ -136,11 +136,12 @@ impl Cheap<'_> {
 /// Whether a content that begins so is of a format in which another pixel makes other bytes from
 /// there to the end: entropy-coded, or with a checksum behind.
 fn spreads(head: &[u8]) -> bool {
-    match head {
-        [0xff, 0xd8, 0xff, ..] | [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => true,
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => true,
-        _ => false,
-    }
+    matches!(
+        head,
+        [0xff, 0xd8, 0xff, ..]
+            | [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..]
+            | [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..]
+    )
 }
 
 /// The cheap identity of a file of a folder.

@@ -17,6 +17,7 @@ pub mod write;
 mod archive;
 mod compressed;
 mod duplicates;
+mod file_stamp;
 mod folder;
 mod index;
 mod lines;

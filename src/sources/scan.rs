@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::index::FileStamp;
+use super::file_stamp::FileStamp;
 use super::member::{Cheap, Layout, Member};
 use super::selection::{Found, Selection, Verdict};
 use super::tarball::{BLOCK_BYTES, Broken, Entries, Entry, FileInput, Input, read_full_at};

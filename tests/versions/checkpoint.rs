@@ -62,7 +62,8 @@ fn a_damaged_one_is_passed_by_and_written_anew() {
         let room = Room { store: room.again(), ..room };
         assert_eq!(room.set(&rows(22), 10), 22, "damage {how}");
         assert_eq!(read(&room.now()), rows(22));
-        if how < 4 {
+        // bytes that no reader needs were hit by 3, and 4 is no damage
+        if how < 3 {
             let new = ["00000000000000000022.checkpoint.parquet"];
             assert_eq!(checkpoints(&room), new, "damage {how}");
         }
