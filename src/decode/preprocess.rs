@@ -53,15 +53,20 @@ pub fn preprocess_into(pixels: &Pixels, p: &Preprocessing, out: &mut [f32]) -> R
         ));
     }
     let square = preprocess_u8(pixels, p);
-    for (channel, plane) in out.chunks_exact_mut(area.max(1)).enumerate() {
+    let mut tables = [[0.0_f32; 256]; 3];
+    for (channel, table) in tables.iter_mut().enumerate() {
         // as ToTensor and Normalize compute it, in f32 and in this order
-        let mut table = [0.0_f32; 256];
         for (entry, level) in table.iter_mut().zip(0_u8..=255) {
             *entry = (f32::from(level) / 255.0 - p.mean[channel]) / p.std[channel];
         }
-        for (value, rgb) in plane.iter_mut().zip(square.data.chunks_exact(3)) {
-            *value = table[usize::from(rgb[channel])];
-        }
+    }
+    let (red, rest) = out.split_at_mut(area);
+    let (green, blue) = rest.split_at_mut(area);
+    let values = red.iter_mut().zip(green).zip(blue);
+    for (((red, green), blue), [r, g, b]) in values.zip(square.data.as_chunks().0) {
+        *red = tables[0][usize::from(*r)];
+        *green = tables[1][usize::from(*g)];
+        *blue = tables[2][usize::from(*b)];
     }
     Ok(())
 }

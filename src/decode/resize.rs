@@ -16,8 +16,12 @@ use crate::flow::preprocessing::Resample;
 const PRECISION_BITS: u32 = 32 - 8 - 2;
 /// Half of the last bit that is kept.
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
-/// Columns that the vertical pass sums side by side.
-const LANES: usize = 64;
+/// Samples of a row that the vertical pass sums side by side.
+const LANES: usize = 32;
+/// Rows that the horizontal pass sums side by side.
+const ROWS: usize = 8;
+/// Samples of a column of so many rows.
+const COLUMN: usize = 3 * ROWS;
 
 /// A side of the output: its length before the crop, and the part that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,26 +42,26 @@ pub struct Side {
 pub fn resize_window(pixels: &Pixels, filter: Resample, x: Side, y: Side) -> Vec<u8> {
     let across = Taps::new(pixels.width_px, filter, x);
     let down = Taps::new(pixels.height_px, filter, y);
-    Arch::new().dispatch(|| {
-        if is_vertical_first(pixels, x, y) {
-            // only the columns that the second pass reads
-            let (first, last) = across.range();
-            let image = Raster { data: &pixels.data, width: pixels.width_px as usize };
-            let middle = vertical(&image, &down, first..last, 0);
-            horizontal(
-                &Raster { data: &middle, width: last - first },
-                &across,
-                0..down.bounds.len(),
-                first,
-            )
-        } else {
-            let (first, last) = down.range();
-            let image = Raster { data: &pixels.data, width: pixels.width_px as usize };
-            let middle = horizontal(&image, &across, first..last, 0);
-            let width = across.bounds.len();
-            vertical(&Raster { data: &middle, width }, &down, 0..width, first)
-        }
-    })
+    let is_vertical_first = is_vertical_first(pixels, x, y);
+    Arch::new().dispatch(|| both(pixels, &across, &down, is_vertical_first))
+}
+
+/// Both passes, with whatever vectors the caller was compiled for.
+#[inline(always)]
+fn both(pixels: &Pixels, across: &Taps, down: &Taps, is_vertical_first: bool) -> Vec<u8> {
+    let image = Raster { data: &pixels.data, width: pixels.width_px as usize };
+    if is_vertical_first {
+        // only the columns that the second pass reads
+        let (first, last) = across.range();
+        let middle = vertical(&image, down, first..last, 0);
+        let middle = Raster { data: &middle, width: last - first };
+        horizontal(&middle, across, 0..down.bounds.len(), first)
+    } else {
+        let (first, last) = down.range();
+        let middle = horizontal(&image, across, first..last, 0);
+        let width = across.bounds.len();
+        vertical(&Raster { data: &middle, width }, down, 0..width, first)
+    }
 }
 
 fn is_vertical_first(pixels: &Pixels, x: Side, y: Side) -> bool {
@@ -81,6 +85,9 @@ impl Raster<'_> {
 }
 
 /// `rows` with their kept columns; the raster begins at the input's column `from`.
+///
+/// Vectors run down: [`ROWS`] rows are turned so that a column's samples lie side by side and
+/// share their weight, and the result is turned back.
 #[inline(always)]
 fn horizontal(
     image: &Raster<'_>,
@@ -91,41 +98,71 @@ fn horizontal(
     let kept = taps.bounds.len() * 3;
     let mut out = vec![0; rows.len() * kept];
     let (first, last) = taps.range();
-    // pixels are read in fours of bytes, so a line needs one more
-    let mut line = vec![0; (last - first) * 3 + 1];
-    for (y, out) in rows.zip(out.chunks_exact_mut(kept.max(1))) {
-        let row = image.row(y, first - from..last - from);
-        match &taps.weights {
-            None => {
-                for (pixel, bound) in out.chunks_exact_mut(3).zip(&taps.bounds) {
-                    let at = (bound.first - first) * 3;
-                    pixel.copy_from_slice(&row[at..at + 3]);
-                }
+    let columns = first - from..last - from;
+    let Some(weights) = &taps.weights else {
+        for (y, out) in rows.zip(out.chunks_exact_mut(kept.max(1))) {
+            let (row, _) = image.row(y, columns.clone()).as_chunks::<3>();
+            for (pixel, bound) in out.as_chunks_mut().0.iter_mut().zip(&taps.bounds) {
+                *pixel = row[bound.first - first];
             }
-            Some(weights) => {
-                line[..row.len()].copy_from_slice(row);
-                for (pixel, bound) in out.chunks_exact_mut(3).zip(&taps.bounds) {
-                    let weights = &weights[bound.weights.clone()];
-                    let at = (bound.first - first) * 3;
-                    pixel
-                        .copy_from_slice(&weighted(&line[at..at + weights.len() * 3 + 1], weights));
-                }
+        }
+        return out;
+    };
+    let mut turned = vec![0; columns.len() * COLUMN];
+    let mut sums = vec![[0; COLUMN]; taps.bounds.len()];
+    for (out, top) in out.chunks_mut((kept * ROWS).max(1)).zip(rows.step_by(ROWS)) {
+        // where rows are missing, the last one stands in
+        let bottom = top + out.len() / kept - 1;
+        turn(
+            std::array::from_fn(|i| image.row((top + i).min(bottom), columns.clone())),
+            &mut turned,
+        );
+        for (sums, bound) in sums.iter_mut().zip(&taps.bounds) {
+            *sums = weighted(
+                &turned[(bound.first - first) * COLUMN..],
+                &weights[bound.weights.clone()],
+            );
+        }
+        for (i, out) in out.chunks_exact_mut(kept).enumerate() {
+            for (pixel, sums) in out.as_chunks_mut().0.iter_mut().zip(&sums) {
+                *pixel = sums.as_chunks::<3>().0[i];
             }
         }
     }
     out
 }
 
-/// One pixel; the fourth lane belongs to the next and is dropped.
+/// Pixel `x` of every row, one after the other, for each `x`.
 #[inline(always)]
-fn weighted(line: &[u8], weights: &[i32]) -> [u8; 3] {
-    let mut sums = [HALF; 4];
-    for (tap, weight) in line.windows(4).step_by(3).zip(weights) {
-        for (sum, value) in sums.iter_mut().zip(tap) {
-            *sum += i32::from(*value) * weight;
+fn turn(rows: [&[u8]; ROWS], turned: &mut [u8]) {
+    let columns = turned.len() / COLUMN;
+    for x in 0..columns.saturating_sub(1) {
+        let Some(column) = turned[x * COLUMN..].first_chunk_mut::<{ COLUMN + 1 }>() else { return };
+        for (i, row) in rows.iter().enumerate() {
+            // four bytes move as one; the fourth is overwritten by what follows
+            column[i * 3..i * 3 + 4].copy_from_slice(&row[x * 3..x * 3 + 4]);
         }
     }
-    [clip8(sums[0]), clip8(sums[1]), clip8(sums[2])]
+    let at = columns.saturating_sub(1);
+    for (pixel, row) in turned[at * COLUMN..].as_chunks_mut::<3>().0.iter_mut().zip(rows) {
+        pixel.copy_from_slice(&row[at * 3..at * 3 + 3]);
+    }
+}
+
+/// One output column of [`ROWS`] rows.
+#[inline(always)]
+fn weighted(columns: &[u8], weights: &[i32]) -> [u8; COLUMN] {
+    let mut sums = [HALF; COLUMN];
+    for (column, weight) in columns.as_chunks::<COLUMN>().0.iter().zip(weights) {
+        for (sum, value) in sums.iter_mut().zip(column) {
+            *sum = sum.wrapping_add(i32::from(*value).wrapping_mul(*weight));
+        }
+    }
+    let mut out = [0; COLUMN];
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = clip8(sum);
+    }
+    out
 }
 
 /// The kept rows of `columns`; the raster begins at the input's row `from`.
@@ -145,28 +182,40 @@ fn vertical(
             continue;
         };
         let weights = &weights[bound.weights.clone()];
-        let lines =
-            || weights.iter().enumerate().map(|(i, w)| (image.row(top + i, columns.clone()), w));
-        let mut chunks = out.chunks_exact_mut(LANES);
-        let mut at = 0;
-        for chunk in &mut chunks {
-            let mut sums = [HALF; LANES];
-            for (line, weight) in lines() {
-                if let Some(values) = line.get(at..).and_then(|rest| rest.first_chunk::<LANES>()) {
-                    for (sum, value) in sums.iter_mut().zip(values) {
-                        *sum += i32::from(*value) * weight;
-                    }
+        let lines = image.data.get((top * image.width + columns.start) * 3..).unwrap_or_default();
+        let stride = image.width * 3;
+        for at in (0..kept).step_by(LANES) {
+            // the last chunk begins early, where there is room, and sums some columns again
+            let at = at.min(kept.saturating_sub(LANES));
+            if let Some(out) = out[at..].first_chunk_mut::<LANES>() {
+                *out = summed(&lines[at..], stride, weights);
+            } else {
+                for (i, out) in out.iter_mut().enumerate() {
+                    let terms = lines[i..].iter().step_by(stride).zip(weights);
+                    *out = clip8(terms.fold(HALF, |sum, (value, weight)| {
+                        sum.wrapping_add(i32::from(*value).wrapping_mul(*weight))
+                    }));
                 }
             }
-            for (out, sum) in chunk.iter_mut().zip(sums) {
-                *out = clip8(sum);
+        }
+    }
+    out
+}
+
+/// [`LANES`] columns of one output row.
+#[inline(always)]
+fn summed(lines: &[u8], stride: usize, weights: &[i32]) -> [u8; LANES] {
+    let mut sums = [HALF; LANES];
+    for (line, weight) in lines.chunks(stride).zip(weights) {
+        if let Some(values) = line.first_chunk::<LANES>() {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum = sum.wrapping_add(i32::from(*value).wrapping_mul(*weight));
             }
-            at += LANES;
         }
-        for (i, out) in chunks.into_remainder().iter_mut().enumerate() {
-            let terms = lines().map(|(line, weight)| i32::from(line[at + i]) * weight);
-            *out = clip8(terms.fold(HALF, |sum, term| sum + term));
-        }
+    }
+    let mut out = [0; LANES];
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = clip8(sum);
     }
     out
 }
@@ -277,4 +326,79 @@ fn sinc(x: f64) -> f64 {
     }
     let x = x * std::f64::consts::PI;
     x.sin() / x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both passes as the formula says, one sample after the other.
+    fn plain(pixels: &Pixels, across: &Taps, down: &Taps, is_vertical_first: bool) -> Vec<u8> {
+        type Samples = Vec<Vec<[u8; 3]>>;
+        fn turned(rows: &Samples) -> Samples {
+            let columns = rows.first().map_or(0, Vec::len);
+            (0..columns).map(|x| rows.iter().map(|row| row[x]).collect()).collect()
+        }
+        fn pass(rows: &Samples, taps: &Taps) -> Samples {
+            let one = |row: &Vec<[u8; 3]>, bound: &Bound| {
+                let Some(weights) = &taps.weights else { return row[bound.first] };
+                let weights = weights[bound.weights.clone()].iter();
+                let mut sums = [HALF; 3];
+                for (pixel, weight) in row[bound.first..].iter().zip(weights) {
+                    for c in 0..3 {
+                        sums[c] += i32::from(pixel[c]) * weight;
+                    }
+                }
+                sums.map(clip8)
+            };
+            rows.iter().map(|row| taps.bounds.iter().map(|b| one(row, b)).collect()).collect()
+        }
+        let width = pixels.width_px as usize;
+        let rows: Samples = pixels.data.as_chunks().0.chunks(width).map(<[_]>::to_vec).collect();
+        let rows = if is_vertical_first {
+            pass(&turned(&pass(&turned(&rows), down)), across)
+        } else {
+            turned(&pass(&turned(&pass(&rows, across)), down))
+        };
+        rows.concat().concat()
+    }
+
+    #[test]
+    fn both_paths_equal_the_formula_on_odd_shapes() {
+        let mut state = 1_u32;
+        let mut random = |below: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % below
+        };
+        let filters = [Resample::Nearest, Resample::Bilinear, Resample::Bicubic, Resample::Lanczos];
+        for case in 0..400 {
+            let (width_px, height_px) = (1 + random(70), 1 + random(70));
+            let level = random(3);
+            let data = (0..width_px * height_px * 3)
+                .map(|_| match level {
+                    0 => 255,
+                    1 => 255 * u8::try_from(random(2)).unwrap(),
+                    _ => u8::try_from(random(256)).unwrap(),
+                })
+                .collect();
+            let pixels = Pixels { width_px, height_px, data };
+            let mut side = || {
+                let full_px = 1 + random(90);
+                let start_px = random(full_px);
+                let kept_px = 1 + random(full_px - start_px);
+                Side { full_px: full_px.into(), start_px: start_px.into(), kept_px }
+            };
+            let (x, y) = (side(), side());
+            let filter = filters[case % 4];
+            let across = Taps::new(width_px, filter, x);
+            let down = Taps::new(height_px, filter, y);
+            for first in [false, true] {
+                let expected = plain(&pixels, &across, &down, first);
+                // the portable path, and the processor's best
+                assert_eq!(both(&pixels, &across, &down, first), expected, "{x:?} {y:?}");
+                let best = Arch::new().dispatch(|| both(&pixels, &across, &down, first));
+                assert_eq!(best, expected, "{x:?} {y:?}");
+            }
+        }
+    }
 }

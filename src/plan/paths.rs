@@ -107,6 +107,14 @@ fn walk(pattern: &Path) -> Result<Vec<PathBuf>> {
     Ok(matches)
 }
 
+/// The folder that paths of a definition are relative to.
+pub(super) fn folder_of(definition: &Path) -> PathBuf {
+    match definition.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

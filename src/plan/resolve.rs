@@ -17,14 +17,14 @@ use crate::flow::Split;
 use super::contract::Contract;
 use super::digests::FileDigests;
 use super::fingerprint::Fingerprint;
-use super::inputs;
 use super::model::{ModelSpec, Role};
+use super::paths::folder_of;
+use super::scope::Scope;
 use super::source::{CaptionSource, ImageSource, SplitSource};
 use super::stage::{Stage, Work};
 use super::trained::UNTRAINED;
 use super::work::Known;
-
-const CONTRACT_CAP_BYTES: u64 = 1 << 20;
+use super::{contracts, inputs};
 
 /// A definition whose inputs are all there.
 #[derive(Debug, Clone)]
@@ -58,6 +58,8 @@ pub struct Plan {
     pub locked: Option<BTreeMap<String, Digest>>,
     /// Digests of weights that were taken for this plan, or were kept.
     pub digests: FileDigests,
+    /// The part of the definition that it is a plan of; none for all of it.
+    scope: Option<Scope>,
 }
 
 impl Plan {
@@ -66,9 +68,15 @@ impl Plan {
     /// # Errors
     /// As [`resolve`].
     pub fn again(&self) -> Result<Self> {
-        let mut now = resolve(&self.pipeline, &self.definition)?;
+        let mut now = scoped(&self.pipeline, &self.definition, self.scope.clone())?;
         now.locked.clone_from(&self.locked);
         Ok(now)
+    }
+
+    /// The tables that it is limited to, with those they are made from; all where empty.
+    #[must_use]
+    pub fn only(&self) -> &[String] {
+        self.scope.as_ref().map_or(&[], |scope| &scope.tables)
     }
 
     /// The stage that makes `table`.
@@ -90,13 +98,6 @@ pub fn state_folder(store: &Path) -> PathBuf {
     store.join("_clipmill")
 }
 
-pub(super) fn folder_of(definition: &Path) -> PathBuf {
-    match definition.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
 /// Resolves a definition that was read from the file `definition`. Weights are read for their
 /// digest where it is not kept, and never loaded.
 ///
@@ -104,10 +105,33 @@ pub(super) fn folder_of(definition: &Path) -> PathBuf {
 /// [`Kind::MissingInput`] with every missing file of the definition, or every file whose
 /// SHA-256 is another than the definition's; [`Kind::Definition`] for a broken contract file.
 pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
+    scoped(pipeline, definition, None)
+}
+
+/// Resolves the stages of the tables `only` and of those they are made from, or all where it is
+/// empty. What other stages need is not looked for.
+///
+/// # Errors
+/// As [`resolve`], and [`Kind::Usage`] for a table that no stage makes.
+pub fn resolve_only(pipeline: &Pipeline, definition: &Path, only: &[String]) -> Result<Plan> {
+    scoped(pipeline, definition, Scope::of_tables(pipeline, only)?)
+}
+
+/// Resolves the stage that makes the vectors of `table`, for who encodes more of them: its model
+/// has to be there, and no data. Stages that read sources are left out.
+///
+/// # Errors
+/// As [`resolve`], of the model.
+pub fn resolve_models(pipeline: &Pipeline, definition: &Path, table: &str) -> Result<Plan> {
+    scoped(pipeline, definition, Some(Scope::of_models(pipeline, table)))
+}
+
+fn scoped(pipeline: &Pipeline, definition: &Path, scope: Option<Scope>) -> Result<Plan> {
     let base = folder_of(definition);
     let store = store_folder(pipeline, definition);
     let mut digests = FileDigests::open(&state_folder(&store));
     let mut resolver = Resolver::new(pipeline, &base, Some(&mut digests));
+    resolver.scope = scope.as_ref();
     let stages = resolver.stages();
     let mut findings = std::mem::take(&mut resolver.absent);
     findings.append(&mut resolver.findings);
@@ -148,6 +172,7 @@ pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
             .collect(),
         locked: None,
         digests,
+        scope,
     })
 }
 
@@ -190,11 +215,12 @@ struct Resolver<'a> {
     absent: Vec<Finding>,
     /// What else is wrong.
     findings: Vec<Finding>,
+    scope: Option<&'a Scope>,
 }
 
 impl<'a> Resolver<'a> {
     fn new(pipeline: &'a Pipeline, base: &'a Path, digests: Option<&'a mut FileDigests>) -> Self {
-        Self { pipeline, base, digests, absent: Vec::new(), findings: Vec::new() }
+        Self { pipeline, base, digests, absent: Vec::new(), findings: Vec::new(), scope: None }
     }
 
     fn stages(&mut self) -> Result<Vec<Stage>> {
@@ -203,6 +229,9 @@ impl<'a> Resolver<'a> {
         let mut splits = BTreeMap::new();
         for source in &self.pipeline.sources {
             let name = source.name.value.clone();
+            if self.scope.is_some_and(|scope| !scope.needs_source(self.pipeline, &name)) {
+                continue;
+            }
             match &source.kind {
                 SourceKind::Images(files) => {
                     images.insert(name.clone(), self.images(&name, files)?);
@@ -218,7 +247,11 @@ impl<'a> Resolver<'a> {
         let mut models = BTreeMap::new();
         let mut writers = BTreeMap::new();
         for model in &self.pipeline.models {
-            let texts = self.pipeline.stages.iter().any(|stage| {
+            let name = &model.name.value;
+            if self.scope.is_some_and(|scope| !scope.needs_model(self.pipeline, name)) {
+                continue;
+            }
+            let texts = self.pipeline.stages.iter().filter(|stage| self.has(stage)).any(|stage| {
                 matches!(&stage.operator, Operator::EmbedCaptions(s) if *s.model == *model.name)
                     || matches!(&stage.operator, Operator::TrainClip(s) if *s.model == *model.name)
             });
@@ -251,6 +284,9 @@ impl<'a> Resolver<'a> {
         let mut known = Known { images, captions, splits, models, writers };
         let mut stages = Vec::new();
         for stage in self.pipeline.order() {
+            if !self.has(stage) {
+                continue;
+            }
             let contract = self.contract(stage)?;
             let Some((work, mut fingerprint)) = known.work(&stage.operator, &stages) else {
                 continue;
@@ -272,6 +308,11 @@ impl<'a> Resolver<'a> {
         Ok(stages)
     }
 
+    /// Whether the stage is in the part that is asked for.
+    fn has(&self, stage: &definition::stage::Stage) -> bool {
+        self.scope.is_none_or(|scope| scope.has(stage))
+    }
+
     /// The models that a stage trains.
     fn trained_by(
         &mut self,
@@ -291,20 +332,16 @@ impl<'a> Resolver<'a> {
     }
 
     fn contract(&mut self, stage: &definition::stage::Stage) -> Result<Contract> {
-        let Some(path) = &stage.contract else { return contract::for_stage(stage, None) };
+        let needed = self.scope.is_none_or(Scope::needs_data);
+        let Some(path) = stage.contract.as_ref().filter(|_| needed) else {
+            return contract::for_stage(stage, None);
+        };
         let file = self.base.join(&path.value);
         if !file.is_file() {
-            let finding = inputs::missing(
-                self.pipeline,
-                path,
-                &file,
-                "the contract",
-                Some("write it, or leave `contract` out to take the built-in one"),
-            );
-            self.findings.push(finding);
+            self.findings.push(contracts::missing(self.pipeline, path, &file));
             return contract::for_stage(stage, None);
         }
-        let text = files::read_text_capped(&file, CONTRACT_CAP_BYTES)?;
+        let text = files::read_text_capped(&file, contracts::CAP_BYTES)?;
         contract::for_stage(stage, Some((&file.display().to_string(), &text)))
     }
 

@@ -8,9 +8,9 @@ use crate::base::{Error, Kind, Result};
 use crate::embed::{ImageEncoder, TextEncoder};
 use crate::flow::{Preprocessing, Vectors};
 use crate::plan::model::ModelSpec;
-use crate::plan::{Fingerprint, Plan, Work, resolve};
-use crate::table::Store;
+use crate::plan::{Plan, Stage, Work, resolve};
 
+use super::catalog::Catalog;
 use super::vectors::{QueryVector, VectorSource};
 
 /// Reads and prepares the image of a `clip_image('path')`: decoding is another room's.
@@ -30,7 +30,7 @@ pub trait ImageInput: std::fmt::Debug + Send + Sync {
 /// Encodes what a query compares with; models are loaded when they are first needed.
 #[derive(Debug)]
 pub struct Encoders {
-    store: Store,
+    catalog: Catalog,
     plan: Plan,
     input: Box<dyn ImageInput>,
     texts: Mutex<BTreeMap<String, TextEncoder>>,
@@ -45,11 +45,11 @@ struct Made<'p> {
 }
 
 impl Encoders {
-    /// Encoders for the tables of a store, by the models of its definition.
+    /// Encoders for the tables of a catalog, by the models of the definition that made them.
     #[must_use]
-    pub fn new(store: &Store, plan: &Plan, input: Box<dyn ImageInput>) -> Self {
+    pub fn new(catalog: &Catalog, plan: &Plan, input: Box<dyn ImageInput>) -> Self {
         Self {
-            store: store.clone(),
+            catalog: catalog.clone(),
             plan: plan.clone(),
             input,
             texts: Mutex::default(),
@@ -57,32 +57,36 @@ impl Encoders {
         }
     }
 
-    fn made(&self, table: &str) -> Result<Made<'_>> {
-        let stage = self.plan.stage(table).ok_or_else(|| {
+    fn stage(&self, table: &str) -> Result<&Stage> {
+        self.plan.stage(table).ok_or_else(|| {
             Error::new(Kind::Query, format!("no stage of the definition makes `{table}`"))
                 .at(self.plan.definition.display())
                 .help("query the store by the definition that made it")
-        })?;
+        })
+    }
+
+    fn made(&self, table: &str) -> Result<Made<'_>> {
+        let mut stage = self.stage(table)?;
+        // Examples carry the vectors of their features.
+        if let Work::Align(work) = &stage.work {
+            stage = self.stage(&work.image_features)?;
+        }
         let (model, normalize, apply_orientation) = match &stage.work {
             Work::EmbedImages(work) => (&work.model, work.normalize, work.apply_orientation),
             Work::EmbedCaptions(work) => (&work.model, work.normalize, false),
-            // Examples carry the vectors of their features.
-            Work::Align(work) => return self.made(&work.image_features),
             _ => {
                 return Err(Error::new(Kind::Query, format!("`{table}` holds no embeddings")));
             }
         };
-        self.check_weights(table, &stage.fingerprint)?;
+        self.check_weights(table, stage)?;
         Ok(Made { model, normalize, apply_orientation })
     }
 
-    /// The weights at hand must be those that made the table's newest version.
-    fn check_weights(&self, table: &str, now: &Fingerprint) -> Result<()> {
-        let Some(snapshot) = self.store.snapshot(table)? else { return Ok(()) };
-        let Some(then) = snapshot.note()?.and_then(|note| note.model) else {
-            return Ok(());
-        };
-        let here = resolve::weights_of(now).unwrap_or_default();
+    /// The weights at hand must be those that made the version of the table that is queried.
+    fn check_weights(&self, table: &str, stage: &Stage) -> Result<()> {
+        let of = |table: &str| self.catalog.table(table)?.model.as_deref();
+        let Some(then) = of(table).or_else(|| of(&stage.table)) else { return Ok(()) };
+        let here = resolve::weights_of(&stage.fingerprint).unwrap_or_default();
         if then == here {
             return Ok(());
         }
@@ -91,7 +95,7 @@ impl Encoders {
             Kind::Query,
             format!(
                 "`{table}` was made by weights {}, and those at hand are {}",
-                short(&then),
+                short(then),
                 short(here)
             ),
         )

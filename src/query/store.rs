@@ -47,21 +47,21 @@ impl Catalog {
                 None => store.snapshot(&name)?,
             };
             if let Some(snapshot) = snapshot {
-                tables.push(entry(name, &snapshot)?);
+                tables.push(entry(store, name, &snapshot)?);
             }
         }
         Ok(Self::new(tables))
     }
 }
 
-fn entry(name: String, snapshot: &Snapshot) -> Result<TableEntry> {
+fn entry(store: &Store, name: String, snapshot: &Snapshot) -> Result<TableEntry> {
     let columns = ColumnEntry::of_schema(&snapshot.schema());
     // A newer version may have been made without the model, by removing rows or restoring; all
     // rows of a table are of one model, so the last that was named is it.
     let model = match columns.iter().any(ColumnEntry::is_vector) {
         true => {
-            let named = |commit: Result<Commit>| commit.map(|c| c.note?.model).transpose();
-            snapshot.commits().find_map(named).transpose()?
+            let model = named(snapshot)?;
+            if model.is_none() { carried(store, snapshot)? } else { model }
         }
         false => None,
     };
@@ -73,4 +73,30 @@ fn entry(name: String, snapshot: &Snapshot) -> Result<TableEntry> {
         columns,
         model,
     })
+}
+
+/// The model that a version was made by.
+fn named(snapshot: &Snapshot) -> Result<Option<String>> {
+    let model = |commit: Result<Commit>| commit.map(|c| c.note?.model).transpose();
+    snapshot.commits().find_map(model).transpose()
+}
+
+/// The model of the vectors that a version took over from the tables it was made of.
+fn carried(store: &Store, snapshot: &Snapshot) -> Result<Option<String>> {
+    let inputs = |commit: Result<Commit>| {
+        let read = commit.map(|c| c.note.map(|note| note.inputs).filter(|read| !read.is_empty()));
+        read.transpose()
+    };
+    let Some(inputs) = snapshot.commits().find_map(inputs).transpose()? else { return Ok(None) };
+    for (table, version) in inputs {
+        // A version whose log was cleaned up says nothing more.
+        let Ok(snapshot) = store.snapshot_at(&table, version) else { continue };
+        let columns = ColumnEntry::of_schema(&snapshot.schema());
+        if columns.iter().any(ColumnEntry::is_vector)
+            && let Some(model) = named(&snapshot)?
+        {
+            return Ok(Some(model));
+        }
+    }
+    Ok(None)
 }

@@ -172,6 +172,7 @@ impl<'c, 'p> Units<'c, 'p> {
             definition_digest: plan.definition_digest,
             retry_rejects: self.ctx.options.retry_rejects,
             tables: self.tables.clone(),
+            only: self.ctx.plan.only().to_vec(),
             range,
         });
     }

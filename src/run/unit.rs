@@ -29,6 +29,9 @@ pub struct Unit {
     pub definition_digest: Digest,
     /// Whether rows refused before are tried again.
     pub retry_rejects: bool,
+    /// The tables that the run is limited to; all where empty.
+    #[serde(default)]
+    pub only: Vec<String>,
     /// The tables that it makes rows of, and the fingerprints of these.
     pub tables: BTreeMap<String, String>,
     /// Which rows.
@@ -155,6 +158,7 @@ mod tests {
             sets: vec![("a".into(), "1".into())],
             definition_digest: Digest::of(b"d"),
             retry_rejects: false,
+            only: Vec::new(),
             tables: BTreeMap::from([("images".to_owned(), "f".to_owned())]),
             range: Range::Members {
                 table: "images".into(),

@@ -74,6 +74,10 @@ impl Examples {
             let digests: &StringArray = column(&batch, "input_digest")?;
             let made_by: &StringArray = column(&batch, "fingerprint")?;
             for at in 0..batch.num_rows() {
+                // An image of no split neither trains nor validates.
+                if splits.is_null(at) {
+                    continue;
+                }
                 let split = Split::from_str(splits.value(at))
                     .map_err(|what| Error::new(Kind::Store, what).at(snapshot.table()))?;
                 if split == Split::Test || !features.is_valid(at) {

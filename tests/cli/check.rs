@@ -87,3 +87,42 @@ fn the_definitions_that_we_ship_are_good_without_their_data() {
     assert_eq!(object["errors"], serde_json::json!([]));
     assert_eq!(object["files"].as_array().unwrap().len(), files.len());
 }
+
+#[test]
+fn contracts_that_a_definition_names_are_checked_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let captions = include_str!("../../schemas/captions.toml");
+    let broken = captions
+        .replace("[columns.text]", "[columns.text]\ntyp = \"string\"")
+        .replace("[checks.text_is_there.length]", "[checks.text_is_there.lenght]");
+    std::fs::write(dir.path().join("mine.toml"), &broken).unwrap();
+    std::fs::write(dir.path().join("good.toml"), captions).unwrap();
+    std::fs::write(dir.path().join("p.toml"), GOOD).unwrap();
+    let check = |contracts: &[&str]| {
+        let mut command = clipmill();
+        command.current_dir(dir.path()).args(["check", "p.toml", "--format", "json"]);
+        for contract in contracts {
+            command.args(["--set", contract]);
+        }
+        command.output().unwrap()
+    };
+    let out = check(&["stages.captions.contract=good.toml"]);
+    assert_eq!(code(&out), 0, "{}", stdout(&out));
+    let sets = ["stages.captions.contract=mine.toml", "stages.images.contract=gone.toml"];
+    let out = check(&sets);
+    assert_eq!(code(&out), 1);
+    let errors = object(&out)["errors"].clone();
+    let said: Vec<String> = errors
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| format!("{}: {}", e["file"].as_str().unwrap(), e["message"].as_str().unwrap()))
+        .collect();
+    assert_eq!(said.len(), 3, "{errors}");
+    assert!(said.iter().any(|e| e.ends_with(": missing input: gone.toml")), "{said:?}");
+    for wrong in ["unknown key in `[columns.text]`: `typ`", "unknown kind of check `lenght`"] {
+        let at = said.iter().position(|e| e.contains(wrong)).unwrap_or_else(|| panic!("{said:?}"));
+        assert!(said[at].starts_with("mine.toml: "), "{said:?}");
+        assert!(errors[at]["line"].as_u64().unwrap() > 1, "{errors}");
+    }
+}

@@ -35,3 +35,89 @@ fn a_digest_that_does_not_fit_stops_the_run() {
     assert!(stderr(&out).contains("flickr30k-images.tar"), "{}", stderr(&out));
     assert!(stderr(&out).contains("sha256"), "{}", stderr(&out));
 }
+
+/// The shop with a captioner in its definition, whose GPT-2 is not there.
+fn with_captioner(folder: &std::path::Path) {
+    let file = folder.join("pipeline.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let more = "\n[models.gpt2.gpt2]\npath = \"gpt2\"\n\n[stages.captioner.train]\n\
+                examples = \"examples\"\nmodel = \"gpt2\"\n";
+    std::fs::write(&file, text + more).unwrap();
+}
+
+#[test]
+fn tables_that_need_no_missing_input_are_made_alone() {
+    let copy = shop().without_store();
+    with_captioner(copy.path());
+    let out = super::shop::run_in(copy.path(), &[]);
+    assert_eq!(code(&out), 1);
+    assert!(stderr(&out).contains("gpt2"), "{}", stderr(&out));
+    let out = super::shop::run_in(copy.path(), &["--only", "captioner"]);
+    assert!(stderr(&out).contains("gpt2"), "{}", stderr(&out));
+    let out = super::shop::run_in(copy.path(), &["--only", "captionr"]);
+    assert_eq!(code(&out), 3);
+    assert!(stderr(&out).contains("no stage makes a table `captionr`"), "{}", stderr(&out));
+
+    let only = ["--only", "examples", "--only", "caption_features"];
+    let file = copy.path().join("pipeline.toml");
+    let planned = || clipmill().arg("plan").arg(&file).args(only).output().unwrap();
+    assert_eq!(code(&planned()), 0, "{}", stderr(&planned()));
+    let out = super::shop::run_in(copy.path(), &[&only[..], &["--jobs", "2"]].concat());
+    assert_eq!(code(&out), 0, "{}", stderr(&out));
+    let tables = &object(&out)["tables"];
+    assert_eq!(tables["caption_features"]["rows"], 5 * super::shop::IMAGES, "{tables}");
+    assert!(tables.get("captioner").is_none(), "{tables}");
+    let said = String::from_utf8(planned().stdout).unwrap();
+    assert!(said.contains("Nothing to do"), "{said}");
+
+    // A query needs the model of its column, and nothing else.
+    for name in ["flickr30k-images.tar", "flickr30k.tar.gz"] {
+        std::fs::remove_file(copy.path().join(name)).unwrap();
+    }
+    for table in ["image_features", "caption_features", "examples"] {
+        let sql =
+            format!("SELECT image_id, cosine(embedding, clip_text('a star')) AS s FROM {table}");
+        super::shop::query(&file, &sql, "json");
+        super::shop::query(&copy.path().join("store"), &sql, "json");
+    }
+    std::fs::remove_dir_all(copy.path().join("clip")).unwrap();
+    let sql = "SELECT cosine(embedding, clip_text('a star')) AS s FROM image_features";
+    let out = clipmill().arg("query").arg(&file).arg(sql).output().unwrap();
+    assert_eq!(code(&out), 1);
+    assert!(stderr(&out).contains("missing input"), "{}", stderr(&out));
+    assert!(!stderr(&out).contains("gpt2"), "{}", stderr(&out));
+}
+
+#[test]
+fn the_readme_fetches_what_the_definition_of_flickr30k_needs() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let section = readme.split("\n## Real Flickr30k\n").nth(1).unwrap();
+    let recipe = section.split("```").nth(1).unwrap();
+    assert_eq!(recipe.lines().skip(1).count(), 5, "{recipe}");
+    let text = std::fs::read_to_string(root.join("pipelines/flickr30k.toml")).unwrap();
+    let definition: toml::Table = text.parse().unwrap();
+    let kinds = |block: &str| -> Vec<toml::Table> {
+        let named = definition[block].as_table().unwrap().values();
+        named
+            .map(|kind| {
+                kind.as_table().unwrap().values().next().unwrap().as_table().unwrap().clone()
+            })
+            .collect()
+    };
+    let models = kinds("models");
+    let needed: std::collections::BTreeSet<&str> =
+        models.iter().map(|model| model["obtain"].as_str().unwrap()).collect();
+    let fetched = recipe.lines().filter(|line| line.contains(" download "));
+    assert_eq!(fetched.collect::<std::collections::BTreeSet<_>>(), needed);
+    for model in &models {
+        let folder = model["path"].as_str().unwrap().strip_prefix("../").unwrap();
+        let obtain = model["obtain"].as_str().unwrap();
+        assert!(obtain.ends_with(&format!("--local-dir {folder}")), "{obtain}");
+    }
+    let moved = recipe.lines().find(|line| line.contains("mv ")).unwrap();
+    for source in kinds("sources") {
+        let archive = source["paths"].as_str().unwrap().strip_prefix("../data/").unwrap();
+        assert!(moved.contains(&format!("~/Downloads/{archive} ")), "{moved}");
+    }
+}

@@ -206,3 +206,34 @@ fn a_folder_that_is_not_there_is_not_made() {
     assert!(stderr(&out).contains("the folder is not there"), "{}", stderr(&out));
     assert!(!file.parent().unwrap().exists());
 }
+
+#[test]
+fn an_old_version_by_other_weights_is_refused_as_a_new_one_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    super::shop::make(dir.path(), 8, 1);
+    super::shop::make(other.path(), 8, 2);
+    for entry in std::fs::read_dir(other.path().join("clip")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), dir.path().join("clip").join(entry.file_name())).unwrap();
+    }
+    let out = super::shop::run_in(dir.path(), &[]);
+    assert_eq!(code(&out), 0, "{}", stderr(&out));
+    assert!(object(&out)["tables"]["image_features"]["computed"] == 8, "{}", stdout(&out));
+    for table in ["image_features", "caption_features", "examples"] {
+        let sql = format!("SELECT cosine(embedding, clip_text('a star')) AS s FROM {table}");
+        let ask = |more: &[&str]| {
+            let mut command = clipmill();
+            command.arg("query").arg(dir.path().join("store")).arg(&sql).args(more);
+            command.output().unwrap()
+        };
+        assert_eq!(code(&ask(&[])), 0, "{table}: {}", stderr(&ask(&[])));
+        let old = ask(&["--at", &format!("{table}=0")]);
+        assert_eq!(code(&old), 1, "{table}");
+        assert!(
+            stderr(&old).contains(&format!("`{table}` was made by weights")),
+            "{}",
+            stderr(&old)
+        );
+    }
+}

@@ -213,3 +213,34 @@ fn a_survey_foresees_a_training_and_what_follows_from_it() {
     let tables: Vec<String> = foreseen().into_iter().map(|(table, _, _)| table).collect();
     assert_eq!(tables, ["generated", "scores"]);
 }
+
+#[test]
+fn an_image_of_no_split_file_is_kept_and_left_out_of_training_and_captioning() {
+    let house = studio(12, &format!("{STAGES}{CAPTIONS}"));
+    let lists = [("train", 0..6), ("val", 6..8), ("test", 8..11)];
+    for (name, of) in lists {
+        let ids: Vec<String> = of.map(crate::house::id).collect();
+        crate::house::put(&house.path(&format!("{name}.txt")), ids.join("\n").as_bytes());
+    }
+    let drawn = "split = { train = 0.6, val = 0.2, test = 0.2, seed = 3 }";
+    let text = definition(&format!("{STAGES}{CAPTIONS}")).replace(drawn, "splits = \"lists\"");
+    let source = "\n[sources.lists.splits]\ntrain = \"train.txt\"\nval = \"val.txt\"\n\
+                  test = \"test.txt\"\n";
+    // What drawn splits made stands in the store, under the same contract.
+    assert!(house.run().unwrap().broken.is_empty());
+    house.define(&format!("{text}{source}"));
+    let report = house.run().unwrap();
+    assert!(report.broken.is_empty(), "{:?}", report.broken);
+    let note = "captions: 1 images are in none of the split files; their split is null";
+    assert!(report.notes.iter().any(|said| said == note), "{:?}", report.notes);
+    let unlisted = crate::house::id(11);
+    for table in ["captions", "examples"] {
+        let rows = house.rows(table, &["image_id", "split"]);
+        let of: Vec<_> = rows.iter().filter(|row| row.ends_with("|null")).collect();
+        assert_eq!(of, [&format!("{unlisted}|null"), &format!("{unlisted}|null")], "{table}");
+    }
+    let captioned = house.rows("generated", &["image_id"]);
+    assert_eq!(captioned, (8..11).map(crate::house::id).collect::<Vec<_>>());
+    assert_eq!(house.rows("scores", &["image_id"]), captioned);
+    assert!(house.run().unwrap().is_up_to_date());
+}

@@ -10,6 +10,7 @@ use crate::cli::exit::Code;
 use crate::cli::session::Session;
 use crate::cli::{console, render};
 use crate::definition::Pipeline;
+use crate::plan::check_contracts;
 
 use super::junit::{Cases, Ended};
 use super::locked::{self, Checked};
@@ -62,6 +63,7 @@ pub(crate) fn perform(args: &Check, session: &Session) -> Result<Code> {
 
 fn look(file: &Path, args: &Check, session: &Session) -> Found {
     let checked = definition::read(file, &args.set, session).and_then(|pipeline| {
+        check_contracts(&pipeline, file)?;
         let checked = if args.locked { Some(locked::check(&pipeline, file)?) } else { None };
         Ok((pipeline, checked))
     });

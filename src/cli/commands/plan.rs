@@ -10,7 +10,7 @@ use crate::cli::args::{Format, Plan};
 use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
-use crate::plan::{Reason, resolve};
+use crate::plan::{Reason, resolve_only};
 use crate::run::{Options, Survey};
 
 use super::{definition, drawing, run};
@@ -21,7 +21,7 @@ use super::{definition, drawing, run};
 /// As a run before its first row: a wrong definition, missing inputs, a broken store.
 pub(crate) fn perform(args: &Plan, session: &Session) -> Result<Code> {
     let pipeline = definition::read(&args.file, &args.set, session)?;
-    let plan = resolve(&pipeline, &args.file)?;
+    let plan = resolve_only(&pipeline, &args.file, &args.only)?;
     let _watch = session.stop_on_signals()?;
     let options = Options {
         retry_rejects: args.retry_rejects,

@@ -8,7 +8,7 @@ use crate::cli::args::{Report, Run};
 use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
-use crate::plan::{Plan, resolve};
+use crate::plan::{Plan, resolve_only};
 use crate::run::{Means, Options, RunReport, Workers};
 
 use super::junit::{self, Cases};
@@ -85,7 +85,7 @@ pub(crate) fn carry_out(
     session: &Session,
 ) -> Result<(Plan, RunReport), Error> {
     let pipeline = definition::read(file, wishes.sets, session)?;
-    let mut plan = resolve(&pipeline, file)?;
+    let mut plan = resolve_only(&pipeline, file, wishes.only)?;
     if wishes.locked {
         plan.locked = Some(locked::demands(&pipeline, file)?);
     }

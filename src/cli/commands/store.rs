@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use crate::base::files::read_capped;
 use crate::base::{Error, Kind, Result};
@@ -10,7 +10,7 @@ use crate::cli::session::Session;
 use crate::decode::{self, Limits, Orientation};
 use crate::definition::{self, Pipeline};
 use crate::flow::Preprocessing;
-use crate::plan::{resolve, state_folder, store_folder};
+use crate::plan::{resolve_models, state_folder, store_folder};
 use crate::query::{self, Catalog, Encoders, ImageInput, QueryVector, VectorSource};
 use crate::run::remember;
 use crate::table::Store;
@@ -59,8 +59,8 @@ impl Found {
     /// When a table cannot be opened, or not at that version.
     pub(crate) fn session(self, at: &BTreeMap<String, i64>) -> Result<query::Session> {
         let catalog = Catalog::of_store(&self.store, at)?;
-        let Self { store, made_by } = self;
-        let vectors = Lazy { store, made_by, encoders: OnceLock::new() };
+        let vectors =
+            Lazy { catalog: catalog.clone(), made_by: self.made_by, encoders: Mutex::default() };
         Ok(query::Session::over(catalog, Arc::new(vectors)))
     }
 }
@@ -81,36 +81,41 @@ fn remembered(store: &Path, session: &Session) -> Result<Option<(Pipeline, PathB
     Ok(Some((pipeline, kept.definition)))
 }
 
-/// Encoders that are looked for when a statement first needs a vector: plain SQL works where
-/// neither archives nor weights are at hand.
+/// Encoders that are looked for when a statement first needs a vector of a table: plain SQL works
+/// where neither archives nor weights are at hand, and vectors where that table's model is.
 #[derive(Debug)]
 struct Lazy {
-    store: Store,
+    catalog: Catalog,
     made_by: Option<(Pipeline, PathBuf)>,
-    encoders: OnceLock<Encoders>,
+    encoders: Mutex<BTreeMap<String, Arc<Encoders>>>,
 }
 
 impl Lazy {
-    fn encoders(&self) -> Result<&Encoders> {
-        if let Some(encoders) = self.encoders.get() {
-            return Ok(encoders);
+    /// Those of a table.
+    fn encoders(&self, table: &str) -> Result<Arc<Encoders>> {
+        let failed = |_| Error::new(Kind::Internal, "an encoder failed before");
+        let mut known = self.encoders.lock().map_err(failed)?;
+        if let Some(encoders) = known.get(table) {
+            return Ok(Arc::clone(encoders));
         }
         let (pipeline, file) = self.made_by.as_ref().ok_or_else(|| {
             Error::new(Kind::Query, "the store does not say which definition made it")
                 .help("name the definition in place of the store's folder")
         })?;
-        let plan = resolve(pipeline, file)?;
-        Ok(self.encoders.get_or_init(|| Encoders::new(&self.store, &plan, Box::new(Images))))
+        let plan = resolve_models(pipeline, file, table)?;
+        let encoders = Arc::new(Encoders::new(&self.catalog, &plan, Box::new(Images)));
+        known.insert(table.to_owned(), Arc::clone(&encoders));
+        Ok(encoders)
     }
 }
 
 impl VectorSource for Lazy {
     fn text(&self, table: &str, text: &str) -> Result<QueryVector> {
-        self.encoders()?.text(table, text)
+        self.encoders(table)?.text(table, text)
     }
 
     fn image(&self, table: &str, path: &str) -> Result<QueryVector> {
-        self.encoders()?.image(table, path)
+        self.encoders(table)?.image(table, path)
     }
 }
 

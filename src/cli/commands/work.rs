@@ -15,7 +15,7 @@ use crate::cli::args::Work;
 use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
-use crate::plan::resolve;
+use crate::plan::resolve_only;
 use crate::run::{Finished, Means, Options, Order, Reply, Unit, Worker};
 
 use super::definition;
@@ -139,7 +139,7 @@ fn serve(
     let sets: Vec<String> =
         first.sets.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let pipeline = definition::read(&file, &sets, session)?;
-    let plan = resolve(&pipeline, &file)?;
+    let plan = resolve_only(&pipeline, &file, &first.only)?;
     let means = Means::default();
     let mut worker = Worker::new(&plan, options, &means)?;
     let mut unit = Some(first);

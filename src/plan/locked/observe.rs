@@ -12,7 +12,8 @@ use crate::definition::source::{Source, SourceKind};
 use crate::definition::span::Spanned;
 use crate::plan::digests::{self, FileDigests, Stat};
 use crate::plan::inputs;
-use crate::plan::resolve::{folder_of, resolve_partly};
+use crate::plan::paths::folder_of;
+use crate::plan::resolve::resolve_partly;
 
 use super::facts::facts;
 use super::names::name;
