@@ -27,6 +27,8 @@ mod help;
 mod lock;
 #[path = "cli/missing.rs"]
 mod missing;
+#[path = "cli/plan.rs"]
+mod plan;
 #[path = "cli/query.rs"]
 mod query;
 #[path = "cli/reduced.rs"]
