@@ -1,6 +1,6 @@
 //! Kept indexes against what archives hold: every content is read and digested again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -45,10 +45,14 @@ fn one(kept: &Archive, anew: &Archive, cancel: &Cancel) -> Result<IndexVerdict> 
         IndexVerdict { path: kept.path().to_owned(), index: None, members: 0, faults: Vec::new() };
     let Some((index, whole)) = kept.kept() else { return Ok(verdict) };
     verdict.index = Some(kept.index_path().to_owned());
-    let mut lacking: BTreeSet<(String, u64)> = match whole {
-        true => index.members.iter().map(|m| (m.origin.member.clone(), m.origin.offset)).collect(),
+    let mut lacking: BTreeMap<(String, u64), Option<Digest>> = match whole {
+        true => index
+            .members
+            .iter()
+            .map(|m| ((m.origin.member.clone(), m.origin.offset), m.digest))
+            .collect(),
         // what a changed folder lacks is listed by the next run
-        false => BTreeSet::new(),
+        false => BTreeMap::new(),
     };
     let by_stamp = digests(&index);
     let mut wanted = |_: &super::Member| true;
@@ -56,12 +60,14 @@ fn one(kept: &Archive, anew: &Archive, cancel: &Cancel) -> Result<IndexVerdict> 
         let Item::Sample(member, _) = item else { return ControlFlow::Continue(()) };
         verdict.members += 1;
         let place = (member.origin.member.clone(), member.origin.offset);
-        if whole && !lacking.remove(&place) {
+        let there = lacking.remove(&place);
+        if whole && there.is_none() {
             verdict.faults.push(format!("it lacks the member {}", member.origin.member));
         }
-        if let Some(Some(known)) = by_stamp.get(&member.stamp)
-            && Some(*known) != member.digest
-        {
+        // Of an archive that seems untouched a run believes what stands for the place, of any
+        // other what stands for the stamp.
+        let known = there.flatten().or_else(|| by_stamp.get(&member.stamp).copied().flatten());
+        if known.is_some_and(|known| Some(known) != member.digest) {
             verdict.faults.push(format!(
                 "the content of {} has another digest than it says, though nothing of it that is \
                  cheap to look at changed",
@@ -72,7 +78,7 @@ fn one(kept: &Archive, anew: &Archive, cancel: &Cancel) -> Result<IndexVerdict> 
     };
     anew.stream(&mut wanted, &mut each, cancel)?;
     cancel.check()?;
-    let gone = lacking.into_iter().map(|(member, _)| format!("there is no member {member}"));
+    let gone = lacking.into_keys().map(|(member, _)| format!("there is no member {member}"));
     verdict.faults.extend(gone);
     Ok(verdict)
 }
