@@ -9,7 +9,8 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Query, Select, SelectItem, Spanned, Value, VisitMut, VisitorMut,
+    ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, Spanned, Value, VisitMut,
+    VisitorMut,
 };
 use sqlparser::tokenizer::Span;
 
@@ -73,6 +74,14 @@ struct Rewriter<'t> {
 
 impl VisitorMut for Rewriter<'_> {
     type Break = Box<Error>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            name_columns(&mut select.projection);
+            order_by_names(query);
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         name_columns(&mut select.projection);
@@ -176,30 +185,76 @@ fn internal(name: &str) -> ObjectName {
     ObjectName::from(vec![Ident::new(name)])
 }
 
+/// Names what has no name of its own: a measure after itself, any other expression as its text, as
+/// DuckDB does; a name that is taken gets a number. Polars would refuse two columns of one name.
 fn name_columns(items: &mut [SelectItem]) {
     let mut taken: BTreeSet<String> = items
         .iter()
         .filter_map(|item| match item {
             SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
-            SelectItem::UnnamedExpr(Expr::Identifier(ident)) => Some(ident.value.clone()),
             _ => None,
         })
         .collect();
     for item in items {
-        let SelectItem::UnnamedExpr(Expr::Function(function)) = item else { continue };
-        let Some(name) = function_name(function) else { continue };
-        if Measure::of_name(&name).is_none() && !name.starts_with("clip_") {
-            continue;
-        }
+        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        let (name, own, first) = match expr {
+            Expr::Identifier(ident) => (ident.value.clone(), true, 1),
+            Expr::CompoundIdentifier(parts) => match parts.last() {
+                Some(ident) => (ident.value.clone(), true, 1),
+                None => continue,
+            },
+            Expr::Function(function) => match function_name(function) {
+                Some(name) if Measure::of_name(&name).is_some() || name.starts_with("clip_") => {
+                    (name, false, 2)
+                }
+                Some(name) if matches!(name.as_str(), "unnest" | "columns") => continue,
+                _ => (lower_call(function), false, 1),
+            },
+            _ => (expr.to_string(), false, 1),
+        };
         let mut alias = name.clone();
-        let mut number = 2;
+        let mut number = first;
         while !taken.insert(alias.clone()) {
             alias = format!("{name}_{number}");
             number += 1;
         }
-        let expr = Expr::Function(function.clone());
+        if own && alias == name {
+            continue;
+        }
+        let expr = expr.clone();
         *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', alias) };
     }
+}
+
+/// Orders by a selected column where its expression is written out again: Polars would compute
+/// it a second time, after the grouping that it belongs before.
+fn order_by_names(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|by| &mut by.kind)
+    else {
+        return;
+    };
+    for key in keys {
+        if matches!(key.expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_)) {
+            continue;
+        }
+        let named = select.projection.iter().find_map(|item| match item {
+            SelectItem::ExprWithAlias { expr, alias } if *expr == key.expr => Some(alias),
+            _ => None,
+        });
+        if let Some(alias) = named {
+            key.expr = Expr::Identifier(Ident::with_quote('"', alias.value.clone()));
+        }
+    }
+}
+
+/// A call's text with its name in lower case: `COUNT(*)` is headed `count(*)`.
+fn lower_call(function: &Function) -> String {
+    let mut named = function.clone();
+    if let Some(name) = function_name(function) {
+        named.name = internal(&name);
+    }
+    named.to_string()
 }
 
 /// The number of the query vector that a rewritten function stands for.

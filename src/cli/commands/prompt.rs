@@ -12,9 +12,7 @@ use crate::base::environment::Environment;
 use crate::base::{Error, Kind, Result};
 use crate::cli::session::Session;
 use crate::cli::{console, render};
-use crate::query::{self, TableStyle, split_statements};
-
-use super::drawing;
+use crate::query::{self, Answer, split_statements};
 
 const PROMPT: &str = "clipmill> ";
 const GREETING: &str = "SQL ends with `;`. SHOW TABLES; DESCRIBE t; Tab completes. \
@@ -89,9 +87,15 @@ fn word(input: &str) -> Option<Word> {
 
 /// Reads and answers until the user leaves.
 ///
+/// `write` shows an answer.
+///
 /// # Errors
 /// When the terminal fails; a wrong statement is said and the prompt goes on.
-pub(crate) fn serve(tables: &query::Session, session: &Session) -> Result<()> {
+pub(crate) fn serve(
+    tables: &query::Session,
+    write: &dyn Fn(&Answer) -> Result<()>,
+    session: &Session,
+) -> Result<()> {
     let failed = |cause: ReadlineError| {
         Error::new(Kind::Io, "cannot read from the terminal").caused_by(cause)
     };
@@ -112,7 +116,7 @@ pub(crate) fn serve(tables: &query::Session, session: &Session) -> Result<()> {
                 match word(&input) {
                     Some(Word::Quit) => break,
                     Some(Word::Help) => console::print(HELP)?,
-                    None => answer_all(tables, &input, session)?,
+                    None => answer_all(tables, &input, write, session)?,
                 }
             }
             // Ctrl-C throws away what was typed, as in a shell.
@@ -132,10 +136,15 @@ pub(crate) fn serve(tables: &query::Session, session: &Session) -> Result<()> {
     Ok(())
 }
 
-fn answer_all(tables: &query::Session, input: &str, session: &Session) -> Result<()> {
+fn answer_all(
+    tables: &query::Session,
+    input: &str,
+    write: &dyn Fn(&Answer) -> Result<()>,
+    session: &Session,
+) -> Result<()> {
     for statement in split_statements(input).statements {
         match tables.sql(&statement) {
-            Ok(answer) => console::print(&drawing::answer(&answer, TableStyle::default()))?,
+            Ok(answer) => write(&answer)?,
             Err(error) => {
                 console::complain(&render::error_human(&error, session.console.err_color));
             }

@@ -27,13 +27,16 @@ pub(crate) fn perform(args: &Query, session: &Session) -> Result<Code> {
         Some(sql) => Some(sql.to_owned()),
         None => None,
     };
+    if sql.is_none() {
+        refuse_without_statement(args)?;
+    }
     refuse_binary_on_terminal(args, session)?;
     args.output.as_deref().map_or(Ok(()), refuse_missing_folder)?;
     let found = store::find(&args.store, &args.set, session)?;
     let at = versions::of(&args.at, sql.as_deref(), &found.tables(None)?)?;
     let tables = found.session(&at)?;
     let Some(sql) = sql else {
-        prompt::serve(&tables, session)?;
+        prompt::serve(&tables, &|answer| write(answer, args.format, None), session)?;
         return Ok(Code::Success);
     };
     let answer = last_answer(&tables, &sql, args.explain)?;
@@ -46,6 +49,17 @@ fn read_statements() -> Result<String> {
     String::from_utf8(bytes).map_err(|cause| {
         Error::new(Kind::Query, "is not UTF-8").at("standard input").caused_by(cause)
     })
+}
+
+/// The prompt answers many statements on the terminal; these flags are about one.
+fn refuse_without_statement(args: &Query) -> Result<()> {
+    let flag = match (&args.output, args.explain) {
+        (Some(_), _) => "--output",
+        (None, true) => "--explain",
+        (None, false) => return Ok(()),
+    };
+    Err(Error::new(Kind::Usage, format!("{flag} wants a statement"))
+        .help("name it after the store: clipmill query STORE 'SELECT …'"))
 }
 
 /// Parquet in a terminal helps nobody.
