@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use clipmill::base::environment::Environment;
 use clipmill::base::files::read_capped;
-use clipmill::decode::{Limits, Orientation, decode, preprocess_into};
+use clipmill::decode::{Limits, Orientation, decode, decode_for, preprocess_into};
 use clipmill::flow::Preprocessing;
 
 /// Contents of the regular members of a plain GNU tar with short names.
@@ -67,7 +67,7 @@ fn main() {
     });
     let whole = median(|| {
         for photo in &photos {
-            let pixels = decode(photo, &limits, Orientation::Ignore).unwrap();
+            let pixels = decode_for(photo, &limits, Orientation::Ignore, &[p]).unwrap();
             preprocess_into(&pixels, &p, &mut out).unwrap();
             black_box(&out);
         }

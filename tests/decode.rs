@@ -23,8 +23,9 @@ use sha2::{Digest, Sha256};
 use clipmill::base::environment::Environment;
 use clipmill::base::files::read_capped;
 use clipmill::decode::{
-    Limits, Orientation, decode, encode_jpeg, preprocess, preprocess_u8, probe,
+    Limits, Orientation, decode, decode_for, encode_jpeg, preprocess, preprocess_u8, probe,
 };
+use clipmill::flow::preprocessing::{Fit, Resample};
 use clipmill::flow::{Pixels, Preprocessing, RejectClass};
 
 fn testdata() -> Option<PathBuf> {
@@ -114,6 +115,10 @@ fn photos_are_preprocessed_as_by_pillow() {
         } else if digest(&preprocess_u8(&pixels, &p).data) != square {
             differ.push(format!("{name}: preprocessed"));
         }
+        let part = decode_for(photo, &Limits::default(), Orientation::Ignore, &[p]).unwrap();
+        if digest(&preprocess_u8(&part, &p).data) != square {
+            differ.push(format!("{name}: decoded for its crop"));
+        }
     }
     eprintln!("{} of 240 photos equal to Pillow's, to the bit", 240 - differ.len());
     assert!(differ.is_empty(), "{differ:#?}");
@@ -147,6 +152,55 @@ fn clip_oracle_tensors_are_met() {
     }
     assert_eq!(tensors, 4);
     assert!(worst <= 0.02, "{worst}");
+}
+
+/// What a model sees must not depend on whether the rest of the image was decoded.
+fn assert_the_crop_is_enough(name: &str, bytes: &[u8]) {
+    let limits = Limits::default();
+    for orientation in [Orientation::Ignore, Orientation::Apply] {
+        let Ok(whole) = decode(bytes, &limits, orientation) else { continue };
+        for (size_px, resample, fit) in [
+            (8, Resample::Bilinear, Fit::ShortestThenCentre),
+            (31, Resample::Bicubic, Fit::ShortestThenCentre),
+            (31, Resample::Bicubic, Fit::Squash),
+            (61, Resample::Bicubic, Fit::ShortestThenCentre),
+            (224, Resample::Lanczos, Fit::ShortestThenCentre),
+            (224, Resample::Nearest, Fit::ShortestThenCentre),
+        ] {
+            let p = Preprocessing { size_px, resample, fit, ..Preprocessing::clip(224) };
+            let small = Preprocessing { size_px: 5, ..p };
+            let part = decode_for(bytes, &limits, orientation, &[p, small]).unwrap();
+            for p in [p, small] {
+                let same = preprocess_u8(&part, &p) == preprocess_u8(&whole, &p);
+                assert!(same, "{name}: {size_px} {resample:?} {fit:?} {orientation:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_crop_is_decoded_as_the_whole_is() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir("tests/golden/pillow/sampled").unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = read(&path);
+        assert_the_crop_is_enough(&path.display().to_string(), &bytes);
+        let p = Preprocessing::clip(16);
+        let limits = Limits::default();
+        let part = decode_for(&bytes, &limits, Orientation::Ignore, &[p]).unwrap();
+        let whole = decode(&bytes, &limits, Orientation::Ignore).unwrap();
+        assert_ne!(part, whole, "{}: nothing was left out", path.display());
+        // broken in the part that is left out: refused all the same
+        for end in [bytes.len() / 2, bytes.len() - 40] {
+            let cut = &bytes[..end];
+            let refused = |targets: &[_]| {
+                decode_for(cut, &limits, Orientation::Ignore, targets).map_err(|f| f.to_string())
+            };
+            assert_eq!(refused(&[p]).is_err(), refused(&[]).is_err());
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 7);
 }
 
 fn grid(pixels: &Pixels) -> Vec<u8> {
@@ -242,6 +296,9 @@ fn odd_images_decode_or_are_rejected() {
             }
             _ => continue,
         };
+        if pixels.width_px.max(pixels.height_px) < 2000 {
+            assert_the_crop_is_enough(name, &bytes);
+        }
         let size = (pixels.width_px.to_string(), pixels.height_px.to_string());
         assert_eq!((size.0.as_str(), size.1.as_str()), (fields[4], fields[5]), "{name}");
         if digest(&pixels.data) == fields[6] {

@@ -7,6 +7,7 @@ use super::jpeg_huffman::Huffman;
 use super::jpeg_samples::{Plane, interleave};
 use super::jpeg_scan;
 use super::limits::{Fault, Limits};
+use super::window::{Window, sampled};
 use crate::flow::{ImageHeader, Pixels};
 
 /// One marker segment, without its length.
@@ -121,7 +122,13 @@ pub(super) fn header(bytes: &[u8]) -> Result<ImageHeader, Fault> {
     Ok(ImageHeader { width_px, height_px, format: "JPEG", mode })
 }
 
-pub(super) fn decode(bytes: &[u8], header: &ImageHeader, limits: &Limits) -> Result<Pixels, Fault> {
+/// The pixels within `window`; those outside are black.
+pub(super) fn decode(
+    bytes: &[u8],
+    header: &ImageHeader,
+    limits: &Limits,
+    window: &Window,
+) -> Result<Pixels, Fault> {
     let frame = frame(bytes)?;
     if frame.bits != 8 {
         return Err(Fault::unsupported(format!("a JPEG of {} bits", frame.bits)));
@@ -139,14 +146,14 @@ pub(super) fn decode(bytes: &[u8], header: &ImageHeader, limits: &Limits) -> Res
     let components = u64::from(frame.components);
     let per_sample = if frame.marker == 0xc2 { 3 } else { 1 };
     limits.check_memory(header, components * per_sample + 3)?;
-    let mut image = Image::default();
+    let mut image = Image::new(window);
     image.read(bytes, limits)?;
     image.rgb(header, frame.adobe.is_some())
 }
 
 /// A JPEG while it is read.
-#[derive(Default)]
 struct Image {
+    window: Window,
     quants: [Option<[i16; 64]>; 4],
     dc: [Option<Huffman>; 4],
     ac: [Option<Huffman>; 4],
@@ -161,6 +168,23 @@ struct Image {
 }
 
 impl Image {
+    fn new(window: &Window) -> Self {
+        Self {
+            window: window.clone(),
+            quants: [None; 4],
+            dc: [const { None }; 4],
+            ac: [const { None }; 4],
+            restart_every: 0,
+            progressive: false,
+            components: Vec::new(),
+            h_max: 0,
+            v_max: 0,
+            mcus: (0, 0),
+            jfif: false,
+            transform: None,
+        }
+    }
+
     fn read(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Fault> {
         let mut rest = bytes.get(2..).unwrap_or_default();
         let mut seen = std::collections::BTreeSet::new();
@@ -298,6 +322,14 @@ impl Image {
             let (h, v) = sampling(spec);
             let stride = self.mcus.0 * h;
             let blocks = stride * self.mcus.1 * v;
+            let [across, down] = [
+                (&self.window.x, h, self.h_max, stride),
+                (&self.window.y, v, self.v_max, self.mcus.1 * v),
+            ]
+            .map(|(pixels, part, whole, blocks)| {
+                let samples = sampled(pixels, part, whole, blocks * 8);
+                samples.start / 8..samples.end.div_ceil(8)
+            });
             self.components.push(Component {
                 id: spec[0],
                 h,
@@ -306,6 +338,7 @@ impl Image {
                 blocks_x: (width * h).div_ceil(8 * self.h_max),
                 blocks_y: (height * v).div_ceil(8 * self.v_max),
                 stride,
+                wanted: (across, down),
                 plane: vec![0; blocks * 64],
                 coefficients: vec![[0; 64]; if progressive { blocks } else { 0 }],
                 quant: None,
@@ -374,10 +407,12 @@ impl Image {
             if !self.h_max.is_multiple_of(c.h) || !self.v_max.is_multiple_of(c.v) {
                 return Err(Fault::unsupported("fractional sampling factors"));
             }
+            let samples = (width * c.h).div_ceil(self.h_max);
             planes.push(Plane {
                 samples: &c.plane,
                 stride: c.stride * 8,
-                width: (width * c.h).div_ceil(self.h_max),
+                width: samples,
+                columns: sampled(&self.window.x, c.h, self.h_max, samples),
                 height: (height * c.v).div_ceil(self.v_max),
                 grow_x: self.h_max / c.h,
                 grow_y: self.v_max / c.v,
@@ -386,7 +421,7 @@ impl Image {
         let transformed = self.is_transformed();
         let data = wide(
             #[inline(always)]
-            || interleave(&planes, width, height, transformed, inverted),
+            || interleave(&planes, (width, height), &self.window, transformed, inverted),
         );
         if data.len() != width * height * 3 {
             return Err(Fault::unsupported("an odd number of components"));

@@ -1,5 +1,7 @@
 //! Components, tables and scans of a JPEG frame.
 
+use std::ops::Range;
+
 use super::jpeg_huffman::Huffman;
 use super::jpeg_idct::idct;
 use super::limits::Fault;
@@ -37,6 +39,8 @@ pub(super) struct Component {
     pub(super) blocks_y: usize,
     /// Blocks a row of the plane, whole MCUs.
     pub(super) stride: usize,
+    /// Blocks across and down whose samples are asked for.
+    pub(super) wanted: (Range<usize>, Range<usize>),
     pub(super) plane: Vec<u8>,
     /// Kept where more than one scan may add to a block.
     pub(super) coefficients: Vec<[i16; 64]>,
@@ -44,7 +48,7 @@ pub(super) struct Component {
 }
 
 impl Component {
-    /// Turns one block into samples of the plane.
+    /// Turns one block into samples of the plane, if they are asked for.
     #[inline(always)]
     pub(super) fn put(
         &mut self,
@@ -53,6 +57,9 @@ impl Component {
         quant: &[i16; 64],
         has_ac: bool,
     ) {
+        if !self.wanted.0.contains(&at.0) || !self.wanted.1.contains(&at.1) {
+            return;
+        }
         let width = self.stride * 8;
         let start = at.1 * 8 * width + at.0 * 8;
         let lines = self.plane.get_mut(start..).unwrap_or_default().chunks_mut(width);

@@ -232,11 +232,28 @@ impl<'a> Bits<'a> {
         if self.count < 33 {
             self.fill();
         }
-        let entry = table.fast[(self.held >> (64 - LOOK_BITS)) as usize & ((1 << LOOK_BITS) - 1)];
-        if entry & COEFFICIENT != 0 {
-            self.drop(entry & 0x3f);
-            return Code::Coefficient((entry >> 8 & 0xff) as usize, entry.cast_signed() >> 16);
+        match self.short(table) {
+            Some((run, value)) => Code::Coefficient(run, value),
+            None => self.long(table),
         }
+    }
+
+    /// The run and the coefficient that the bits begin with, if they are found in one look. Wants
+    /// [`LOOK_BITS`] bits, and takes no more.
+    #[inline(always)]
+    pub(super) fn short(&mut self, table: &Huffman) -> Option<(usize, i32)> {
+        let entry = table.fast[(self.held >> (64 - LOOK_BITS)) as usize & ((1 << LOOK_BITS) - 1)];
+        if entry & COEFFICIENT == 0 {
+            return None;
+        }
+        self.drop(entry & 0x3f);
+        Some(((entry >> 8 & 0xff) as usize, entry.cast_signed() >> 16))
+    }
+
+    /// As [`Self::code`], where [`Self::short`] found nothing. Wants 33 bits.
+    #[inline(always)]
+    pub(super) fn long(&mut self, table: &Huffman) -> Code {
+        let entry = table.fast[(self.held >> (64 - LOOK_BITS)) as usize & ((1 << LOOK_BITS) - 1)];
         let symbol = if entry & SYMBOL == 0 {
             let (symbol, length) = table.long_symbol(self.held);
             self.drop(length);

@@ -1,7 +1,10 @@
 //! From components to RGB, bit for bit as libjpeg-turbo: "fancy" upsampling (`jdsample.c`) and
 //! YCbCr to RGB (`jdcolor.c`).
 
+use std::ops::Range;
+
 use super::pillow::{self, clip};
+use super::window::Window;
 
 /// Pixels whose colours are computed side by side.
 const CHUNK: usize = 32;
@@ -11,6 +14,8 @@ pub(super) struct Plane<'a> {
     pub(super) samples: &'a [u8],
     pub(super) stride: usize,
     pub(super) width: usize,
+    /// Samples of a line that are asked for, or a neighbour of those.
+    pub(super) columns: Range<usize>,
     pub(super) height: usize,
     pub(super) grow_x: usize,
     pub(super) grow_y: usize,
@@ -24,19 +29,30 @@ struct Room {
 
 impl Plane<'_> {
     fn room(&self) -> Room {
-        let width = if self.grow_x * self.grow_y == 1 { 0 } else { self.width * self.grow_x };
-        Room { line: vec![0; width], sums: vec![0; self.width] }
+        let columns = self.columns.len();
+        let width = if self.grow_x * self.grow_y == 1 { 0 } else { columns * self.grow_x };
+        Room { line: vec![0; width], sums: vec![0; columns] }
     }
 
     #[inline(always)]
     fn line(&self, y: usize) -> &[u8] {
         let y = y.min(self.height - 1);
-        self.samples.get(y * self.stride..y * self.stride + self.width).unwrap_or_default()
+        let start = y * self.stride;
+        let columns = start + self.columns.start..start + self.columns.end;
+        self.samples.get(columns).unwrap_or_default()
     }
 
-    /// One line of the whole image.
+    /// Pixels `x` of one line of the image.
     #[inline(always)]
-    fn upsampled<'a>(&'a self, y: usize, room: &'a mut Room) -> &'a [u8] {
+    fn upsampled<'a>(&'a self, y: usize, x: &Range<usize>, room: &'a mut Room) -> &'a [u8] {
+        let before = self.columns.start * self.grow_x;
+        self.line_of(y, room).get(x.start - before..x.end - before).unwrap_or_default()
+    }
+
+    /// The line that its columns grow to; where they begin or end within it, the outermost
+    /// sample is treated as if it were at the border of the image, and is not asked for.
+    #[inline(always)]
+    fn line_of<'a>(&'a self, y: usize, room: &'a mut Room) -> &'a [u8] {
         let near = self.line(y / self.grow_y);
         // even output lines lean on the line above, odd ones on the line below
         let beside = || {
@@ -134,22 +150,28 @@ fn coloured(out: &mut [u8], [y, cb, cr]: [&[u8]; 3]) {
     }
 }
 
-/// All planes as interleaved RGB; empty for a number of planes that no JPEG mode has.
+/// All planes as interleaved RGB, black outside of `window`; empty for a number of planes that no
+/// JPEG mode has.
 ///
 /// `transformed`: YCbCr or YCCK; `inverted`: inks as Adobe's programs store them.
 #[inline(always)]
 pub(super) fn interleave(
     planes: &[Plane<'_>],
-    width: usize,
-    height: usize,
+    (width, height): (usize, usize),
+    window: &Window,
     transformed: bool,
     inverted: bool,
 ) -> Vec<u8> {
     let mut data = vec![0; width * height * 3];
     let mut rooms: Vec<Room> = planes.iter().map(Plane::room).collect();
-    for (y, line) in data.chunks_exact_mut(width * 3).enumerate() {
-        let lines: Vec<&[u8]> =
-            planes.iter().zip(&mut rooms).map(|(plane, room)| plane.upsampled(y, room)).collect();
+    let Window { x, y } = window;
+    for (y, line) in data.chunks_exact_mut(width * 3).enumerate().take(y.end).skip(y.start) {
+        let Some(line) = line.get_mut(x.start * 3..x.end * 3) else { continue };
+        let lines: Vec<&[u8]> = planes
+            .iter()
+            .zip(&mut rooms)
+            .map(|(plane, room)| plane.upsampled(y, x, room))
+            .collect();
         match lines.as_slice() {
             [grey] => line.chunks_exact_mut(3).zip(*grey).for_each(|(out, l)| out.fill(*l)),
             [y, cb, cr] if transformed => coloured(line, [*y, *cb, *cr]),

@@ -113,7 +113,7 @@ fn several(scan: &Scan<'_>, components: &mut [Component], bytes: &[u8]) -> Resul
     Ok(bits.used())
 }
 
-/// Reads a block of zeros; whether it has more than its DC coefficient.
+/// Reads into a block of zeros; whether it has more than its DC coefficient.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "coefficients wrap as libjpeg's JCOEF")]
 fn sequential(
@@ -129,16 +129,30 @@ fn sequential(
     block[0] = *last as i16;
     let mut has_ac = false;
     let mut k = 1;
-    while k < 64 {
-        match bits.code(lane.ac) {
-            Code::Coefficient(run, value) => {
-                k += run;
-                block[natural(k)] = value as i16;
-                has_ac = true;
-                k += 1;
+    'block: while k < 64 {
+        bits.fill();
+        // what is filled serves two short codes and one of any length
+        for _ in 0..3 {
+            let Some((run, value)) = bits.short(lane.ac) else {
+                match bits.long(lane.ac) {
+                    Code::Coefficient(run, value) => {
+                        k += run;
+                        block[natural(k)] = value as i16;
+                        has_ac = true;
+                        k += 1;
+                    }
+                    Code::Run(15) => k += 16,
+                    Code::Run(_) => break 'block,
+                }
+                break;
+            };
+            k += run;
+            block[natural(k)] = value as i16;
+            has_ac = true;
+            k += 1;
+            if k >= 64 {
+                break;
             }
-            Code::Run(15) => k += 16,
-            Code::Run(_) => break,
         }
     }
     *shared = bits;

@@ -35,8 +35,9 @@ pub mod sniff;
 mod tiff;
 mod webp;
 mod wide;
+mod window;
 
 pub use encode::encode_jpeg;
 pub use limits::{Fault, Limits, Orientation};
 pub use preprocess::{preprocess, preprocess_into, preprocess_u8};
-pub use read::{decode, probe};
+pub use read::{decode, decode_for, probe};

@@ -23,11 +23,7 @@ pub fn preprocess_u8(pixels: &Pixels, p: &Preprocessing) -> Pixels {
     let data = if w == 0 || h == 0 {
         vec![0; len]
     } else {
-        let (x, y) = match p.fit {
-            Fit::Squash => (whole(size), whole(size)),
-            Fit::ShortestThenCentre if w <= h => (whole(size), centre(size, h, w)),
-            Fit::ShortestThenCentre => (centre(size, w, h), whole(size)),
-        };
+        let (x, y) = sides(w, h, p);
         resize_window(pixels, p.resample, x, y)
     };
     Pixels { width_px: size, height_px: size, data }
@@ -79,6 +75,16 @@ pub fn preprocess(pixels: &Pixels, p: &Preprocessing) -> Result<Vec<f32>> {
     let mut out = vec![0.0; 3 * p.size_px as usize * p.size_px as usize];
     preprocess_into(pixels, p, &mut out)?;
     Ok(out)
+}
+
+/// How both sides are resized, of an image that has some.
+pub(super) fn sides(width_px: u32, height_px: u32, p: &Preprocessing) -> (Side, Side) {
+    let (size, w, h) = (p.size_px, width_px, height_px);
+    match p.fit {
+        Fit::Squash => (whole(size), whole(size)),
+        Fit::ShortestThenCentre if w <= h => (whole(size), centre(size, h, w)),
+        Fit::ShortestThenCentre => (centre(size, w, h), whole(size)),
+    }
 }
 
 fn whole(size: u32) -> Side {

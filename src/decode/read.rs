@@ -4,8 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::limits::{Fault, Limits, Orientation};
 use super::sniff::{Format, describe_unknown, sniff};
+use super::window::Window;
 use super::{bmp, exif, gif, jpeg, orient, png, tiff, webp};
-use crate::flow::{ImageHeader, Pixels, RejectClass};
+use crate::flow::{ImageHeader, Pixels, Preprocessing, RejectClass};
 
 /// What the header of an image says; nothing is decoded.
 ///
@@ -20,26 +21,45 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<ImageHeader, Fault> {
 /// # Errors
 /// A [`Fault`] with its class; truncated files are refused, as Pillow refuses them.
 pub fn decode(bytes: &[u8], limits: &Limits, orientation: Orientation) -> Result<Pixels, Fault> {
+    decode_for(bytes, limits, orientation, &[])
+}
+
+/// As [`decode`], for these preprocessings only: where a format allows it, pixels that none of
+/// them reads are left black. A file is refused exactly where [`decode`] refuses it. Without any
+/// preprocessing the whole image is decoded.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_for(
+    bytes: &[u8],
+    limits: &Limits,
+    orientation: Orientation,
+    targets: &[Preprocessing],
+) -> Result<Pixels, Fault> {
     isolated(|| {
         let (format, header) = header(bytes, limits)?;
+        let turned = match orientation {
+            Orientation::Ignore => None,
+            Orientation::Apply => exif::orientation(bytes, format).filter(|value| *value != 1),
+        };
+        // a turned image is cropped elsewhere
+        let targets = if turned.is_some() { &[] } else { targets };
+        let window = Window::of(header.width_px, header.height_px, targets);
         let pixels = match format {
-            Format::Jpeg => jpeg::decode(bytes, &header, limits),
+            Format::Jpeg => jpeg::decode(bytes, &header, limits, &window),
             Format::Png => png::decode(bytes, &header, limits),
             Format::WebP => webp::decode(bytes, &header, limits),
             Format::Gif => gif::decode(bytes, &header, limits),
             Format::Bmp => bmp::decode(bytes, &header, limits),
             Format::Tiff => tiff::decode(bytes, &header, limits),
         }?;
-        match orientation {
-            Orientation::Ignore => Ok(pixels),
-            Orientation::Apply => match exif::orientation(bytes, format) {
-                None | Some(1) => Ok(pixels),
-                Some(value) => {
-                    // the turned copy lives beside the original for a moment
-                    limits.check_memory(&header, 6)?;
-                    Ok(orient::turn(&pixels, value))
-                }
-            },
+        match turned {
+            None => Ok(pixels),
+            Some(value) => {
+                // the turned copy lives beside the original for a moment
+                limits.check_memory(&header, 6)?;
+                Ok(orient::turn(&pixels, value))
+            }
         }
     })
 }

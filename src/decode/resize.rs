@@ -237,6 +237,16 @@ fn clip8(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
+/// The input pixels of a side that its kept part is computed from.
+pub(super) fn reach(input_px: u32, filter: Resample, side: Side) -> std::ops::Range<usize> {
+    // bounds move on with their outputs: those of the first and of the last hold all
+    let end = |start_px: u64| Side { start_px, kept_px: 1, ..side };
+    let (first, _) = Taps::new(input_px, filter, end(side.start_px)).range();
+    let last = side.start_px + u64::from(side.kept_px).saturating_sub(1);
+    let (_, last) = Taps::new(input_px, filter, end(last)).range();
+    first..last
+}
+
 /// Where the inputs of one output pixel begin, and which weights they have.
 struct Bound {
     first: usize,

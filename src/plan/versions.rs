@@ -1,6 +1,8 @@
 //! Versions of the operators: raised whenever one's numbers change, so that its rows are made
 //! again.
 
+use super::model::Dtype;
+
 /// `index_images`: what is read of an image's header.
 pub const INDEX_IMAGES: u32 = 1;
 /// `embed_images`: decoding, preprocessing and the image tower.
@@ -19,6 +21,17 @@ pub const TRAIN: u32 = 1;
 pub const CAPTION: u32 = 1;
 /// `evaluate`: words and scores.
 pub const EVALUATE: u32 = 1;
+
+/// The numeric type of a model as a fingerprint names it: where only one type's numbers changed,
+/// that type has a version of its own, and the others' rows stay.
+#[must_use]
+pub fn numbers(dtype: Dtype) -> &'static str {
+    match dtype {
+        // attention in bf16 too, since 2
+        Dtype::Bf16 => "bf16/2",
+        other => other.name(),
+    }
+}
 
 /// All of them, for what holds only while none was raised.
 pub const ALL: [u32; 9] = [

@@ -71,7 +71,7 @@ impl Known {
                     Fingerprint::new(operator.name(), versions::EMBED_CAPTIONS)
                         .with("settings.normalize", settings.normalize)
                         .with("settings.column", &settings.column.value)
-                        .with("dtype", model.spec.dtype.name()),
+                        .with("dtype", versions::numbers(model.spec.dtype)),
                     model,
                     &[Role::Weights, Role::Config, Role::Tokenizer],
                 );
@@ -200,7 +200,7 @@ impl Known {
 
 fn image_model(fingerprint: Fingerprint, model: &inputs::Model<ModelSpec>) -> Fingerprint {
     with_roles(
-        fingerprint.with("dtype", model.spec.dtype.name()),
+        fingerprint.with("dtype", versions::numbers(model.spec.dtype)),
         model,
         &[Role::Weights, Role::Config, Role::Preprocessing],
     )

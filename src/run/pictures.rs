@@ -171,7 +171,8 @@ impl<'a> Pictures<'a> {
         if Some(Digest::of(&bytes).to_string().as_str()) != expected {
             return Err(bad("is not what it was when it was listed".into()));
         }
-        let pixels = decode::decode(&bytes, &self.limits, Orientation::Ignore)
+        let targets = [self.preprocessing];
+        let pixels = decode::decode_for(&bytes, &self.limits, Orientation::Ignore, &targets)
             .map_err(|fault| bad(fault.message))?;
         decode::preprocess(&pixels, &self.preprocessing)
     }

@@ -96,6 +96,14 @@ impl<'p> Recipe<'p> {
         // Targets that agree on how to decode share the pixels, and those that agree on the
         // model's input share that too.
         let mut decoded: [Option<Result<Pixels, Fault>>; 2] = [None, None];
+        let wanted: Vec<Preprocessing> = self
+            .pass
+            .targets
+            .iter()
+            .zip(&looked.needs.targets)
+            .filter(|(_, reason)| reason.computes())
+            .map(|(target, _)| target.preprocessing)
+            .collect();
         let mut prepared: Vec<(Preprocessing, bool, usize)> = Vec::new();
         for (number, target) in self.pass.targets.iter().enumerate() {
             if !looked.needs.targets.get(number).is_some_and(|reason| reason.computes()) {
@@ -109,8 +117,9 @@ impl<'p> Recipe<'p> {
                 let orientation = if turned { Orientation::Apply } else { Orientation::Ignore };
                 let [plain, upright] = &mut decoded;
                 let slot = if turned { upright } else { plain };
-                let pixels =
-                    slot.get_or_insert_with(|| decode::decode(bytes, &self.limits, orientation));
+                let pixels = slot.get_or_insert_with(|| {
+                    decode::decode_for(bytes, &self.limits, orientation, &wanted)
+                });
                 match pixels {
                     Ok(pixels) => decode::preprocess(pixels, &target.preprocessing).ok(),
                     Err(fault) => {

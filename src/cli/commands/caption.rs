@@ -209,10 +209,13 @@ fn feature(encoder: &ImageEncoder, embed: &EmbedImages, file: &Path) -> Result<V
     let bytes = read_capped(file, limits.bytes)?;
     let orientation =
         if embed.apply_orientation { Orientation::Apply } else { Orientation::Ignore };
-    let pixels = decode::decode(&bytes, &limits, orientation).map_err(|fault| {
-        Error::new(Kind::BadInput, format!("{}: {}", fault.class, fault.message)).at(file.display())
-    })?;
-    let input = decode::preprocess(&pixels, &encoder.preprocessing())?;
+    let preprocessing = encoder.preprocessing();
+    let pixels =
+        decode::decode_for(&bytes, &limits, orientation, &[preprocessing]).map_err(|fault| {
+            Error::new(Kind::BadInput, format!("{}: {}", fault.class, fault.message))
+                .at(file.display())
+        })?;
+    let input = decode::preprocess(&pixels, &preprocessing)?;
     let mut vectors = encoder.encode(&input, 1)?;
     if embed.normalize {
         vectors.normalise();

@@ -133,10 +133,12 @@ impl ImageInput for Images {
         let limits = Limits::default();
         let bytes = read_capped(path, limits.bytes)?;
         let orientation = if apply_orientation { Orientation::Apply } else { Orientation::Ignore };
-        let pixels = decode::decode(&bytes, &limits, orientation).map_err(|fault| {
-            Error::new(Kind::BadInput, format!("{}: {}", fault.class, fault.message))
-                .at(path.display())
-        })?;
+        let pixels = decode::decode_for(&bytes, &limits, orientation, &[*preprocessing]).map_err(
+            |fault| {
+                Error::new(Kind::BadInput, format!("{}: {}", fault.class, fault.message))
+                    .at(path.display())
+            },
+        )?;
         decode::preprocess(&pixels, preprocessing)
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct PackedBlocks {
     level: Level,
     of: Transformer,
     who: Queries,
+    /// What attention computes in.
+    mixing: Number,
     blocks: Vec<Block>,
     last: LastBlock,
     post: Norm,
@@ -152,6 +154,7 @@ impl PackedBlocks {
             level: Level::best(),
             of,
             who: if causal { Queries::Causal } else { Queries::All },
+            mixing: if number == Number::Bf16 { number } else { Number::F32 },
             blocks,
             last: LastBlock::pack(number, &read(last)?, of)?,
             post: packer.norm(&packer.names.post_norm, of.epsilon)?,
@@ -193,6 +196,7 @@ impl PackedBlocks {
                 heads,
                 each,
                 who: self.who,
+                number: self.mixing,
             };
             attention.apply(level, segments, narrow, share);
             block.rest.finish(level, self.of, &mut at.x, [narrow, wide], &mut at.scratch, share);
@@ -212,6 +216,7 @@ impl PackedBlocks {
             heads,
             each,
             who: Queries::One,
+            number: self.mixing,
         };
         attention.apply(level, segments, narrow, share);
         last.rest.finish(level, self.of, &mut at.pooled, [narrow, wide], &mut at.scratch, share);

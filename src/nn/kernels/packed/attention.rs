@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use super::grid::Grid;
 use super::level::{Level, Work, run};
 use super::multiply;
-use super::panels::Number;
+use super::panels::{Number, bf16};
+use super::reduce::pairs;
 use super::share::{Out, Share};
 use super::softmax::softmax;
 use super::tile::{COLUMNS, Factors, Tile};
@@ -47,11 +48,25 @@ pub(in crate::nn) struct Attention<'a> {
     pub(in crate::nn) each: usize,
     /// Which rows ask.
     pub(in crate::nn) who: Queries,
+    /// What scores and mixtures are computed in: [`Number::F32`], or [`Number::Bf16`].
+    pub(in crate::nn) number: Number,
+}
+
+/// What a head's factors are laid out in, kept by each thread.
+#[derive(Default)]
+struct Room {
+    /// Panels of 32 keys: groups of a head's columns by keys.
+    keys: Grid,
+    /// Panels of 32 columns of a head: groups of keys by columns.
+    values: Grid,
+    /// Scores of some queries, as many as a tile has rows.
+    scores: Grid,
+    /// Those queries, or their weights, in fewer bits.
+    reduced: Grid,
 }
 
 thread_local! {
-    /// Transposed keys, and scores of some queries.
-    static SCRATCH: RefCell<[Grid; 2]> = RefCell::default();
+    static ROOM: RefCell<Room> = RefCell::default();
 }
 
 impl Attention<'_> {
@@ -67,12 +82,12 @@ impl Attention<'_> {
         let stride = out.stride();
         let to = Out::new(out.floats_mut());
         share.out(segments.len() * self.heads, 1, |pieces| {
-            SCRATCH.with_borrow_mut(|[keys, scores]| {
+            ROOM.with_borrow_mut(|room| {
                 for piece in pieces {
                     let index = piece / self.heads;
                     let Some(segment) = segments.get(index).copied() else { continue };
                     let head = piece % self.heads;
-                    run(level, Head { of: self, index, segment, head, keys, scores, to, stride });
+                    run(level, Head { of: self, index, segment, head, room, to, stride });
                 }
             });
         });
@@ -84,8 +99,7 @@ struct Head<'a, 'b> {
     index: usize,
     segment: Segment,
     head: usize,
-    keys: &'a mut Grid,
-    scores: &'a mut Grid,
+    room: &'a mut Room,
     to: Out,
     stride: usize,
 }
@@ -94,12 +108,13 @@ impl Work for Head<'_, '_> {
     #[inline(always)]
     fn run<const FUSED: bool>(mut self, level: Level) {
         let of = *self.of;
-        self.transpose_keys();
+        self.pack_keys(level);
+        self.pack_values();
         let (first, queries) = match of.who {
             Queries::One => (self.index, 1),
             Queries::All | Queries::Causal => (self.segment.start, self.segment.len),
         };
-        let blocks = queries.div_ceil(multiply::rows(level, Number::F32)).max(1);
+        let blocks = queries.div_ceil(multiply::rows(level, of.number)).max(1);
         let mut tile = Tile::zero();
         for block in 0..blocks {
             let (start, end) = (block * queries / blocks, (block + 1) * queries / blocks);
@@ -109,21 +124,59 @@ impl Work for Head<'_, '_> {
 }
 
 impl Head<'_, '_> {
-    /// Panels of 32 keys: a head's columns by keys.
+    /// The `each` numbers of this head in a row of the keys' grid, from `column` on.
     #[inline(always)]
-    fn transpose_keys(&mut self) {
-        let each = self.of.each;
-        let panels = self.segment.len.div_ceil(COLUMNS);
-        self.keys.shape(1, panels * each * COLUMNS);
-        let at = self.of.keys_at + self.head * each;
-        let to = self.keys.floats_mut();
+    fn part(&self, row: usize, column: usize) -> &[f32] {
+        let at = column + self.head * self.of.each;
+        let row = self.of.keys.row(self.segment.start + row);
+        row.get(at..at + self.of.each).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn pack_keys(&mut self, level: Level) {
+        let groups = self.of.each.div_ceil(self.of.number.in_a_group());
+        let mut room = std::mem::take(self.room);
+        room.keys.shape(1, self.segment.len.div_ceil(COLUMNS) * groups * COLUMNS);
+        room.reduced.shape(1, groups);
+        let to = room.keys.words_mut();
         for key in 0..self.segment.len {
-            let row = self.of.keys.row(self.segment.start + key);
-            let from = row.get(at..at + each).unwrap_or_default();
-            let start = key / COLUMNS * each * COLUMNS + key % COLUMNS;
+            let from = self.part(key, self.of.keys_at);
+            let start = key / COLUMNS * groups * COLUMNS + key % COLUMNS;
             let places = to.get_mut(start..).unwrap_or_default().iter_mut().step_by(COLUMNS);
-            places.zip(from).for_each(|(to, x)| *to = *x);
+            if self.of.number == Number::Bf16 {
+                let row = room.reduced.row_words_mut(0);
+                pairs(level, from, row);
+                places.zip(row.iter().take(groups)).for_each(|(to, pair)| *to = *pair);
+            } else {
+                places.zip(from).for_each(|(to, x)| *to = x.to_bits());
+            }
         }
+        *self.room = room;
+    }
+
+    #[inline(always)]
+    fn pack_values(&mut self) {
+        let (len, each) = (self.segment.len, self.of.number.in_a_group());
+        let panel = len.div_ceil(each) * COLUMNS;
+        let mut values = std::mem::take(&mut self.room.values);
+        values.shape(1, self.of.each.div_ceil(COLUMNS) * panel);
+        let to = values.words_mut();
+        for key in 0..len {
+            let from = self.part(key, self.of.values_at);
+            let (group, place) = (key / each, key % each);
+            for (column, from) in from.chunks(COLUMNS).enumerate() {
+                let start = column * panel + group * COLUMNS;
+                let places = to.get_mut(start..start + COLUMNS).unwrap_or_default().iter_mut();
+                match (self.of.number, place) {
+                    (Number::Bf16, 0) => places.zip(from).for_each(|(to, x)| *to = bf16(*x).into()),
+                    (Number::Bf16, _) => {
+                        places.zip(from).for_each(|(to, x)| *to |= u32::from(bf16(*x)) << 16)
+                    }
+                    _ => places.zip(from).for_each(|(to, x)| *to = x.to_bits()),
+                }
+            }
+        }
+        self.room.values = values;
     }
 
     #[inline(always)]
@@ -137,47 +190,63 @@ impl Head<'_, '_> {
         let of = self.of;
         let each = of.each;
         let count = rows.len();
+        let is_bf16 = of.number == Number::Bf16;
+        let Room { keys, values, scores, reduced } = &mut *self.room;
         // Rows of a causal block see at most as much as its last.
         let seen = match of.who {
             Queries::Causal => rows.end,
             Queries::All | Queries::One => self.segment.len,
         };
         let panels = seen.div_ceil(COLUMNS);
-        self.scores.shape(count, panels * COLUMNS);
+        scores.shape(count, panels * COLUMNS);
+        let groups = each.div_ceil(of.number.in_a_group());
         let stride = of.queries.stride();
-        let left = (first + rows.start) * stride + self.head * each;
+        let start = (first + rows.start) * stride + self.head * each;
+        let mut left = of.queries.words().get(start..).unwrap_or_default();
+        let mut left_stride = stride;
+        if is_bf16 {
+            reduced.shape(count, groups);
+            for row in 0..count {
+                let from = of.queries.row(first + rows.start + row);
+                let from = from.get(self.head * each..(self.head + 1) * each).unwrap_or_default();
+                pairs(level, from, reduced.row_words_mut(row));
+            }
+            (left, left_stride) = (reduced.words(), reduced.stride());
+        }
         for panel in 0..panels {
-            let factors = Factors {
-                left: of.queries.words().get(left..).unwrap_or_default(),
-                left_stride: stride,
-                right: self.keys.words().get(panel * each * COLUMNS..).unwrap_or_default(),
-                right_stride: COLUMNS,
-                groups: each,
-            };
-            multiply::multiply(level, Number::F32, &factors, count, tile);
+            let right = keys.words().get(panel * groups * COLUMNS..).unwrap_or_default();
+            let factors = Factors { left, left_stride, right, right_stride: COLUMNS, groups };
+            multiply::multiply(level, of.number, &factors, count, tile);
             for (row, sums) in tile.0.iter().enumerate().take(count) {
-                let to = self.scores.row_mut(row).get_mut(panel * COLUMNS..).unwrap_or_default();
+                let to = scores.row_mut(row).get_mut(panel * COLUMNS..).unwrap_or_default();
                 to.iter_mut().zip(sums).for_each(|(to, sum)| *to = f32::from_bits(*sum));
             }
         }
         #[expect(clippy::cast_precision_loss, reason = "a head has few columns")]
         let scale = 1.0 / (each as f32).sqrt();
+        let weights = seen.div_ceil(of.number.in_a_group());
+        if is_bf16 {
+            reduced.shape(count, panels * COLUMNS / 2);
+        }
         for (row, query) in rows.clone().enumerate() {
             let sees = if of.who == Queries::Causal { query + 1 } else { seen };
-            let scores = self.scores.row_mut(row).get_mut(..panels * COLUMNS).unwrap_or_default();
+            let scores = scores.row_mut(row).get_mut(..panels * COLUMNS).unwrap_or_default();
             softmax::<FUSED>(scores, sees, scale);
+            if is_bf16 {
+                pairs(level, scores, reduced.row_words_mut(row));
+            }
         }
-        let values = of.values_at + self.head * each;
+        let left = if is_bf16 { reduced } else { scores };
+        let panel = self.segment.len.div_ceil(of.number.in_a_group()) * COLUMNS;
         for column in (0..each).step_by(COLUMNS) {
-            let right = self.segment.start * of.keys.stride() + values + column;
             let factors = Factors {
-                left: self.scores.words(),
-                left_stride: self.scores.stride(),
-                right: of.keys.words().get(right..).unwrap_or_default(),
-                right_stride: of.keys.stride(),
-                groups: seen,
+                left: left.words(),
+                left_stride: left.stride(),
+                right: values.words().get(column / COLUMNS * panel..).unwrap_or_default(),
+                right_stride: COLUMNS,
+                groups: weights,
             };
-            multiply::multiply(level, Number::F32, &factors, count, tile);
+            multiply::multiply(level, of.number, &factors, count, tile);
             let width = COLUMNS.min(each - column);
             for (row, sums) in tile.0.iter().enumerate().take(count) {
                 let at = (first + rows.start + row) * self.stride + self.head * each + column;

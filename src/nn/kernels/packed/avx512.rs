@@ -2,9 +2,9 @@
 #![cfg(target_arch = "x86_64")]
 
 use std::arch::x86_64::{
-    __m512bh, __m512i, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_dpbf16_ps,
-    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_set1_epi32,
-    _mm512_setzero_si512, _mm512_storeu_si512,
+    __m512bh, __m512i, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cvtne2ps_pbh,
+    _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
 };
 use std::mem::transmute;
 
@@ -130,3 +130,19 @@ tiles!(
     "avx512f,avx512vnni",
     |sum, a, b| _mm512_dpbusd_epi32(sum, a, b)
 );
+
+/// Thirty-two numbers, rounded to the nearest bfloat16, as sixteen pairs. Denormal ones are zero.
+///
+/// # Safety
+/// The processor has AVX-512 F and BF16.
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[inline]
+pub(super) unsafe fn pairs(from: &[f32; 32], to: &mut [u32; 16]) {
+    // SAFETY: two registers are read and one is written, as long as the arrays; registers of the
+    // same width, and every pattern of bits is a value.
+    unsafe {
+        let (low, high) = (_mm512_loadu_ps(from.as_ptr()), _mm512_loadu_ps(from.as_ptr().add(16)));
+        let pairs = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+        _mm512_storeu_si512(to.as_mut_ptr().cast(), pairs);
+    }
+}

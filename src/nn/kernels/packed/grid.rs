@@ -65,6 +65,12 @@ impl Grid {
         unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
     }
 
+    /// As [`Self::row_mut`], as bits.
+    pub(super) fn row_words_mut(&mut self, row: usize) -> &mut [u32] {
+        let stride = self.stride;
+        self.words_mut().get_mut(row * stride..(row + 1) * stride).unwrap_or_default()
+    }
+
     /// A row with the room behind it.
     pub(in crate::nn) fn row(&self, row: usize) -> &[f32] {
         self.floats().get(row * self.stride..(row + 1) * self.stride).unwrap_or_default()
@@ -98,4 +104,10 @@ pub(super) fn words_mut(lines: &mut [Line]) -> &mut [u32] {
 pub(super) fn floats(words: &[u32]) -> &[f32] {
     // SAFETY: f32 has the size and alignment of u32, and every pattern of bits is one.
     unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
+}
+
+/// The same numbers as bits.
+pub(super) fn words_of(floats: &mut [f32]) -> &mut [u32] {
+    // SAFETY: u32 has the size and alignment of f32, and every pattern of bits is one.
+    unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), floats.len()) }
 }

@@ -19,41 +19,58 @@ impl Level {
 
     /// All of this processor, from the plainest to the best.
     pub(in crate::nn) fn available() -> Vec<Self> {
-        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "nothing to add"))]
         let mut levels = vec![Self::Portable];
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            levels.push(Self::Avx2);
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512dq")
-            {
-                levels.push(Self::Avx512);
-            }
-        }
+        levels.extend(has_avx2().then_some(Self::Avx2));
+        levels.extend(has_avx512().then_some(Self::Avx512));
         levels
     }
 
     /// Whether this processor multiplies pairs of bfloat16.
+    #[inline]
     pub(in crate::nn) fn has_bf16() -> bool {
         #[cfg(target_arch = "x86_64")]
         {
-            Self::best() == Self::Avx512 && is_x86_feature_detected!("avx512bf16")
+            has_avx512() && is_x86_feature_detected!("avx512bf16")
         }
         #[cfg(not(target_arch = "x86_64"))]
         false
     }
 
     /// Whether this processor multiplies groups of four bytes.
+    #[inline]
     pub(in crate::nn) fn has_vnni() -> bool {
         #[cfg(target_arch = "x86_64")]
         {
-            Self::best() == Self::Avx512 && is_x86_feature_detected!("avx512vnni")
+            has_avx512() && is_x86_feature_detected!("avx512vnni")
         }
         #[cfg(not(target_arch = "x86_64"))]
         false
     }
+}
+
+// Asked before every tile: what the processor answered once is kept, and nothing is allocated.
+#[inline]
+fn has_avx2() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+#[inline]
+fn has_avx512() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        has_avx2()
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
 
 /// Whether [`f32::mul_add`] is one instruction on every processor of the target.

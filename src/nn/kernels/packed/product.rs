@@ -77,60 +77,81 @@ impl Work for Columns<'_> {
 }
 
 impl Columns<'_> {
+    /// Writes the sums of a tile. The ways to finish are told apart here, once a tile, so that
+    /// each is a loop without choices.
     #[inline(always)]
     fn finish<const FUSED: bool>(&self, panel: usize, rows: std::ops::Range<usize>, tile: &Tile) {
-        let at = panel * COLUMNS;
-        let count = COLUMNS.min(self.right.outputs - at);
-        let Some(bias) = self.bias.get(at..).and_then(|bias| bias.first_chunk::<COLUMNS>()) else {
-            return;
-        };
-        for (row, sums) in rows.zip(&tile.0) {
-            let mut sums = match self.right.number {
-                Number::F32 | Number::Bf16 => sums.map(f32::from_bits),
-                Number::Int8 => self.unscaled(row, at, sums),
-            };
-            for (sum, bias) in sums.iter_mut().zip(bias) {
-                *sum += bias;
+        match self.finish {
+            Finish::Store => self.write(panel, rows, tile, |sum, _| sum),
+            Finish::Add => self.write(panel, rows, tile, |sum, was| sum + was),
+            Finish::Activate(Activation::QuickGelu) => {
+                self.write(panel, rows, tile, |sum, _| quick_gelu::<FUSED>(sum));
             }
-            // SAFETY: `to` is borrowed by the caller, and no two panels or rows overlap.
-            let to = unsafe { self.to.part(row * self.stride + at, count) };
-            match self.finish {
-                Finish::Store => {}
-                Finish::Add => sums.iter_mut().zip(to.iter()).for_each(|(sum, x)| *sum += x),
-                Finish::Activate(Activation::QuickGelu) => {
-                    sums.iter_mut().for_each(|x| *x = quick_gelu::<FUSED>(*x));
-                }
-                Finish::Activate(Activation::Gelu) => {
-                    sums.iter_mut().for_each(|x| *x = gelu::<FUSED>(*x));
-                }
-                Finish::Activate(Activation::GeluTanh) => {
-                    sums.iter_mut().for_each(|x| *x = gelu_tanh::<FUSED>(*x));
-                }
+            Finish::Activate(Activation::Gelu) => {
+                self.write(panel, rows, tile, |sum, _| gelu::<FUSED>(sum));
             }
-            match to.first_chunk_mut::<COLUMNS>() {
-                Some(to) => *to = sums,
-                None => to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum),
+            Finish::Activate(Activation::GeluTanh) => {
+                self.write(panel, rows, tile, |sum, _| gelu_tanh::<FUSED>(sum));
             }
         }
     }
 
-    /// Sums of units as floats.
     #[inline(always)]
-    fn unscaled(&self, row: usize, at: usize, sums: &[u32; COLUMNS]) -> [f32; COLUMNS] {
-        let groups = self.right.groups();
-        let start = row * self.left.stride() + groups;
-        let mut out = [0.0; COLUMNS];
-        let Some([scale, zero]) = self.left.words().get(start..).and_then(|w| w.first_chunk())
-        else {
-            return out;
+    fn write(
+        &self,
+        panel: usize,
+        rows: std::ops::Range<usize>,
+        tile: &Tile,
+        finish: impl Fn(f32, f32) -> f32,
+    ) {
+        let at = panel * COLUMNS;
+        let count = COLUMNS.min(self.right.outputs - at);
+        let Some(bias) = chunk(self.bias, at) else { return };
+        let is_int8 = self.right.number == Number::Int8;
+        let (scales, weights) = if is_int8 {
+            let (Some(scales), Some(sums)) =
+                (chunk(&self.right.scales, at), chunk(&self.right.sums, at))
+            else {
+                return;
+            };
+            (scales, sums)
+        } else {
+            ([0.0; COLUMNS], [0; COLUMNS])
         };
-        let (scale, zero) = (f32::from_bits(*scale), zero.cast_signed());
-        let columns = self.right.scales.iter().zip(&self.right.sums).skip(at);
-        for ((out, sum), (column, weights)) in out.iter_mut().zip(sums).zip(columns) {
-            #[expect(clippy::cast_precision_loss, reason = "24 bits of a sum are plenty")]
-            let sum = (sum.cast_signed() - zero * weights) as f32;
-            *out = sum * (scale * column);
+        for (row, sums) in rows.zip(&tile.0) {
+            let mut values = [0.0; COLUMNS];
+            if is_int8 {
+                let start = row * self.left.stride() + self.right.groups();
+                let unit = self.left.words().get(start..).and_then(|w| w.first_chunk());
+                let Some([scale, zero]) = unit else { return };
+                let (scale, zero) = (f32::from_bits(*scale), zero.cast_signed());
+                for i in 0..COLUMNS {
+                    #[expect(clippy::cast_precision_loss, reason = "24 bits of a sum are plenty")]
+                    let sum = (sums[i].cast_signed() - zero * weights[i]) as f32;
+                    values[i] = sum * (scale * scales[i]);
+                }
+            } else {
+                for i in 0..COLUMNS {
+                    values[i] = f32::from_bits(sums[i]);
+                }
+            }
+            // SAFETY: `to` is borrowed by the caller, and no two panels or rows overlap.
+            let to = unsafe { self.to.part(row * self.stride + at, count) };
+            if let Some(to) = to.first_chunk_mut::<COLUMNS>() {
+                for i in 0..COLUMNS {
+                    to[i] = finish(values[i] + bias[i], to[i]);
+                }
+            } else {
+                for ((to, sum), bias) in to.iter_mut().zip(values).zip(bias) {
+                    *to = finish(sum + bias, *to);
+                }
+            }
         }
-        out
     }
+}
+
+/// The numbers of a panel's outputs.
+#[inline(always)]
+fn chunk<T: Copy>(of: &[T], at: usize) -> Option<[T; COLUMNS]> {
+    of.get(at..)?.first_chunk().copied()
 }

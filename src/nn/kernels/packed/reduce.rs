@@ -1,6 +1,8 @@
 //! Activations rounded to fewer bits.
 
-use super::grid::Grid;
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
+use super::grid::{Grid, words_of};
 use super::level::{Level, Work, run};
 use super::panels::{Number, bf16};
 use super::share::{Out, Share};
@@ -34,26 +36,36 @@ struct Rows<'a> {
 
 impl Work for Rows<'_> {
     #[inline(always)]
-    fn run<const FUSED: bool>(self, _: Level) {
+    fn run<const FUSED: bool>(self, level: Level) {
         for row in self.rows {
             let x = self.x.row(row).get(..self.width).unwrap_or_default();
             // SAFETY: `to` is borrowed by the caller, and rows do not overlap.
             let to = unsafe { self.to.part(row * self.stride, self.stride) };
             match self.number {
                 Number::F32 => to.iter_mut().zip(x).for_each(|(to, x)| *to = *x),
-                Number::Bf16 => pairs(x, to),
+                Number::Bf16 => pairs(level, x, words_of(to)),
                 Number::Int8 => bytes(x, to),
             }
         }
     }
 }
 
+/// Numbers as groups of bfloat16.
 #[inline(always)]
-fn pairs(x: &[f32], to: &mut [f32]) {
-    let (whole, rest) = x.as_chunks::<2>();
-    let rest = rest.first().map(|x| [*x, 0.0]);
-    for (to, [a, b]) in to.iter_mut().zip(whole.iter().copied().chain(rest)) {
-        *to = f32::from_bits(u32::from(bf16(a)) | u32::from(bf16(b)) << 16);
+pub(super) fn pairs(level: Level, x: &[f32], to: &mut [u32]) {
+    let (mut x, mut to) = (x, to);
+    #[cfg(target_arch = "x86_64")]
+    if level == Level::Avx512 && Level::has_bf16() {
+        let (from, x_rest) = x.as_chunks();
+        let (into, to_rest) = to.split_at_mut(from.len() * 16);
+        for (from, into) in from.iter().zip(into.as_chunks_mut().0) {
+            // SAFETY: the processor was asked for these instructions.
+            unsafe { avx512::pairs(from, into) };
+        }
+        (x, to) = (x_rest, to_rest);
+    }
+    for (to, of) in to.iter_mut().zip(x.chunks(2)) {
+        *to = of.iter().rev().fold(0, |word, x| word << 16 | u32::from(bf16(*x)));
     }
 }
 

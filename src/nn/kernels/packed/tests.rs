@@ -235,11 +235,14 @@ fn attention_is_its_definition() {
             segments.iter().flat_map(|s| qkv.row(s.start + s.len - 1)[..width].to_vec()).collect();
         let lasts = grid(&lasts, segments.len(), width);
         for level in Level::available() {
-            for (who, share) in [
+            for ((who, share), number) in [
                 (Queries::All, Share::Alone),
                 (Queries::Causal, Share::All),
                 (Queries::One, Share::Alone),
-            ] {
+            ]
+            .into_iter()
+            .flat_map(|of| [(of, Number::F32), (of, Number::Bf16)])
+            {
                 let queries = if who == Queries::One { &lasts } else { &qkv };
                 let attention = Attention {
                     queries,
@@ -249,6 +252,7 @@ fn attention_is_its_definition() {
                     heads,
                     each,
                     who,
+                    number,
                 };
                 let mut out = Grid::default();
                 attention.apply(level, &segments, &mut out, share);
@@ -271,7 +275,8 @@ fn attention_is_its_definition() {
                             let want = attend(part(row, 0), &k, &v);
                             for (i, want) in want.iter().enumerate() {
                                 let got = out.row(at)[head * each + i];
-                                near(got, *want, 1e-5, &format!("{level:?} {who:?} {lens:?}"));
+                                let bound = if number == Number::F32 { 1e-5 } else { 1e-2 };
+                                near(got, *want, bound, &format!("{level:?} {who:?} {number:?}"));
                             }
                         }
                     }
@@ -300,7 +305,8 @@ fn block(level: Level, number: Number) -> Vec<f32> {
     qkv.apply(level, &narrow, scratch, &mut wide, Finish::Store, share);
     let (keys_at, values_at) = (width, 2 * width);
     let (queries, keys, who) = (&wide, &wide, Queries::Causal);
-    let attention = Attention { queries, keys, keys_at, values_at, heads, each, who };
+    let attention =
+        Attention { queries, keys, keys_at, values_at, heads, each, who, number: Number::F32 };
     attention.apply(level, &[Segment { start: 0, len: rows }], &mut narrow, share);
     for activation in [Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh] {
         let finish = Finish::Activate(activation);
