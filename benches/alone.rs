@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use clipmill::base::files::read_capped;
-use clipmill::decode::{Limits, Orientation, decode, preprocess_into};
+use clipmill::decode::{Limits, Orientation, decode_for, preprocess_into};
 use clipmill::flow::Preprocessing;
 use rayon::prelude::*;
 
@@ -47,7 +47,7 @@ fn main() {
         photos.par_iter().for_each_init(
             || vec![0.0; numbers],
             |out, photo| {
-                let pixels = decode(photo, &limits, Orientation::Ignore).unwrap();
+                let pixels = decode_for(photo, &limits, Orientation::Ignore, &[p]).unwrap();
                 preprocess_into(&pixels, &p, out).unwrap();
                 black_box(out);
             },

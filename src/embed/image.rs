@@ -43,6 +43,25 @@ impl ImageEncoder {
         })
     }
 
+    /// Loads the image tower in f32, for few images beside another type of the same model: in
+    /// little memory, at the price of reading the weights for every batch.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_beside(model: &ModelSpec) -> Result<Self> {
+        let device = device::open(model.device)?;
+        let opened = load::open(model)?;
+        let width = opened.architecture.width;
+        let tower = VisionTowers::read_beside(
+            opened.weights,
+            opened.names,
+            &opened.architecture,
+            &device.device,
+        )?;
+        let preprocessing = opened.preprocessing;
+        Ok(Self { tower, device, preprocessing, width, portion: Portion::default() })
+    }
+
     /// How images must be prepared.
     #[must_use]
     pub fn preprocessing(&self) -> Preprocessing {

@@ -20,42 +20,70 @@ fn in_f32(model: &ModelSpec) -> ModelSpec {
     ModelSpec { dtype: Dtype::F32, ..model.clone() }
 }
 
-/// A comparison of image features under way: the inputs go through both models batch by batch, so
-/// that none is kept.
+/// Images that go through the model in `f32` at once: each time its weights are read anew.
+const AT_ONCE: usize = 32;
+
+/// A comparison of image features under way: few inputs are kept, and one block of the model in
+/// `f32`.
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
     full: Option<ImageEncoder>,
     sample: Sample,
+    /// Inputs that wait to be computed in `f32`, and what the model made of them.
+    input: Vec<f32>,
+    made: Vectors,
     /// Rows that wait for its end.
     pub held: Vec<RecordBatch>,
 }
 
 impl Comparison {
-    /// Computes as many of a batch's rows as the sample takes.
+    /// Takes as many of a batch's rows as the sample wants, and computes them in `f32` where
+    /// enough have come together.
     ///
     /// # Errors
     /// When the model cannot be loaded in `f32`, or fails.
     pub(super) fn add(&mut self, model: &ModelSpec, input: &[f32], made: &Vectors) -> Result<()> {
-        let rows = made.rows();
-        let take = rows.min(self.sample.room());
-        let len = input.len().checked_div(rows).unwrap_or(0) * take;
+        let each = input.len().checked_div(made.rows()).unwrap_or(0);
+        for (input, made_row) in input.chunks(each.max(1)).zip(made.iter()) {
+            if self.is_full() {
+                break;
+            }
+            self.made.width = made.width;
+            self.made.data.extend_from_slice(made_row);
+            self.input.extend_from_slice(input);
+            if self.made.rows() >= AT_ONCE {
+                self.compute(model)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn compute(&mut self, model: &ModelSpec) -> Result<()> {
+        let (input, made) = (std::mem::take(&mut self.input), std::mem::take(&mut self.made));
+        if made.rows() == 0 {
+            return Ok(());
+        }
         let full = match &mut self.full {
             Some(full) => full,
-            slot => slot.insert(ImageEncoder::load(&in_f32(model))?),
+            slot => slot.insert(ImageEncoder::load_beside(&in_f32(model))?),
         };
-        let other = full.encode(input.get(..len).unwrap_or_default(), take)?;
-        self.sample.push(made, &other);
+        let other = full.encode(&input, made.rows())?;
+        self.sample.push(&made, &other);
         Ok(())
     }
 
     /// Whether the sample is full.
     pub(super) fn is_full(&self) -> bool {
-        self.sample.room() == 0
+        self.sample.room() <= self.made.rows()
     }
 
     /// What it says; nothing where no row was computed.
-    pub(super) fn measure(&self) -> Option<Fidelity> {
-        self.sample.measure()
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub(super) fn measure(&mut self, model: &ModelSpec) -> Result<Option<Fidelity>> {
+        self.compute(model)?;
+        Ok(self.sample.measure())
     }
 }
 

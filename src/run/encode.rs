@@ -206,8 +206,13 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
     /// The rows that waited for the comparison of the target `number` go on.
     fn compared(&mut self, number: usize) -> Result<()> {
         let Some(batch) = self.batches.get_mut(number) else { return Ok(()) };
-        let Some(comparison) = batch.comparison.take() else { return Ok(()) };
-        batch.fidelity = comparison.measure();
+        let (Some(mut comparison), Some(target)) =
+            (batch.comparison.take(), self.pass.targets.get(number))
+        else {
+            return Ok(());
+        };
+        let measure = || comparison.measure(&target.work.model);
+        batch.fidelity = self.clocks.time(Part::Encode, Spend::Busy, measure)?;
         let fidelity = batch.fidelity;
         for batch in comparison.held {
             self.send(Write { table: number + 1, batch, fidelity })?;

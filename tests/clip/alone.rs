@@ -48,6 +48,9 @@ fn an_image_in_a_batch_is_the_image_alone() {
         let batch = images(7, config.size_px);
         let together = encoder.encode(&batch, 7).unwrap();
         assert_eq!(together.width, config.width);
+        // and the same where the weights stay in their file
+        let beside = ImageEncoder::load_beside(&random_clip(folder.path(), &config)).unwrap();
+        assert_eq!(beside.encode(&batch, 7).unwrap(), together, "{config:?}");
         for (row, image) in batch.chunks(each).enumerate() {
             let alone = encoder.encode(image, 1).unwrap();
             assert_eq!(together.iter().nth(row).unwrap(), alone.data, "{config:?} row {row}");

@@ -20,7 +20,7 @@ pub use architecture::{Activation, Architecture, Pooling, TextTower, Transformer
 pub use hugging_face::{
     config as hugging_face_config, preprocessing as hugging_face_preprocessing,
 };
-pub use packed::{PackedText, PackedVision};
+pub use packed::{PackedText, PackedVision, StreamedVision};
 pub use random::{ClipConfig, write_random};
 pub use text::TextModel;
 pub use towers::{TextTowers, VisionTowers};

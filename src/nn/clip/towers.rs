@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 
 use super::architecture::Architecture;
 use super::names::Names;
-use super::packed::{PackedText, PackedVision};
+use super::packed::{PackedText, PackedVision, StreamedVision};
 use super::text::TextModel;
 use super::vision::VisionModel;
 use crate::base::Result;
@@ -18,6 +18,8 @@ use crate::plan::model::Dtype;
 pub enum VisionTowers {
     /// On the processor.
     Packed(Box<PackedVision>),
+    /// On the processor, a block at a time.
+    Streamed(Box<StreamedVision>),
     /// On candle's tensors.
     Candle(Box<VisionModel>, Device),
 }
@@ -45,16 +47,36 @@ impl VisionTowers {
         })
     }
 
+    /// Reads the tower in f32, to be used for few images beside another: on the processor its
+    /// weights stay in their file.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_beside(
+        weights: Weights,
+        names: Names,
+        of: &Architecture,
+        device: &Device,
+    ) -> Result<Self> {
+        match computation(Dtype::F32, device)? {
+            Computation::Packed(_) => {
+                Ok(Self::Streamed(Box::new(StreamedVision::new(weights, names, of))))
+            }
+            Computation::Candle(_) => Self::read(&weights, &names, of, Dtype::F32, device),
+        }
+    }
+
     /// Features, not normalised.
     ///
     /// # Shapes
     /// `images`: `rows` images of 3 × `side` × `side` numbers; the result: a feature for each.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the device fails, or a tensor that stayed in its file cannot be read.
     pub fn forward(&self, images: &[f32], rows: usize, side: usize) -> Result<Vec<f32>> {
         match self {
             Self::Packed(tower) => Ok(tower.forward(images)),
+            Self::Streamed(tower) => tower.forward(images),
             Self::Candle(tower, device) => {
                 Tensor::from_slice(images, (rows, 3, side, side), device)
                     .and_then(|images| tower.forward(&images)?.flatten_all()?.to_vec1())

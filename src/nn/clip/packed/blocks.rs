@@ -10,33 +10,40 @@ use crate::nn::kernels::{
     Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share,
 };
 
-/// A stack of blocks, of which the last computes the pooled rows only, and the norm and the
-/// projection after it.
-#[derive(Debug)]
-pub(super) struct PackedBlocks {
+/// How a tower's blocks compute.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
     level: Level,
     of: Transformer,
     who: Queries,
     /// What attention computes in.
     mixing: Number,
-    blocks: Vec<Block>,
-    last: LastBlock,
-    post: Norm,
-    projection: Linear,
 }
 
+/// A stack of blocks, of which the last computes the pooled rows only, and the norm and the
+/// projection after it.
 #[derive(Debug)]
-struct Block {
+pub(super) struct PackedBlocks {
+    how: How,
+    blocks: Vec<Block>,
+    end: End,
+}
+
+/// A block whose rows all go on.
+#[derive(Debug)]
+pub(super) struct Block {
     qkv: Linear,
     rest: Rest,
 }
 
-/// Of the last block only keys and values are needed of every row.
+/// The last block, of which only keys and values are needed of every row, and what follows it.
 #[derive(Debug)]
-struct LastBlock {
+pub(super) struct End {
     keys: Linear,
     queries: Linear,
     rest: Rest,
+    post: Norm,
+    projection: Linear,
 }
 
 #[derive(Debug)]
@@ -61,6 +68,13 @@ pub(super) struct Workspace {
     /// The features.
     pub(super) features: Grid,
     pub(super) scratch: Scratch,
+}
+
+impl Workspace {
+    /// The first `rows` features, `outputs` floats each.
+    pub(super) fn features(&self, rows: usize, outputs: usize) -> Vec<f32> {
+        (0..rows).flat_map(|row| self.features.row(row).iter().take(outputs).copied()).collect()
+    }
 }
 
 /// What packs a tower's weights.
@@ -116,50 +130,14 @@ impl Rest {
     }
 }
 
-impl LastBlock {
-    fn pack(number: Number, weights: &BlockWeights, of: Transformer) -> Result<Self> {
-        let (weight, bias) = &weights.qkv;
-        let part = |start, count| {
-            let place = candle("cannot split a weight");
-            let weight = weight.narrow(1, start, count).map_err(&place)?;
-            let bias = bias.narrow(0, start, count).map_err(&place)?;
-            linear(number, &weight, Some(&bias))
-        };
-        Ok(Self {
-            queries: part(0, of.width)?,
-            keys: part(of.width, 2 * of.width)?,
-            rest: Rest::pack(number, weights, of.epsilon)?,
-        })
-    }
-}
-
-impl PackedBlocks {
-    /// A block is packed before the next is read, so that no more than one stands in memory
-    /// twice.
-    pub(super) fn pack(packer: &Packer<'_>, of: Transformer, causal: bool) -> Result<Self> {
-        let read = |layer| packer.reader.block(packer.names, layer);
-        let number = packer.number;
-        let blocks = (0..of.layers.saturating_sub(1))
-            .map(|layer| {
-                let weights = read(layer)?;
-                let (weight, bias) = &weights.qkv;
-                let qkv = linear(number, weight, Some(bias))?;
-                Ok(Block { qkv, rest: Rest::pack(number, &weights, of.epsilon)? })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let Some(last) = of.layers.checked_sub(1) else {
-            return Err(Error::new(Kind::BadInput, "a tower has no blocks"));
-        };
-        Ok(Self {
+impl How {
+    pub(super) fn new(of: Transformer, causal: bool, number: Number) -> Self {
+        Self {
             level: Level::best(),
             of,
             who: if causal { Queries::Causal } else { Queries::All },
             mixing: if number == Number::Bf16 { number } else { Number::F32 },
-            blocks,
-            last: LastBlock::pack(number, &read(last)?, of)?,
-            post: packer.norm(&packer.names.post_norm, of.epsilon)?,
-            projection: packer.projection()?,
-        })
+        }
     }
 
     /// The instructions it computes with.
@@ -167,13 +145,129 @@ impl PackedBlocks {
         self.level
     }
 
+    /// Columns of a head.
+    fn each(&self) -> usize {
+        self.of.width / self.of.heads.max(1)
+    }
+}
+
+impl Block {
+    pub(super) fn pack(packer: &Packer<'_>, of: Transformer, layer: usize) -> Result<Self> {
+        let weights = packer.reader.block(packer.names, layer)?;
+        let (weight, bias) = &weights.qkv;
+        Ok(Self {
+            qkv: linear(packer.number, weight, Some(bias))?,
+            rest: Rest::pack(packer.number, &weights, of.epsilon)?,
+        })
+    }
+
+    /// The rows of `at.x`, one block further.
+    pub(super) fn apply(&self, how: How, at: &mut Workspace, segments: &[Segment], share: Share) {
+        let (level, width) = (how.level, how.of.width);
+        self.rest.norms[0].apply(level, &at.x, &mut at.narrow, share);
+        let (narrow, wide) = (&mut at.narrow, &mut at.wide);
+        self.qkv.apply(level, narrow, &mut at.scratch, wide, Finish::Store, share);
+        let attention = Attention {
+            queries: wide,
+            keys: wide,
+            keys_at: width,
+            values_at: 2 * width,
+            heads: how.of.heads,
+            each: how.each(),
+            who: how.who,
+            number: how.mixing,
+        };
+        attention.apply(level, segments, narrow, share);
+        self.rest.finish(level, how.of, &mut at.x, [narrow, wide], &mut at.scratch, share);
+    }
+}
+
+impl End {
+    pub(super) fn pack(packer: &Packer<'_>, of: Transformer) -> Result<Self> {
+        let Some(layer) = of.layers.checked_sub(1) else {
+            return Err(Error::new(Kind::BadInput, "a tower has no blocks"));
+        };
+        let weights = packer.reader.block(packer.names, layer)?;
+        let (weight, bias) = &weights.qkv;
+        let part = |start, count| {
+            let place = candle("cannot split a weight");
+            let weight = weight.narrow(1, start, count).map_err(&place)?;
+            let bias = bias.narrow(0, start, count).map_err(&place)?;
+            linear(packer.number, &weight, Some(&bias))
+        };
+        Ok(Self {
+            queries: part(0, of.width)?,
+            keys: part(of.width, 2 * of.width)?,
+            rest: Rest::pack(packer.number, &weights, of.epsilon)?,
+            post: packer.norm(&packer.names.post_norm, of.epsilon)?,
+            projection: packer.projection()?,
+        })
+    }
+
     /// Floats of a feature.
     pub(super) fn outputs(&self) -> usize {
         self.projection.outputs()
     }
 
-    /// Computes `at.features`, a row a segment, from the rows of `at.x`. `pooled` are the rows
-    /// whose state is the feature: of a causal tower the last of each segment.
+    /// Computes `at.features`, a row a segment. `pooled` are the rows whose state is the feature:
+    /// of a causal tower the last of each segment.
+    pub(super) fn apply(
+        &self,
+        how: How,
+        at: &mut Workspace,
+        (segments, pooled): (&[Segment], &[usize]),
+        share: Share,
+    ) {
+        let (level, width) = (how.level, how.of.width);
+        self.rest.norms[0].apply(level, &at.x, &mut at.narrow, share);
+        self.keys.apply(level, &at.narrow, &mut at.scratch, &mut at.wide, Finish::Store, share);
+        gather(&at.narrow, pooled, width, &mut at.pooled_narrow);
+        gather(&at.x, pooled, width, &mut at.pooled);
+        let [narrow, wide] = [&mut at.pooled_narrow, &mut at.pooled_wide];
+        self.queries.apply(level, narrow, &mut at.scratch, wide, Finish::Store, share);
+        let attention = Attention {
+            queries: wide,
+            keys: &at.wide,
+            keys_at: 0,
+            values_at: width,
+            heads: how.of.heads,
+            each: how.each(),
+            who: Queries::One,
+            number: how.mixing,
+        };
+        attention.apply(level, segments, narrow, share);
+        self.rest.finish(level, how.of, &mut at.pooled, [narrow, wide], &mut at.scratch, share);
+        self.post.apply(level, &at.pooled, narrow, share);
+        let features = &mut at.features;
+        self.projection.apply(level, narrow, &mut at.scratch, features, Finish::Store, share);
+    }
+}
+
+impl PackedBlocks {
+    /// A block is packed before the next is read, so that no more than one stands in memory
+    /// twice.
+    pub(super) fn pack(packer: &Packer<'_>, of: Transformer, causal: bool) -> Result<Self> {
+        Ok(Self {
+            how: How::new(of, causal, packer.number),
+            blocks: (0..of.layers.saturating_sub(1))
+                .map(|layer| Block::pack(packer, of, layer))
+                .collect::<Result<_>>()?,
+            end: End::pack(packer, of)?,
+        })
+    }
+
+    /// The instructions it computes with.
+    pub(super) fn level(&self) -> Level {
+        self.how.level
+    }
+
+    /// Floats of a feature.
+    pub(super) fn outputs(&self) -> usize {
+        self.end.outputs()
+    }
+
+    /// Computes `at.features`, a row a segment, from the rows of `at.x`; `pooled` as of
+    /// [`End::apply`].
     pub(super) fn forward(
         &self,
         at: &mut Workspace,
@@ -181,48 +275,10 @@ impl PackedBlocks {
         pooled: &[usize],
         share: Share,
     ) {
-        let (level, width) = (self.level, self.of.width);
-        let heads = self.of.heads;
-        let each = width / heads.max(1);
         for block in &self.blocks {
-            block.rest.norms[0].apply(level, &at.x, &mut at.narrow, share);
-            let (narrow, wide) = (&mut at.narrow, &mut at.wide);
-            block.qkv.apply(level, narrow, &mut at.scratch, wide, Finish::Store, share);
-            let attention = Attention {
-                queries: wide,
-                keys: wide,
-                keys_at: width,
-                values_at: 2 * width,
-                heads,
-                each,
-                who: self.who,
-                number: self.mixing,
-            };
-            attention.apply(level, segments, narrow, share);
-            block.rest.finish(level, self.of, &mut at.x, [narrow, wide], &mut at.scratch, share);
+            block.apply(self.how, at, segments, share);
         }
-        let last = &self.last;
-        last.rest.norms[0].apply(level, &at.x, &mut at.narrow, share);
-        last.keys.apply(level, &at.narrow, &mut at.scratch, &mut at.wide, Finish::Store, share);
-        gather(&at.narrow, pooled, width, &mut at.pooled_narrow);
-        gather(&at.x, pooled, width, &mut at.pooled);
-        let [narrow, wide] = [&mut at.pooled_narrow, &mut at.pooled_wide];
-        last.queries.apply(level, narrow, &mut at.scratch, wide, Finish::Store, share);
-        let attention = Attention {
-            queries: wide,
-            keys: &at.wide,
-            keys_at: 0,
-            values_at: width,
-            heads,
-            each,
-            who: Queries::One,
-            number: self.mixing,
-        };
-        attention.apply(level, segments, narrow, share);
-        last.rest.finish(level, self.of, &mut at.pooled, [narrow, wide], &mut at.scratch, share);
-        self.post.apply(level, &at.pooled, narrow, share);
-        let features = &mut at.features;
-        self.projection.apply(level, narrow, &mut at.scratch, features, Finish::Store, share);
+        self.end.apply(self.how, at, (segments, pooled), share);
     }
 }
 

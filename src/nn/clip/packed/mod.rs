@@ -3,8 +3,10 @@
 
 mod blocks;
 mod crew;
+mod streamed;
 mod text;
 mod vision;
 
+pub use streamed::StreamedVision;
 pub use text::PackedText;
 pub use vision::PackedVision;

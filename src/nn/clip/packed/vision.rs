@@ -6,20 +6,40 @@ use super::blocks::{PackedBlocks, Packer, Workspace, linear};
 use super::crew::Crew;
 use crate::base::{Error, Kind, Result};
 use crate::nn::fault::candle;
-use crate::nn::kernels::{Finish, Linear, Norm, Number, Segment, Share};
+use crate::nn::kernels::{Finish, Level, Linear, Norm, Number, Segment, Share};
 use crate::nn::weights::Weights;
 
 /// A vision transformer with its projection, its weights packed.
 #[derive(Debug)]
 pub struct PackedVision {
+    begin: Begin,
+    blocks: PackedBlocks,
+    crew: Crew,
+}
+
+/// What makes rows of an image.
+#[derive(Debug)]
+pub(super) struct Begin {
     of: VisionTower,
     /// Patches of 3 × patch × patch numbers to tokens.
     patch: Linear,
     /// Class token and positions: what a token starts from, a row each.
     start: Vec<f32>,
     pre: Norm,
-    blocks: PackedBlocks,
-    crew: Crew,
+}
+
+/// What reads an image tower's weights, in f32 and on the processor.
+pub(super) fn packer<'a>(weights: &'a Weights, names: &'a Names, number: Number) -> Packer<'a> {
+    let reader =
+        Reader { weights, device: &candle_core::Device::Cpu, dtype: candle_core::DType::F32 };
+    Packer { reader, names: &names.vision, number }
+}
+
+/// Rows of `count` images that stand together, and their class tokens'.
+pub(super) fn segments(of: &VisionTower, count: usize) -> (Vec<Segment>, Vec<usize>) {
+    let tokens = of.grid() * of.grid() + 1;
+    let segment = |i| Segment { start: i * tokens, len: tokens };
+    ((0..count).map(segment).collect(), (0..count).map(|i| i * tokens).collect())
 }
 
 impl PackedVision {
@@ -29,29 +49,10 @@ impl PackedVision {
         of: &Architecture,
         number: Number,
     ) -> Result<Self> {
-        let names = &names.vision;
-        let (Some(class), Some(pre)) = (&names.class, &names.pre_norm) else {
-            return Err(Error::new(Kind::Internal, "an image tower without class token"));
-        };
-        let reader =
-            Reader { weights, device: &candle_core::Device::Cpu, dtype: candle_core::DType::F32 };
-        let packer = Packer { reader, names, number };
-        let transformer = of.vision.transformer;
-        let patch = packer
-            .reader
-            .tensor(&names.input)?
-            .flatten_from(1)
-            .and_then(|t| t.t()?.contiguous())
-            .map_err(candle("cannot lay out the image tower"))?;
-        let class = packer.floats(class)?;
-        let mut start = packer.floats(&names.position)?;
-        start.iter_mut().zip(class).for_each(|(position, class)| *position += class);
+        let packer = packer(weights, names, number);
         Ok(Self {
-            of: of.vision,
-            patch: linear(number, &patch, None)?,
-            start,
-            pre: packer.norm(pre, transformer.epsilon)?,
-            blocks: PackedBlocks::pack(&packer, transformer, false)?,
+            begin: Begin::pack(&packer, of.vision)?,
+            blocks: PackedBlocks::pack(&packer, of.vision.transformer, false)?,
             crew: Crew::default(),
         })
     }
@@ -62,8 +63,9 @@ impl PackedVision {
     /// `images`: whole images of 3 × size × size numbers; the result: a feature for each.
     #[must_use]
     pub fn forward(&self, images: &[f32]) -> Vec<f32> {
-        let each = 3 * self.of.size_px * self.of.size_px;
-        let tokens = self.of.grid() * self.of.grid() + 1;
+        let of = &self.begin.of;
+        let each = 3 * of.size_px * of.size_px;
+        let tokens = of.grid() * of.grid() + 1;
         let rows = vec![tokens; images.len() / each];
         self.crew.share(&rows, |group, workspace, share| {
             let images = images.get(group.start * each..group.end * each).unwrap_or_default();
@@ -72,7 +74,43 @@ impl PackedVision {
     }
 
     fn group(&self, images: &[f32], count: usize, at: &mut Workspace, share: Share) -> Vec<f32> {
-        let level = self.blocks.level();
+        self.begin.apply(self.blocks.level(), (images, count), at, share);
+        let (segments, pooled) = segments(&self.begin.of, count);
+        self.blocks.forward(at, &segments, &pooled, share);
+        at.features(count, self.blocks.outputs())
+    }
+}
+
+impl Begin {
+    pub(super) fn pack(packer: &Packer<'_>, of: VisionTower) -> Result<Self> {
+        let (Some(class), Some(pre)) = (&packer.names.class, &packer.names.pre_norm) else {
+            return Err(Error::new(Kind::Internal, "an image tower without class token"));
+        };
+        let patch = packer
+            .reader
+            .tensor(&packer.names.input)?
+            .flatten_from(1)
+            .and_then(|t| t.t()?.contiguous())
+            .map_err(candle("cannot lay out the image tower"))?;
+        let class = packer.floats(class)?;
+        let mut start = packer.floats(&packer.names.position)?;
+        start.iter_mut().zip(class).for_each(|(position, class)| *position += class);
+        Ok(Self {
+            of,
+            patch: linear(packer.number, &patch, None)?,
+            start,
+            pre: packer.norm(pre, of.transformer.epsilon)?,
+        })
+    }
+
+    /// Rows of `count` images into `at.x`.
+    pub(super) fn apply(
+        &self,
+        level: Level,
+        (images, count): (&[f32], usize),
+        at: &mut Workspace,
+        share: Share,
+    ) {
         let tokens = self.of.grid() * self.of.grid() + 1;
         let width = self.of.transformer.width;
         at.x.shape(count * tokens, width);
@@ -85,12 +123,6 @@ impl PackedVision {
         self.patch.apply(level, &at.wide, &mut at.scratch, &mut at.x, Finish::Add, share);
         self.pre.apply(level, &at.x, &mut at.narrow, share);
         std::mem::swap(&mut at.x, &mut at.narrow);
-        let segments: Vec<Segment> =
-            (0..count).map(|i| Segment { start: i * tokens, len: tokens }).collect();
-        let pooled: Vec<usize> = segments.iter().map(|segment| segment.start).collect();
-        self.blocks.forward(at, &segments, &pooled, share);
-        let outputs = self.blocks.outputs();
-        (0..count).flat_map(|row| at.features.row(row).iter().take(outputs).copied()).collect()
     }
 
     /// Patches in the order of their tokens; the class token is a patch of zeros, so that tokens
