@@ -49,13 +49,7 @@ pub fn preprocess_into(pixels: &Pixels, p: &Preprocessing, out: &mut [f32]) -> R
         ));
     }
     let square = preprocess_u8(pixels, p);
-    let mut tables = [[0.0_f32; 256]; 3];
-    for (channel, table) in tables.iter_mut().enumerate() {
-        // as ToTensor and Normalize compute it, in f32 and in this order
-        for (entry, level) in table.iter_mut().zip(0_u8..=255) {
-            *entry = (f32::from(level) / 255.0 - p.mean[channel]) / p.std[channel];
-        }
-    }
+    let tables = p.scale().numbers;
     let (red, rest) = out.split_at_mut(area);
     let (green, blue) = rest.split_at_mut(area);
     let values = red.iter_mut().zip(green).zip(blue);

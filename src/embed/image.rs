@@ -3,8 +3,9 @@
 use super::load;
 use super::portion::Portion;
 use crate::base::{Error, Kind, Result};
+use crate::flow::preprocessing::Scale;
 use crate::flow::{Preprocessing, Vectors};
-use crate::nn::clip::VisionTowers;
+use crate::nn::clip::{Images, VisionTowers};
 use crate::nn::device::{self, Opened};
 use crate::plan::model::ModelSpec;
 
@@ -14,6 +15,7 @@ pub struct ImageEncoder {
     tower: VisionTowers,
     device: Opened,
     preprocessing: Preprocessing,
+    scale: Box<Scale>,
     width: usize,
     portion: Portion,
 }
@@ -38,6 +40,7 @@ impl ImageEncoder {
             tower,
             device,
             preprocessing: opened.preprocessing,
+            scale: Box::new(opened.preprocessing.scale()),
             width: opened.architecture.width,
             portion: Portion::default(),
         })
@@ -59,7 +62,8 @@ impl ImageEncoder {
             &device.device,
         )?;
         let preprocessing = opened.preprocessing;
-        Ok(Self { tower, device, preprocessing, width, portion: Portion::default() })
+        let scale = Box::new(preprocessing.scale());
+        Ok(Self { tower, device, preprocessing, scale, width, portion: Portion::default() })
     }
 
     /// How images must be prepared.
@@ -93,8 +97,7 @@ impl ImageEncoder {
     }
 
     /// Features of prepared images, not normalised, in as many turns as the device's memory asks
-    /// for. On the processor a row's numbers do not
-    /// depend on the other rows.
+    /// for. On the processor a row's numbers do not depend on the other rows.
     ///
     /// # Shapes
     /// `batch`: `rows` images of 3 × size × size numbers, channels first, one after the other;
@@ -103,6 +106,22 @@ impl ImageEncoder {
     /// # Errors
     /// When the batch has another length, or the device fails.
     pub fn encode(&self, batch: &[f32], rows: usize) -> Result<Vectors> {
+        self.features(Images::Numbers(batch), rows)
+    }
+
+    /// As [`Self::encode`], of images that were resized and cropped but are levels still, which
+    /// take a quarter of the memory.
+    ///
+    /// # Shapes
+    /// `batch`: `rows` images of size × size × 3 levels, interleaved RGB.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_levels(&self, batch: &[u8], rows: usize) -> Result<Vectors> {
+        self.features(Images::Levels(batch, &self.scale), rows)
+    }
+
+    fn features(&self, batch: Images<'_>, rows: usize) -> Result<Vectors> {
         let side = usize::try_from(self.preprocessing.size_px).unwrap_or(0);
         let each = 3 * side * side;
         if batch.len() != rows * each {
@@ -119,8 +138,7 @@ impl ImageEncoder {
         }
         let data = self.portion.over(rows, |range| {
             let many = range.len();
-            let images = batch.get(range.start * each..range.end * each).unwrap_or_default();
-            self.tower.forward(images, many, side)
+            self.tower.forward(batch.part(range, each), many, side)
         })?;
         Ok(Vectors { width: self.width, data })
     }

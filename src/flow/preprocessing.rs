@@ -41,6 +41,17 @@ pub enum Fit {
     Squash,
 }
 
+/// What 8-bit levels are to a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scale {
+    /// Mean of each channel, in 0…1.
+    pub mean: [f32; 3],
+    /// Standard deviation of each channel, in 0…1.
+    pub std: [f32; 3],
+    /// The number of each level, by channel.
+    pub numbers: [[f32; 256]; 3],
+}
+
 /// Mean of OpenAI's CLIP (`clip/clip.py`).
 pub const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// Standard deviation of OpenAI's CLIP (`clip/clip.py`).
@@ -57,5 +68,18 @@ impl Preprocessing {
             std: CLIP_STD,
             fit: Fit::ShortestThenCentre,
         }
+    }
+
+    /// The model's number for each level of each channel: as torchvision's `ToTensor` and
+    /// `Normalize` compute it, in f32 and in this order.
+    #[must_use]
+    pub fn scale(&self) -> Scale {
+        let mut numbers = [[0.0; 256]; 3];
+        for ((table, mean), std) in numbers.iter_mut().zip(self.mean).zip(self.std) {
+            for (number, level) in table.iter_mut().zip(0_u8..=255) {
+                *number = (f32::from(level) / 255.0 - mean) / std;
+            }
+        }
+        Scale { mean: self.mean, std: self.std, numbers }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Comparison {
     full: Option<ImageEncoder>,
     sample: Sample,
     /// Inputs that wait to be computed in `f32`, and what the model made of them.
-    input: Vec<f32>,
+    input: Vec<u8>,
     made: Vectors,
     /// Rows that wait for its end.
     pub held: Vec<RecordBatch>,
@@ -42,7 +42,7 @@ impl Comparison {
     ///
     /// # Errors
     /// When the model cannot be loaded in `f32`, or fails.
-    pub(super) fn add(&mut self, model: &ModelSpec, input: &[f32], made: &Vectors) -> Result<()> {
+    pub(super) fn add(&mut self, model: &ModelSpec, input: &[u8], made: &Vectors) -> Result<()> {
         let each = input.len().checked_div(made.rows()).unwrap_or(0);
         for (input, made_row) in input.chunks(each.max(1)).zip(made.iter()) {
             if self.is_full() {
@@ -67,7 +67,7 @@ impl Comparison {
             Some(full) => full,
             slot => slot.insert(ImageEncoder::load_beside(&in_f32(model))?),
         };
-        let other = full.encode(&input, made.rows())?;
+        let other = full.encode_levels(&input, made.rows())?;
         self.sample.push(&made, &other);
         Ok(())
     }

@@ -26,7 +26,8 @@ struct Batch {
     schema: SchemaRef,
     encoder: Option<ImageEncoder>,
     members: Vec<Member>,
-    input: Vec<f32>,
+    /// Levels of theirs, one image after the other.
+    input: Vec<u8>,
     /// Rows of a reduced type are held back until it is over.
     comparison: Option<Comparison>,
     fidelity: Option<Fidelity>,
@@ -160,9 +161,9 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
             }
         };
         let members = std::mem::take(&mut batch.members);
-        let mut vectors = self
-            .clocks
-            .time(Part::Encode, Spend::Busy, || encoder.encode(&batch.input, members.len()))?;
+        let mut vectors = self.clocks.time(Part::Encode, Spend::Busy, || {
+            encoder.encode_levels(&batch.input, members.len())
+        })?;
         if let Some(rows) = encoder.shrunk() {
             self.options.tell_smaller(&target.stage.table, rows);
         }

@@ -32,8 +32,8 @@ pub(super) struct Looked {
     pub member: Member,
     pub needs: Needs,
     pub header: Option<ImageHeader>,
-    /// For each target that needs one, the model's input (`3 × size × size`, channels first).
-    pub inputs: Vec<Option<Vec<f32>>>,
+    /// For each target that needs one, the model's input (`size × size × 3` levels, interleaved).
+    pub inputs: Vec<Option<Vec<u8>>>,
     /// The table that refused it (0 the images, then the targets), and why.
     pub rejects: Vec<(usize, Reject)>,
 }
@@ -121,7 +121,7 @@ impl<'p> Recipe<'p> {
                     decode::decode_for(bytes, &self.limits, orientation, &wanted)
                 });
                 match pixels {
-                    Ok(pixels) => decode::preprocess(pixels, &target.preprocessing).ok(),
+                    Ok(pixels) => Some(decode::preprocess_u8(pixels, &target.preprocessing).data),
                     Err(fault) => {
                         let reject = refusal(&looked.member, digest, fault.clone());
                         looked.rejects.push((number + 1, reject));

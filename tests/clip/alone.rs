@@ -2,6 +2,7 @@
 
 use clipmill::embed::{ImageEncoder, TextEncoder, describe};
 use clipmill::nn::clip::{Activation, ClipConfig};
+use clipmill::plan::model::{Dtype, ModelSpec};
 
 use super::{CAPTIONS, images, random_clip};
 
@@ -56,6 +57,32 @@ fn an_image_in_a_batch_is_the_image_alone() {
             assert_eq!(together.iter().nth(row).unwrap(), alone.data, "{config:?} row {row}");
         }
         assert_ne!(together.data[..config.width], together.data[config.width..2 * config.width]);
+    }
+}
+
+#[test]
+fn levels_are_their_numbers() {
+    let config = configs().remove(0);
+    let folder = tempfile::tempdir().unwrap();
+    let model = random_clip(folder.path(), &config);
+    let side = config.size_px;
+    let levels: Vec<u8> = (0..3 * side * side * 3).map(|i| (i * 37 % 251) as u8).collect();
+    for dtype in [Dtype::F32, Dtype::Int8, Dtype::F16] {
+        let encoder = ImageEncoder::load(&ModelSpec { dtype, ..model.clone() }).unwrap();
+        let scale = encoder.preprocessing().scale();
+        let number = |image: usize, channel: usize, pixel: usize| {
+            let level = levels[(image * side * side + pixel) * 3 + channel];
+            scale.numbers[channel][usize::from(level)]
+        };
+        let numbers: Vec<f32> = (0..3)
+            .flat_map(|image| (0..3).map(move |channel| (image, channel)))
+            .flat_map(|(image, channel)| {
+                (0..side * side).map(move |pixel| number(image, channel, pixel))
+            })
+            .collect();
+        let expected = encoder.encode(&numbers, 3).unwrap();
+        assert_eq!(encoder.encode_levels(&levels, 3).unwrap(), expected, "{dtype:?}");
+        assert!(encoder.encode_levels(&levels, 2).is_err());
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod architecture;
 mod block;
 mod hugging_face;
+mod images;
 pub mod names;
 pub mod open_ai;
 pub mod open_clip;
@@ -20,6 +21,7 @@ pub use architecture::{Activation, Architecture, Pooling, TextTower, Transformer
 pub use hugging_face::{
     config as hugging_face_config, preprocessing as hugging_face_preprocessing,
 };
+pub use images::Images;
 pub use packed::{PackedText, PackedVision, StreamedVision};
 pub use random::{ClipConfig, write_random};
 pub use text::TextModel;

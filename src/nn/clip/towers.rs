@@ -1,8 +1,9 @@
 //! A tower where it runs: on packed weights on the processor, on candle's tensors elsewhere.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::architecture::Architecture;
+use super::images::Images;
 use super::names::Names;
 use super::packed::{PackedText, PackedVision, StreamedVision};
 use super::text::TextModel;
@@ -69,19 +70,41 @@ impl VisionTowers {
     /// Features, not normalised.
     ///
     /// # Shapes
-    /// `images`: `rows` images of 3 × `side` × `side` numbers; the result: a feature for each.
+    /// `images`: `rows` of `side` pixels, which is the tower's size; the result: a feature for
+    /// each.
     ///
     /// # Errors
     /// When the device fails, or a tensor that stayed in its file cannot be read.
-    pub fn forward(&self, images: &[f32], rows: usize, side: usize) -> Result<Vec<f32>> {
+    pub fn forward(&self, images: Images<'_>, rows: usize, side: usize) -> Result<Vec<f32>> {
         match self {
             Self::Packed(tower) => Ok(tower.forward(images)),
             Self::Streamed(tower) => tower.forward(images),
-            Self::Candle(tower, device) => {
-                Tensor::from_slice(images, (rows, 3, side, side), device)
-                    .and_then(|images| tower.forward(&images)?.flatten_all()?.to_vec1())
-                    .map_err(candle("cannot embed images"))
-            }
+            Self::Candle(tower, device) => on_device(images, rows, side, device)
+                .and_then(|images| tower.forward(&images)?.flatten_all()?.to_vec1())
+                .map_err(candle("cannot embed images")),
+        }
+    }
+}
+
+/// Images as one tensor, (rows, 3, side, side). Levels are brought to the device as they are, a
+/// quarter of the bytes, and become numbers there.
+fn on_device(
+    images: Images<'_>,
+    rows: usize,
+    side: usize,
+    device: &Device,
+) -> candle_core::Result<Tensor> {
+    match images {
+        Images::Numbers(numbers) => Tensor::from_slice(numbers, (rows, 3, side, side), device),
+        Images::Levels(levels, scale) => {
+            let of_channels = |of: &[f32; 3]| Tensor::from_slice(of, (1, 1, 1, 3), device);
+            Tensor::from_slice(levels, (rows, side, side, 3), device)?
+                .to_dtype(DType::F32)?
+                .broadcast_div(&Tensor::new(255.0_f32, device)?)?
+                .broadcast_sub(&of_channels(&scale.mean)?)?
+                .broadcast_div(&of_channels(&scale.std)?)?
+                .permute((0, 3, 1, 2))?
+                .contiguous()
         }
     }
 }

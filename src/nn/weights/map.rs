@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::base::{Error, Result};
 
-/// Pages of 64 KiB are the largest in use; smaller ones divide them.
-const PAGE_BYTES: usize = 64 << 10;
+/// The system maps what lies around a byte that is looked at, up to the largest of its pages.
+const AROUND_BYTES: usize = 2 << 20;
 
 /// The bytes of a file, or of memory.
 #[derive(Debug)]
@@ -43,14 +43,14 @@ impl FileBytes {
         }
     }
 
-    /// Lets the system take back the memory behind a range that was read: a map's pages count as
-    /// memory of the process. What is read again comes from the file again.
+    /// Lets the system take back the memory behind a range that was read, and around it: a map's
+    /// pages count as memory of the process. What is read again comes from the file again.
     pub(super) fn release(&self, range: std::ops::Range<usize>) {
         let Self::Map(map) = self else { return };
-        // whole pages within the range only: what lies beside it may be in use
-        let (from, to) =
-            (range.start.div_ceil(PAGE_BYTES) * PAGE_BYTES, range.end / PAGE_BYTES * PAGE_BYTES);
-        if from >= to || to > map.len() {
+        let from = range.start / AROUND_BYTES * AROUND_BYTES;
+        let to = range.end.checked_next_multiple_of(AROUND_BYTES).unwrap_or(usize::MAX);
+        let to = to.min(map.len());
+        if from >= to {
             return;
         }
         // SAFETY: the map is read-only and of a file, so that pages which are dropped are read from
@@ -73,14 +73,14 @@ mod tests {
     fn released_bytes_are_there_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.bin");
-        let bytes: Vec<u8> = (0_u8..=250).cycle().take(5 * PAGE_BYTES + 17).collect();
+        let bytes: Vec<u8> = (0_u8..=250).cycle().take(3 * AROUND_BYTES + 17).collect();
         crate::base::files::write_atomic(&path, |w| {
             std::io::Write::write_all(w, &bytes)
                 .map_err(|cause| Error::io("cannot write", "w", cause))
         })
         .unwrap();
         let file = FileBytes::open(&path).unwrap();
-        for range in [0..0, 3..9, 1..3 * PAGE_BYTES, 0..bytes.len(), bytes.len()..usize::MAX] {
+        for range in [0..0, 3..9, 1..2 * AROUND_BYTES, 0..bytes.len(), bytes.len()..usize::MAX] {
             file.release(range);
             assert_eq!(file.as_slice(), bytes);
         }

@@ -1,6 +1,7 @@
 //! The image tower on the processor in little memory: a block at a time.
 
 use super::super::architecture::{Architecture, VisionTower};
+use super::super::images::Images;
 use super::super::names::Names;
 use super::blocks::{Block, End, How, Workspace};
 use super::vision::{Begin, packer, segments};
@@ -33,7 +34,7 @@ impl StreamedVision {
     ///
     /// # Errors
     /// When a tensor cannot be read.
-    pub fn forward(&self, images: &[f32]) -> Result<Vec<f32>> {
+    pub fn forward(&self, images: Images<'_>) -> Result<Vec<f32>> {
         let of = &self.of;
         let packer = packer(&self.weights, &self.names, Number::F32);
         let how = How::new(of.transformer, false, Number::F32);
@@ -44,8 +45,10 @@ impl StreamedVision {
         // the rows of each group of images, from block to block
         let mut groups: Vec<(Grid, usize)> = Vec::new();
         let begin = Begin::pack(&packer, *of)?;
-        for images in images.chunks(at_once * each) {
-            let count = images.len() / each;
+        let all = images.len() / each;
+        for first in (0..all).step_by(at_once) {
+            let count = at_once.min(all - first);
+            let images = images.part(first..first + count, each);
             begin.apply(how.level(), (images, count), &mut at, share);
             groups.push((std::mem::take(&mut at.x), count));
         }

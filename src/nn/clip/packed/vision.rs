@@ -1,6 +1,7 @@
 //! The image tower on the processor.
 
 use super::super::architecture::{Architecture, VisionTower};
+use super::super::images::Images;
 use super::super::names::{Names, Reader};
 use super::blocks::{PackedBlocks, Packer, Workspace, linear};
 use super::crew::Crew;
@@ -60,20 +61,26 @@ impl PackedVision {
     /// Features, not normalised. A row's numbers do not depend on the other rows.
     ///
     /// # Shapes
-    /// `images`: whole images of 3 × size × size numbers; the result: a feature for each.
+    /// `images`: of the tower's size; the result: a feature for each.
     #[must_use]
-    pub fn forward(&self, images: &[f32]) -> Vec<f32> {
+    pub fn forward(&self, images: Images<'_>) -> Vec<f32> {
         let of = &self.begin.of;
         let each = 3 * of.size_px * of.size_px;
         let tokens = of.grid() * of.grid() + 1;
         let rows = vec![tokens; images.len() / each];
         self.crew.share(&rows, |group, workspace, share| {
-            let images = images.get(group.start * each..group.end * each).unwrap_or_default();
-            self.group(images, group.len(), workspace, share)
+            let count = group.len();
+            self.group(images.part(group, each), count, workspace, share)
         })
     }
 
-    fn group(&self, images: &[f32], count: usize, at: &mut Workspace, share: Share) -> Vec<f32> {
+    fn group(
+        &self,
+        images: Images<'_>,
+        count: usize,
+        at: &mut Workspace,
+        share: Share,
+    ) -> Vec<f32> {
         self.begin.apply(self.blocks.level(), (images, count), at, share);
         let (segments, pooled) = segments(&self.begin.of, count);
         self.blocks.forward(at, &segments, &pooled, share);
@@ -107,7 +114,7 @@ impl Begin {
     pub(super) fn apply(
         &self,
         level: Level,
-        (images, count): (&[f32], usize),
+        (images, count): (Images<'_>, usize),
         at: &mut Workspace,
         share: Share,
     ) {
@@ -127,21 +134,19 @@ impl Begin {
 
     /// Patches in the order of their tokens; the class token is a patch of zeros, so that tokens
     /// and patches are the same rows.
-    fn patches(&self, images: &[f32], count: usize, at: &mut Workspace) {
+    fn patches(&self, images: Images<'_>, count: usize, at: &mut Workspace) {
         let (grid, side, size) = (self.of.grid(), self.of.patch_px, self.of.size_px);
         let tokens = grid * grid + 1;
         let numbers = 3 * side * side;
         at.wide.shape(count * tokens, numbers);
-        for (image, pixels) in images.chunks(3 * size * size).enumerate() {
+        for image in 0..count {
             let first = image * tokens;
             at.wide.row_mut(first).iter_mut().take(numbers).for_each(|x| *x = 0.0);
             for patch in 0..grid * grid {
                 let (top, left) = (patch / grid * side, patch % grid * side);
                 let row = at.wide.row_mut(first + 1 + patch);
                 for (line, to) in row.chunks_mut(side).take(3 * side).enumerate() {
-                    let from = (line / side * size + top + line % side) * size + left;
-                    let from = pixels.get(from..from + side).unwrap_or_default();
-                    to.iter_mut().zip(from).for_each(|(to, x)| *to = *x);
+                    images.line(size, (image, line / side), (top + line % side, left), to);
                 }
             }
         }
