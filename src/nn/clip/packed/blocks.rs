@@ -118,17 +118,20 @@ pub(super) fn linear(number: Number, weight: &Tensor, bias: Option<&Tensor>) -> 
 }
 
 impl Rest {
-    fn pack(number: Number, weights: &BlockWeights, epsilon: f64) -> Result<Self> {
-        let [norm_1, norm_2] = &weights.norms;
-        let [up, down] = &weights.mlp;
-        let pack = |(weight, bias): &Affine| linear(number, weight, Some(bias));
+    /// Each weight is dropped when it is packed.
+    fn pack(number: Number, weights: RestWeights, epsilon: f64) -> Result<Self> {
+        let ([norm_1, norm_2], out, [up, down]) = weights;
+        let pack = |(weight, bias): Affine| linear(number, &weight, Some(&bias));
         Ok(Self {
-            norms: [affine_norm(norm_1, epsilon)?, affine_norm(norm_2, epsilon)?],
-            out: pack(&weights.out)?,
+            norms: [affine_norm(&norm_1, epsilon)?, affine_norm(&norm_2, epsilon)?],
+            out: pack(out)?,
             mlp: [pack(up)?, pack(down)?],
         })
     }
 }
+
+/// A block's weights but for queries, keys and values: norms, the attention's output, the MLP.
+type RestWeights = ([Affine; 2], Affine, [Affine; 2]);
 
 impl How {
     pub(super) fn new(of: Transformer, causal: bool, number: Number) -> Self {
@@ -153,12 +156,9 @@ impl How {
 
 impl Block {
     pub(super) fn pack(packer: &Packer<'_>, of: Transformer, layer: usize) -> Result<Self> {
-        let weights = packer.reader.block(packer.names, layer)?;
-        let (weight, bias) = &weights.qkv;
-        Ok(Self {
-            qkv: linear(packer.number, weight, Some(bias))?,
-            rest: Rest::pack(packer.number, &weights, of.epsilon)?,
-        })
+        let BlockWeights { norms, qkv, out, mlp } = packer.reader.block(packer.names, layer)?;
+        let rest = Rest::pack(packer.number, (norms, out, mlp), of.epsilon)?;
+        Ok(Self { qkv: linear(packer.number, &qkv.0, Some(&qkv.1))?, rest })
     }
 
     /// The rows of `at.x`, one block further.
@@ -187,8 +187,9 @@ impl End {
         let Some(layer) = of.layers.checked_sub(1) else {
             return Err(Error::new(Kind::BadInput, "a tower has no blocks"));
         };
-        let weights = packer.reader.block(packer.names, layer)?;
-        let (weight, bias) = &weights.qkv;
+        let BlockWeights { norms, qkv, out, mlp } = packer.reader.block(packer.names, layer)?;
+        let rest = Rest::pack(packer.number, (norms, out, mlp), of.epsilon)?;
+        let (weight, bias) = qkv;
         let part = |start, count| {
             let place = candle("cannot split a weight");
             let weight = weight.narrow(1, start, count).map_err(&place)?;
@@ -198,7 +199,7 @@ impl End {
         Ok(Self {
             queries: part(0, of.width)?,
             keys: part(of.width, 2 * of.width)?,
-            rest: Rest::pack(packer.number, &weights, of.epsilon)?,
+            rest,
             post: packer.norm(&packer.names.post_norm, of.epsilon)?,
             projection: packer.projection()?,
         })
