@@ -16,6 +16,9 @@
 
 mod house;
 
+#[path = "pipelines/memory.rs"]
+mod memory;
+
 use clipmill::flow::RejectClass;
 use clipmill::plan::Reason;
 use house::{House, caption_lines, id, pictures};
