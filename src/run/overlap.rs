@@ -2,7 +2,9 @@
 //!
 //! One thread reads (or only names members, where workers can read by offset), one drives the
 //! decoding over all cores, the calling thread decides and encodes, one writes. Every queue
-//! holds a few chunks: memory does not grow with the data, and the slowest part sets the pace.
+//! holds a few chunks, and the slowest part sets the pace. What grows with the data is a record a
+//! member where the listing is known, and the rows that are stored, of 64 bytes each: no pixels, no
+//! vectors, no texts.
 //! Order is kept throughout, so that the same input gives the same rows in the same order.
 
 use std::collections::{BTreeMap, BTreeSet};
