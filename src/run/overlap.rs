@@ -213,7 +213,8 @@ impl<'r> Threads<'r> {
                 }
                 wanted => {
                     let wanted = wanted.as_deref().map(|wanted| {
-                        let of = |number: &u32| Some((&members.get(*number as usize)?.origin, *number));
+                        let of =
+                            |number: &u32| Some((&members.get(*number as usize)?.origin, *number));
                         wanted.iter().filter_map(of).collect()
                     });
                     if !self.stream((number, archive), wanted.as_ref(), &mut chunk)? {

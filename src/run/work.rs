@@ -187,7 +187,8 @@ impl<'p> Worker<'p> {
         desk.fidelity = std::mem::take(&mut book.fidelity);
         let mut digests: Vec<_> = members.iter().map(|member| member.digest).collect();
         for (archive, number, digest) in &book.learned {
-            if let Some(slot) = digests.get_mut(*number as usize).filter(|_| *archive == range.archive)
+            if let Some(slot) =
+                digests.get_mut(*number as usize).filter(|_| *archive == range.archive)
             {
                 *slot = Some(*digest);
             }

@@ -153,7 +153,8 @@ impl Store {
         for name in names {
             let log = self.root.join(&name).join(LOG_FOLDER);
             let entries = self.storage.list(&log);
-            let entries = entries.map_err(|cause| Error::io("cannot list", log.display(), cause))?;
+            let entries =
+                entries.map_err(|cause| Error::io("cannot list", log.display(), cause))?;
             let is_commit =
                 |entry: &String| entry.ends_with(".json") && !entry.starts_with(['.', '_']);
             if entries.iter().any(is_commit) {
