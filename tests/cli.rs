@@ -13,6 +13,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod readers;
+
 #[path = "cli/check.rs"]
 mod check;
 #[path = "cli/contract.rs"]

@@ -223,14 +223,17 @@ fn grid(pixels: &Pixels) -> Vec<u8> {
     out
 }
 
-/// Peak resident memory of this process since the last reset, in KiB (Linux).
-fn peak_kib() -> Option<u64> {
+/// Resident memory of this process, in KiB (Linux): `VmRSS` now, `VmHWM` at most since the last
+/// reset.
+fn memory_kib(which: &str) -> Option<u64> {
     let status =
         String::from_utf8(read_capped("/proc/self/status".as_ref(), 1 << 16).ok()?).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'))?;
     line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
+/// Forgets the highest resident memory so far. Where the system does not let us, what a file seems
+/// to take is at least what it takes: the bound holds all the more.
 fn reset_peak() -> bool {
     use std::io::Write;
     std::fs::OpenOptions::new()
@@ -271,15 +274,16 @@ fn odd_images_decode_or_are_rejected() {
     let golden = golden("odd.tsv");
     let (mut equal, mut turned, mut more, mut broken) = (0, 0, Vec::new(), Vec::new());
     let (mut refused, mut differ) = (Vec::new(), Vec::new());
-    let mut worst_kib = 0;
+    let (mut worst_kib, mut is_exact) = (None, true);
     for line in golden.lines() {
         let fields: Vec<&str> = line.split('\t').collect();
         let name = fields[0];
         let bytes = read(folder.join("odd_images").join(name));
-        let before = if reset_peak() { peak_kib() } else { None };
+        is_exact &= reset_peak();
+        let before = memory_kib("VmRSS");
         let result = decode(&bytes, &Limits::default(), Orientation::Ignore);
-        if let (Some(before), Some(after)) = (before, peak_kib()) {
-            worst_kib = worst_kib.max(after.saturating_sub(before));
+        if let (Some(before), Some(after)) = (before, memory_kib("VmHWM")) {
+            worst_kib = worst_kib.max(Some(after.saturating_sub(before)));
         }
         let pixels = match (fields[1], result) {
             ("OK", Ok(pixels)) => pixels,
@@ -322,7 +326,14 @@ fn odd_images_decode_or_are_rejected() {
         }
     }
     eprintln!("{} files, {equal} equal to Pillow's to the bit", golden.lines().count());
-    eprintln!("{turned} turned by EXIF; largest rise of peak memory {worst_kib} KiB");
+    eprintln!("{turned} turned by EXIF");
+    match worst_kib {
+        Some(kib) if is_exact => eprintln!("largest rise of peak memory {kib} KiB"),
+        Some(kib) => {
+            eprintln!("largest rise of peak memory at most {kib} KiB: it cannot be reset here");
+        }
+        None => eprintln!("skipped: this system does not say how much memory a process has"),
+    }
     for (what, list) in [
         ("Pillow decodes, refused here", &refused),
         ("decoded otherwise", &differ),
@@ -333,7 +344,8 @@ fn odd_images_decode_or_are_rejected() {
     assert!(broken.is_empty(), "{broken:#?}");
     assert_eq!((golden.lines().count(), refused.len()), (325, REFUSED.len()));
     assert!(turned >= 20 && more.len() <= 22, "{turned} turned, {} more", more.len());
-    assert!(worst_kib < 512 * 1024, "{worst_kib} KiB");
+    // Some files are of megapixels: nothing at all would mean that nothing was measured.
+    assert!(worst_kib.is_none_or(|kib| (1..512 * 1024).contains(&kib)), "{worst_kib:?} KiB");
 }
 
 #[test]

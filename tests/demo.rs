@@ -6,6 +6,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
     clippy::disallowed_methods,
     reason = "a test fails by panicking"
 )]
@@ -13,6 +15,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
+
+mod readers;
 
 use clipmill::cli::demo::{Says, Scene};
 use serde_json::Value;
@@ -80,6 +84,10 @@ fn the_demo_says_something_true() {
     // Scenes with one shape and with two are both among them.
     let two = held.iter().filter(|id| scenes[*id].objects.len() == 2).count();
     assert!(two * 10 > held.len() && two * 2 < held.len(), "{two} of {}", held.len());
+
+    // Others read every table as we do, those of a training, too.
+    let read = readers::assert_others_read_the_same(&dir.join("demo/store"));
+    assert!(read.is_none_or(|tables| tables.len() > 6));
 
     // People see the pictures' names beside what is said; a second demo trains nothing.
     let said = clipmill(&["demo", "--dir", "demo"], dir);

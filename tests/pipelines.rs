@@ -16,6 +16,9 @@
 
 mod house;
 
+#[path = "pipelines/memory.rs"]
+mod memory;
+
 use clipmill::flow::RejectClass;
 use clipmill::plan::Reason;
 use house::{House, caption_lines, id, pictures};
@@ -211,4 +214,32 @@ fn the_report_says_how_full_the_queues_were() {
     }
     let again = house.run().unwrap();
     assert!(again.queues.is_empty(), "nothing went through a queue: {:?}", again.queues);
+}
+
+/// More captions than travel together, in the order of the table, in none, and with a late one.
+#[test]
+fn captions_in_any_order_make_one_table() {
+    let definition = "[pipeline]\nname = \"small\"\nstore = \"store\"\npart_rows = 500\n\
+                      [sources.sentences.flickr]\npaths = \"captions.tar.gz\"\n\
+                      [stages.captions.read_captions]\nsource = \"sentences\"\n";
+    let made = |lines: &[String]| {
+        let house = House::new(1);
+        house.define(definition);
+        house.captions(lines);
+        let report = house.run().unwrap();
+        assert!(report.broken.is_empty(), "{:?}", report.broken);
+        assert!(house.run().unwrap().is_up_to_date());
+        house.rows("captions", &["image_id", "caption_index", "text", "split", "digest"])
+    };
+    let lines = caption_lines(2500);
+    let sorted = made(&lines);
+    assert_eq!(sorted.len(), 5000);
+    let backwards: Vec<_> = lines.iter().rev().cloned().collect();
+    assert!(made(&backwards) == sorted);
+    let mut late = lines.clone();
+    late.rotate_left(1);
+    assert!(made(&late) == sorted);
+    // One that is there twice, far from the first, is refused.
+    let twice: Vec<_> = lines.iter().chain(&lines[3..4]).cloned().collect();
+    assert!(made(&twice) == sorted);
 }

@@ -1,6 +1,8 @@
-//! Examples: each caption beside the features of its image.
+//! Examples: each caption beside the features of its image. Some parts of the features are joined
+//! at a time, with the captions of their images: memory does not grow with the table.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use arrow::array::{ListArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take;
@@ -8,9 +10,11 @@ use arrow::datatypes::SchemaRef;
 
 use crate::base::digest::Digester;
 use crate::base::{Digest, Error, Kind, Result};
+use crate::flow::Split;
 use crate::plan::stage::Align;
 use crate::plan::{Counts, Reason, Stage};
 use crate::table::schema::arrow_schema;
+use crate::table::{Part as TablePart, Snapshot};
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
@@ -20,20 +24,27 @@ use super::lookout::Sight;
 use super::publish::{self, Made};
 use super::rows;
 use super::state::State;
-use super::upstream;
+use super::upstream::{self, Which};
 
 /// Columns of tables of examples.
 pub(super) const EXAMPLES: Columns =
     Columns { has_caption_index: true, digest: "input_digest", place: &[] };
 
+/// Images whose captions are held together, at least where there are so many.
+const IMAGES_AT_ONCE: u64 = 4096;
+/// Captions that lie in another order than the images are read so many times at most.
+const MOST_PASSES: u64 = 16;
+
 /// A caption that waits for its image.
 struct Waiting {
     caption_index: i32,
-    text: String,
-    split: Option<String>,
-    digest: String,
+    split: Option<Split>,
+    digest: Digest,
+    /// Empty while planning.
+    text: Box<str>,
 }
 
+/// By image; none where its captions are not wanted, or joined.
 type ByImage = BTreeMap<String, Vec<Waiting>>;
 
 /// Joins captions and features, and publishes the table.
@@ -48,32 +59,37 @@ pub(super) fn run(
     let fingerprint = stage.fingerprint.digest().to_string();
     let schema = arrow_schema(&stage.contract);
     let mut sink = ctx.sink(stage);
-    let mut captions = captions(ctx, work)?;
-    let total: usize = captions.values().map(Vec::len).sum();
+    let total = ctx.store.snapshot(&work.captions)?.map_or(0, |captions| captions.rows());
     let mut counts = Counts::default();
     let progress = std::sync::Arc::clone(&ctx.options.progress);
-    progress.begin(&stage.table, Some(total as u64));
+    progress.begin(&stage.table, Some(total));
     if let Some(features) = ctx.store.snapshot(&work.image_features)? {
         let columns = ["image_id", "embedding", "input_digest", "fingerprint"];
-        for part in features.parts() {
-            for batch in features.scan_part(part, &columns)? {
-                ctx.options.cancel.check()?;
-                let batch = batch?;
-                let made = join(&schema, &fingerprint, &batch, &mut captions, &state, &mut counts)?;
-                progress.advance(&stage.table, made.as_ref().map_or(0, |b| b.num_rows() as u64));
-                if let Some(made) = made {
-                    ctx.clocks.time(Part::Write, Spend::Busy, || sink.push(&made))?;
+        for parts in groups(&features) {
+            let mut captions = ids(&features, parts)?;
+            read_captions(ctx, work, &mut captions)?;
+            for part in parts {
+                for batch in features.scan_part(part, &columns)? {
+                    ctx.options.cancel.check()?;
+                    let batch = batch?;
+                    let made =
+                        join(&schema, &fingerprint, &batch, &mut captions, &state, &mut counts)?;
+                    let rows = made.as_ref().map_or(0, |batch| batch.num_rows() as u64);
+                    progress.advance(&stage.table, rows);
+                    if let Some(made) = made {
+                        ctx.clocks.time(Part::Write, Spend::Busy, || sink.push(&made))?;
+                    }
                 }
             }
         }
     }
     progress.end(&stage.table);
-    let left: usize = captions.values().map(Vec::len).sum();
+    let left = total.saturating_sub(counts.iter().map(|(_, rows)| rows).sum());
     if left > 0 {
         ctx.report.notes.push(format!(
             "{}: {} captions have no features in `{}`, and make no example",
             stage.table,
-            crate::base::units::count(left as u64),
+            crate::base::units::count(left),
             work.image_features
         ));
     }
@@ -97,7 +113,7 @@ pub(super) fn survey(
     state: &State,
 ) -> Result<Counts> {
     let mut counts = Counts::default();
-    let mut captions = captions(ctx, work)?;
+    let mut captions = all_captions(ctx, work)?;
     let features = ctx.foresight.as_ref().and_then(|f| f.features.get(&work.image_features));
     let Some(features) = features else { return Ok(counts) };
     for (id, input) in &features.rows {
@@ -113,14 +129,65 @@ pub(super) fn survey(
     Ok(counts)
 }
 
-fn captions(ctx: &Context<'_>, work: &Align) -> Result<ByImage> {
+/// Parts of the features that are joined together.
+fn groups(features: &Snapshot) -> Vec<&[TablePart]> {
+    let at_once = (features.rows() / MOST_PASSES).max(IMAGES_AT_ONCE);
+    let (mut groups, mut left) = (Vec::new(), features.parts());
+    while !left.is_empty() {
+        let mut rows = 0;
+        let whole = left.iter().take_while(|part| {
+            rows += part.rows;
+            rows <= at_once
+        });
+        let (group, rest) = left.split_at(whole.count().max(1));
+        groups.push(group);
+        left = rest;
+    }
+    groups
+}
+
+/// The images of some parts of the features, without their captions.
+fn ids(features: &Snapshot, parts: &[TablePart]) -> Result<ByImage> {
     let mut by_image = ByImage::new();
-    upstream::each_caption(ctx, &work.captions, &work.column, &mut |row| {
+    for part in parts {
+        for batch in features.scan_part(part, &["image_id"])? {
+            let batch = batch?;
+            let ids = rows::column::<StringArray>(&batch, "image_id")?;
+            by_image.extend(ids.iter().flatten().map(|id| (id.to_owned(), Vec::new())));
+        }
+    }
+    Ok(by_image)
+}
+
+/// Adds the captions of images that are there.
+fn read_captions(ctx: &Context<'_>, work: &Align, by_image: &mut ByImage) -> Result<()> {
+    let first = by_image.first_key_value().map(|(id, _)| id.clone());
+    let last = by_image.last_key_value().map(|(id, _)| id.clone());
+    let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
+    let from = (work.captions.as_str(), work.column.as_str());
+    upstream::each_caption(ctx, from, Which::Images(&first, &last), &mut |row| {
+        if let Some(of) = by_image.get_mut(row.image_id) {
+            of.push(Waiting {
+                caption_index: row.caption_index,
+                split: row.split.and_then(|name| name.parse().ok()),
+                digest: row.digest.parse()?,
+                text: row.text.into(),
+            });
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// All captions, without their texts.
+fn all_captions(ctx: &Context<'_>, work: &Align) -> Result<ByImage> {
+    let mut by_image = ByImage::new();
+    let from = (work.captions.as_str(), work.column.as_str());
+    upstream::each_caption(ctx, from, Which::All, &mut |row| {
         let waiting = Waiting {
             caption_index: row.caption_index,
-            text: row.text.to_owned(),
-            split: row.split.map(str::to_owned),
-            digest: row.digest.to_owned(),
+            split: None,
+            digest: row.digest.parse()?,
+            text: Box::default(),
         };
         match by_image.get_mut(row.image_id) {
             Some(of) => of.push(waiting),
@@ -128,7 +195,7 @@ fn captions(ctx: &Context<'_>, work: &Align) -> Result<ByImage> {
                 by_image.insert(row.image_id.to_owned(), vec![waiting]);
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     Ok(by_image)
 }
@@ -142,7 +209,7 @@ struct Judged {
 impl Judged {
     fn of(id: &str, one: &Waiting, image: &str, features: &str, state: &State) -> Self {
         let digest = Digester::new()
-            .field("caption", one.digest.as_bytes())
+            .field("caption", one.digest.to_string().as_bytes())
             .field("image", image.as_bytes())
             .field("features", features.as_bytes())
             .finish();
@@ -199,7 +266,7 @@ fn join(
         ("image_id", rows::strings(made.iter().map(|(id, _, _)| *id))),
         ("caption_index", rows::int32s(made.iter().map(|(_, w, _)| w.caption_index))),
         ("text", rows::strings(made.iter().map(|(_, w, _)| &w.text))),
-        ("split", rows::optional_strings(made.iter().map(|(_, w, _)| w.split.as_deref()))),
+        ("split", rows::optional_strings(made.iter().map(|(_, w, _)| w.split.map(Split::name)))),
         ("embedding", rows::retyped(schema, "embedding", &vectors)?),
         ("input_digest", rows::strings(made.iter().map(|(_, _, d)| d.to_string()))),
         ("fingerprint", rows::strings(made.iter().map(|_| fingerprint))),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::Digest;
 use crate::embed::ImageEncoder;
 use crate::flow::{Fidelity, Origin, Reject};
 use crate::plan::{Counts, Reason};
@@ -27,8 +28,10 @@ pub(super) struct Book<'p, 'l> {
     pub moved: BTreeMap<String, Member>,
     /// Images whose bytes were looked at.
     pub looked_at: u64,
-    /// Members with the digests that were learned.
-    pub learned: Vec<Member>,
+    /// Digests that were learned of members of known listings: archive, number, digest.
+    pub learned: Vec<(usize, u32, Digest)>,
+    /// Members of streams, with their digests, by archive.
+    pub streamed: BTreeMap<usize, Vec<Member>>,
     /// What streams could not make a member of, by archive.
     pub unread: BTreeMap<usize, Vec<Reject>>,
     /// Models that were loaded, by target.
@@ -56,10 +59,33 @@ impl<'p, 'l> Book<'p, 'l> {
             moved: BTreeMap::new(),
             looked_at: 0,
             learned: Vec::new(),
+            streamed: BTreeMap::new(),
             unread: BTreeMap::new(),
             encoders: Vec::new(),
             fidelity: Vec::new(),
         }
+    }
+
+    /// The bytes of a member were read; what was learned is for the archive's index.
+    pub(super) fn looked(&mut self, member: &Member, number: Option<u32>) {
+        self.looked_at += 1;
+        match (number, member.digest) {
+            (Some(number), Some(digest)) => self.learned.push((member.archive, number, digest)),
+            _ => self.streamed.entry(member.archive).or_default().push(member.clone()),
+        }
+    }
+
+    /// Gives the members of known listings the digests that were learned; says of which archives.
+    pub(super) fn learn(&mut self, listed: &mut Listed) -> BTreeSet<usize> {
+        let mut archives = BTreeSet::new();
+        for (archive, number, digest) in std::mem::take(&mut self.learned) {
+            let members = listed.members.get_mut(archive).and_then(Option::as_mut);
+            if let Some(member) = members.and_then(|of| of.get_mut(number as usize)) {
+                member.digest = Some(digest);
+                archives.insert(archive);
+            }
+        }
+        archives
     }
 
     /// Notes where an id was found. A second place refuses both: false.
@@ -94,15 +120,10 @@ impl<'p, 'l> Book<'p, 'l> {
         if self.doubled.is_empty() {
             return;
         }
-        let learned: BTreeMap<_, _> = self.learned.iter().map(|m| (&m.origin, m)).collect();
         let mut same = Vec::new();
         for (number, known) in listed.members.iter().enumerate() {
-            let members: &mut dyn Iterator<Item = &Member> = match known {
-                Some(members) => &mut members
-                    .iter()
-                    .map(|member| learned.get(&member.origin).copied().unwrap_or(member)),
-                None => &mut self.learned.iter().filter(|member| member.archive == number),
-            };
+            let members = known.as_ref().or_else(|| self.streamed.get(&number));
+            let members = members.into_iter().flatten();
             same.extend(members.filter(|m| self.doubled.contains(&m.image_id)).cloned());
         }
         for reject in sources::duplicates(&mut same) {
@@ -115,7 +136,7 @@ impl<'p, 'l> Book<'p, 'l> {
     pub(super) fn settle(&mut self, member: &Member, needs: &Needs) {
         let key = Key::image(&member.image_id);
         let reasons = std::iter::once(needs.index).chain(needs.targets.iter().copied());
-        let digest = member.digest.unwrap_or_else(|| crate::base::Digest::of(&[]));
+        let digest = member.digest.unwrap_or_else(|| Digest::of(&[]));
         let booked: Vec<_> = reasons
             .clone()
             .zip(self.pass.tables())

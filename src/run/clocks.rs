@@ -18,6 +18,20 @@ pub struct Spent {
     pub blocked: Duration,
 }
 
+impl Spent {
+    /// The sums of both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            busy: self.busy + other.busy,
+            starved: self.starved + other.starved,
+            blocked: self.blocked + other.blocked,
+        }
+    }
+}
+
+/// How many parts there are.
+const PARTS: usize = 5;
+
 /// The parts of the work, in the order data takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -27,13 +41,16 @@ pub enum Part {
     Decode,
     /// The model.
     Encode,
+    /// Training of a model.
+    Train,
     /// Parquet, fsync, commits.
     Write,
 }
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 4] = [Self::Read, Self::Decode, Self::Encode, Self::Write];
+    pub const ALL: [Self; PARTS] =
+        [Self::Read, Self::Decode, Self::Encode, Self::Train, Self::Write];
 
     /// The name in reports.
     #[must_use]
@@ -42,6 +59,7 @@ impl Part {
             Self::Read => "read",
             Self::Decode => "decode",
             Self::Encode => "encode",
+            Self::Train => "train",
             Self::Write => "write",
         }
     }
@@ -59,7 +77,7 @@ pub(super) enum Spend {
 /// run.
 #[derive(Debug, Default)]
 pub struct Clocks {
-    spent: Mutex<[Spent; 4]>,
+    spent: Mutex<[Spent; PARTS]>,
     queues: Queues,
 }
 
@@ -68,7 +86,12 @@ impl Clocks {
     pub(super) fn time<T>(&self, part: Part, spend: Spend, work: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let out = work();
-        let took = begun.elapsed();
+        self.add(part, spend, begun.elapsed());
+        out
+    }
+
+    /// Books time that was measured elsewhere.
+    pub(super) fn add(&self, part: Part, spend: Spend, took: Duration) {
         // A poisoned lock only means that another thread failed; the sums are still sums.
         let mut all = self.spent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(spent) = all.get_mut(part as usize) {
@@ -78,7 +101,6 @@ impl Clocks {
                 Spend::Blocked => spent.blocked += took,
             }
         }
-        out
     }
 
     /// Puts something into a queue, and books the wait for room and how full the queue was.

@@ -110,9 +110,8 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
     }
 
     fn looked(&mut self, looked: Looked, images: &mut Vec<ImageRow>) -> Result<()> {
-        self.book.looked_at += 1;
-        let Looked { member, needs, header, inputs, rejects } = looked;
-        self.book.learned.push(member.clone());
+        let Looked { member, number, needs, header, inputs, rejects } = looked;
+        self.book.looked(&member, number);
         if !self.book.meet(&member) {
             return Ok(());
         }

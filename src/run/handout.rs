@@ -115,7 +115,8 @@ pub(super) fn texts(
 ) -> Result<()> {
     let Some(team) = ctx.means.workers.clone() else { return Ok(()) };
     let Some(captions) = ctx.store.snapshot(&work.captions)? else { return Ok(()) };
-    let (state, _, wanted) = survey(ctx, ledger, stage, work)?;
+    let mut wanted = Vec::new();
+    let (state, _) = survey(ctx, ledger, stage, work, &mut |number, _, _| wanted.push(number))?;
     state.clean(&ctx.store, stage)?;
     if wanted.len() < LEAST_ROWS {
         return Ok(());
@@ -125,8 +126,8 @@ pub(super) fn texts(
     name_units(ctx);
     let mut units = Units::new(ctx, &stage.table, tables);
     for of in wanted.chunks(unit_rows(ctx, &team, wanted.len())) {
-        if let (Some(first), Some(last)) = (of.first(), of.last()) {
-            let (from, to) = (first.at, last.at + 1);
+        if let (Some(from), Some(last)) = (of.first().copied(), of.last()) {
+            let to = last + 1;
             let (table, version) = (stage.table.clone(), captions.version());
             units.push(Range::Rows { table, version, from, to });
         }

@@ -54,12 +54,12 @@ pub(super) fn run(
     for (stage, _, state) in pass.tables() {
         state.clean(&ctx.store, stage)?;
     }
-    let listed = list(ctx, work)?;
+    let mut listed = list(ctx, work)?;
     for reject in listed.rejects.iter().flatten() {
         ledger.refuse(&stage.table, &pass.prints.plain, reject.clone());
     }
     let mut book = Book::new(&pass, ledger, &listed);
-    let done = overlap::drive(ctx, &pass, &mut book, &listed)?;
+    let done = overlap::drive(ctx, &pass, &mut book, &mut listed)?;
     ctx.report.images += book.looked_at;
     ctx.report.ignored += listed.ignored();
     let Book { counts, doubled, moved, ledger, .. } = book;

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
 
 use crate::base::{Digest, Result};
+use crate::table::{KeyPart, Part};
 
 use super::rows;
 
@@ -42,6 +43,15 @@ impl<'a> Key<'a> {
 
 /// What stands for a key.
 pub(super) type Short = u128;
+
+/// The first and the last image of a part; none where its seal does not tell.
+pub(super) fn ends(part: &Part) -> Option<(&str, &str)> {
+    let seal = part.seal.as_ref()?;
+    match (seal.min_key.first(), seal.max_key.first()) {
+        (Some(KeyPart::Text(first)), Some(KeyPart::Text(last))) => Some((first, last)),
+        _ => None,
+    }
+}
 
 /// Which columns say what a row is and what it was made from.
 #[derive(Debug, Clone, Copy)]

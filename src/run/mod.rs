@@ -16,6 +16,7 @@ pub mod work;
 mod align;
 mod book;
 mod caption;
+mod caption_reading;
 mod caption_row;
 mod captions;
 mod encode;

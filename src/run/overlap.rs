@@ -2,7 +2,9 @@
 //!
 //! One thread reads (or only names members, where workers can read by offset), one drives the
 //! decoding over all cores, the calling thread decides and encodes, one writes. Every queue
-//! holds a few chunks: memory does not grow with the data, and the slowest part sets the pace.
+//! holds a few chunks, and the slowest part sets the pace. What grows with the data is a record a
+//! member where the listing is known, and the rows that are stored, of 64 bytes each: no pixels, no
+//! vectors, no texts.
 //! Order is kept throughout, so that the same input gives the same rows in the same order.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +16,7 @@ use rayon::prelude::*;
 
 use crate::base::{Error, Kind, Result};
 use crate::embed::ImageEncoder;
-use crate::flow::Reject;
+use crate::flow::Origin;
 use crate::sources::{Archive, Item, Member};
 use crate::table::StagedPart;
 
@@ -51,12 +53,12 @@ pub(super) fn drive<'p>(
     ctx: &mut Context<'_>,
     pass: &'p Pass<'p>,
     book: &mut Book<'p, '_>,
-    listed: &Listed,
+    listed: &mut Listed,
 ) -> Result<Done> {
     let done = compute(ctx, pass, book, listed)?;
+    let learned = book.learn(listed);
     book.refuse_doubles(listed);
-    let (learned, unread) = (std::mem::take(&mut book.learned), std::mem::take(&mut book.unread));
-    keep_indexes(listed, learned, &unread, done.complete)?;
+    keep_indexes(book, listed, &learned, done.complete)?;
     Ok(done)
 }
 
@@ -105,60 +107,43 @@ pub(super) fn compute<'p>(
     Ok(Done { parts, complete })
 }
 
-/// Of a known listing, the members whose bytes are needed; the others are settled at once.
-fn select(pass: &Pass<'_>, book: &mut Book<'_, '_>, members: &[Member]) -> Vec<Member> {
+/// Of a known listing, the numbers of the members whose bytes are needed; the others are settled
+/// at once.
+fn select(pass: &Pass<'_>, book: &mut Book<'_, '_>, members: &[Member]) -> Vec<u32> {
     let mut wanted = Vec::new();
-    for member in members {
+    for (number, member) in (0..).zip(members) {
         if !book.meet(member) {
             continue;
         }
         match member.digest.map(|digest| pass.needs(member, &digest)) {
             Some(needs) if !needs.bytes() => book.settle(member, &needs),
-            _ => wanted.push(member.clone()),
+            _ => wanted.push(number),
         }
     }
     wanted
 }
 
-/// Writes the content digests that were learned into the kept indexes.
-pub(super) fn keep_indexes(
+/// Writes what was learned into the kept indexes.
+fn keep_indexes(
+    book: &Book<'_, '_>,
     listed: &Listed,
-    learned: Vec<Member>,
-    unread: &BTreeMap<usize, Vec<Reject>>,
+    learned: &BTreeSet<usize>,
     complete: bool,
 ) -> Result<()> {
-    let mut by_archive: BTreeMap<usize, Vec<Member>> = BTreeMap::new();
-    for member in learned {
-        by_archive.entry(member.archive).or_default().push(member);
-    }
     let parts = listed.archives.iter().zip(&listed.members).zip(&listed.rejects);
     for (number, ((archive, members), rejects)) in parts.enumerate() {
-        let Some(learned) = by_archive.remove(&number) else {
-            if let Some(members) = members
-                && !archive.index_holds()
-            {
-                archive.keep_index(members, rejects)?;
-            }
-            continue;
-        };
         match members {
-            Some(members) => {
-                let digests: BTreeMap<_, _> =
-                    learned.into_iter().map(|m| (m.origin, m.digest)).collect();
-                let mut members = members.clone();
-                for member in &mut members {
-                    if let Some(digest) = digests.get(&member.origin) {
-                        member.digest = *digest;
-                    }
-                }
-                archive.keep_index(&members, rejects)?;
+            Some(members) if learned.contains(&number) || !archive.index_holds() => {
+                archive.keep_index(members, rejects)?;
             }
             // Half a stream is no index.
             None if complete => {
-                let rejects = unread.get(&number).map_or(&[][..], Vec::as_slice);
-                archive.keep_index(&learned, rejects)?;
+                if let Some(members) = book.streamed.get(&number) {
+                    let rejects = book.unread.get(&number).map_or(&[][..], Vec::as_slice);
+                    archive.keep_index(members, rejects)?;
+                }
             }
-            None => {}
+            _ => {}
         }
     }
     Ok(())
@@ -177,7 +162,7 @@ impl<'r> Threads<'r> {
         &self,
         book: &mut Book<'p, '_>,
         sinks: &mut [Sink],
-        work: &'r [Option<Vec<Member>>],
+        work: &'r [Option<Vec<u32>>],
     ) -> Result<bool> {
         let (task_tx, task_rx) = bounded::<Vec<Task<'r>>>(WAITING);
         let (done_tx, done_rx) = bounded::<Vec<Outcome>>(WAITING);
@@ -207,23 +192,32 @@ impl<'r> Threads<'r> {
     }
 
     /// Gives members, in order; true if it came to the end.
-    fn read(&self, work: &'r [Option<Vec<Member>>], out: Sender<Vec<Task<'r>>>) -> Result<bool> {
+    fn read(&self, work: &'r [Option<Vec<u32>>], out: Sender<Vec<Task<'r>>>) -> Result<bool> {
         let mut chunk = Chunk { clocks: self.clocks, out, tasks: Vec::with_capacity(CHUNK) };
         let cancel = &self.options.cancel;
-        for ((number, archive), wanted) in self.listed.archives.iter().enumerate().zip(work) {
+        let archives = self.listed.archives.iter().zip(&self.listed.members);
+        for ((number, (archive, members)), wanted) in archives.enumerate().zip(work) {
+            let members = members.as_deref().unwrap_or_default();
             match wanted {
-                Some(members) if members.is_empty() => {}
-                Some(members) if archive.is_seekable() => {
-                    for member in members {
-                        let member = member.clone();
-                        let flow = chunk.push(Task::Look { archive, member, bytes: None });
+                Some(wanted) if wanted.is_empty() => {}
+                Some(wanted) if archive.is_seekable() => {
+                    for number in wanted {
+                        let Some(member) = members.get(*number as usize).cloned() else { continue };
+                        let number = Some(*number);
+                        let look = Task::Look { archive, member, number, bytes: None };
+                        let flow = chunk.push(look);
                         if flow.is_break() || cancel.is_cancelled() {
                             return Ok(false);
                         }
                     }
                 }
                 wanted => {
-                    if !self.stream((number, archive), wanted.as_deref(), &mut chunk)? {
+                    let wanted = wanted.as_deref().map(|wanted| {
+                        let of =
+                            |number: &u32| Some((&members.get(*number as usize)?.origin, *number));
+                        wanted.iter().filter_map(of).collect()
+                    });
+                    if !self.stream((number, archive), wanted.as_ref(), &mut chunk)? {
                         return Ok(false);
                     }
                 }
@@ -235,21 +229,20 @@ impl<'r> Threads<'r> {
     fn stream(
         &self,
         (number, archive): (usize, &'r Archive),
-        wanted: Option<&[Member]>,
+        wanted: Option<&BTreeMap<&Origin, u32>>,
         chunk: &mut Chunk<'r>,
     ) -> Result<bool> {
         let cancel = &self.options.cancel;
-        let wanted: Option<BTreeSet<_>> =
-            wanted.map(|members| members.iter().map(|m| &m.origin).collect());
-        let mut left = wanted.as_ref().map(BTreeSet::len);
+        let mut left = wanted.map(BTreeMap::len);
         let mut whole = true;
         let streamed = archive.stream(
-            &mut |member| wanted.as_ref().is_none_or(|wanted| wanted.contains(&member.origin)),
+            &mut |member| wanted.is_none_or(|wanted| wanted.contains_key(&member.origin)),
             &mut |item| {
                 let task = match item {
                     Item::Sample(member, bytes) => {
                         left = left.map(|left| left.saturating_sub(1));
-                        Task::Look { archive, member, bytes: Some(bytes) }
+                        let number = wanted.and_then(|of| of.get(&member.origin)).copied();
+                        Task::Look { archive, member, number, bytes: Some(bytes) }
                     }
                     Item::Reject(reject) => Task::Refused { archive: number, reject },
                 };
@@ -335,7 +328,8 @@ impl<'r> Chunk<'r> {
     }
 }
 
-fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+/// What a thread gave; its panic is an error.
+pub(super) fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| {
         let said = panic
             .downcast_ref::<String>()

@@ -2,6 +2,7 @@
 //! asked for, and kept as long as there is room.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::StringArray;
@@ -21,7 +22,7 @@ use super::context::Context;
 use super::images;
 use super::pass::Listed;
 use super::rows;
-use super::upstream::each_caption;
+use super::upstream::{Which, each_caption};
 
 /// Numbers of prepared pictures that are kept (2 GiB).
 const KEPT_NUMBERS: usize = 1 << 29;
@@ -45,14 +46,16 @@ impl Lessons {
     pub(super) fn read(ctx: &Context<'_>, work: &TrainClip) -> Result<Self> {
         let contents = contents(ctx, &work.images)?;
         let mut found: BTreeMap<String, Vec<(i32, Split, String, String)>> = BTreeMap::new();
-        each_caption(ctx, &work.captions, &work.column, &mut |row| {
+        each_caption(ctx, (&work.captions, &work.column), Which::All, &mut |row| {
             let split = row.split.and_then(|name| name.parse::<Split>().ok());
-            let Some(split) = split.filter(|split| *split != Split::Test) else { return Ok(()) };
+            let Some(split) = split.filter(|split| *split != Split::Test) else {
+                return Ok(ControlFlow::Continue(()));
+            };
             if contents.contains_key(row.image_id) && !row.text.trim().is_empty() {
                 let one = (row.caption_index, split, row.text.to_owned(), row.digest.to_owned());
                 found.entry(row.image_id.to_owned()).or_default().push(one);
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         let mut lessons = Self {
             images: Vec::new(),

@@ -10,8 +10,9 @@ use super::pass::{Needs, Pass};
 /// One member on its way to be decoded.
 #[derive(Debug)]
 pub(super) enum Task<'a> {
-    /// A member, with its bytes where the archive can only be streamed.
-    Look { archive: &'a Archive, member: Member, bytes: Option<bytes::Bytes> },
+    /// A member, with its number in the archive's listing where that is known, and with its bytes
+    /// where the archive can only be streamed.
+    Look { archive: &'a Archive, member: Member, number: Option<u32>, bytes: Option<bytes::Bytes> },
     /// What the reader of an archive could not make a member of.
     Refused { archive: usize, reject: Reject },
 }
@@ -30,6 +31,8 @@ pub(super) enum Outcome {
 pub(super) struct Looked {
     /// With its digest.
     pub member: Member,
+    /// In the archive's listing, where that is known.
+    pub number: Option<u32>,
     pub needs: Needs,
     pub header: Option<ImageHeader>,
     /// For each target that needs one, the model's input (`size × size × 3` levels, interleaved).
@@ -56,13 +59,13 @@ impl<'p> Recipe<'p> {
     }
 
     pub(super) fn apply(&self, task: Task<'_>) -> Outcome {
-        let (mut member, bytes) = match task {
+        let (mut member, number, bytes) = match task {
             Task::Refused { archive, reject } => {
                 return Outcome::Refused { streamed: Some(archive), reject };
             }
-            Task::Look { member, bytes: Some(bytes), .. } => (member, bytes),
-            Task::Look { archive, member, bytes: None } => match archive.read(&member) {
-                Ok(bytes) => (member, bytes),
+            Task::Look { member, number, bytes: Some(bytes), .. } => (member, number, bytes),
+            Task::Look { archive, member, number, bytes: None } => match archive.read(&member) {
+                Ok(bytes) => (member, number, bytes),
                 Err(reject) => return Outcome::Refused { streamed: None, reject },
             },
         };
@@ -72,6 +75,7 @@ impl<'p> Recipe<'p> {
         let mut looked = Looked {
             inputs: vec![None; self.pass.targets.len()],
             member,
+            number,
             needs,
             header: None,
             rejects: Vec::new(),

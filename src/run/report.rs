@@ -200,6 +200,17 @@ impl RunReport {
         for (table, rows) in earlier.smaller_batches {
             self.smaller_batches.entry(table).or_insert(rows);
         }
+        for (part, before) in earlier.spent {
+            match self.spent.iter_mut().find(|(name, _)| *name == part) {
+                Some((_, now)) => *now = now.and(before),
+                None => self.spent.push((part, before)),
+            }
+        }
+        let busy = self.spent.iter().filter(|(_, spent)| !spent.busy.is_zero());
+        self.bottleneck = busy.max_by_key(|(_, spent)| spent.busy).map(|(part, _)| *part);
+        if self.queues.is_empty() {
+            self.queues = earlier.queues;
+        }
         self.elapsed += earlier.elapsed;
         self.images = self.images.max(earlier.images);
     }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::{Digest, Kind, Result};
 use crate::plan::{Fingerprint, Reason, Stage};
-use crate::table::{KeyPart, Snapshot, StagedPart, Store};
+use crate::table::{Snapshot, StagedPart, Store};
 
-use super::key::{Columns, Key, Keys, Places, Short};
+use super::key::{Columns, Key, Keys, Places, Short, ends};
 use super::stored::{Row, Stored};
 
 /// The rows of a table's newest version, by key.
@@ -241,15 +241,7 @@ impl State {
     fn in_damaged(&self, key: &Key<'_>) -> bool {
         let Some(snapshot) = &self.snapshot else { return false };
         self.damaged.iter().filter_map(|part| snapshot.parts().get(*part as usize)).any(|part| {
-            let ends = part.seal.as_ref().and_then(|seal| {
-                match (seal.min_key.first(), seal.max_key.first()) {
-                    (Some(KeyPart::Text(first)), Some(KeyPart::Text(last))) => Some((first, last)),
-                    _ => None,
-                }
-            });
-            ends.is_none_or(|(first, last)| {
-                (first.as_str()..=last.as_str()).contains(&key.image_id)
-            })
+            ends(part).is_none_or(|(first, last)| (first..=last).contains(&key.image_id))
         })
     }
 

@@ -15,6 +15,7 @@ use crate::table::Store;
 use super::align::{self, EXAMPLES};
 use super::context::{Context, Means, Options};
 use super::foresight::{Captions, Foresight};
+use super::key::Key;
 use super::ledger::Ledger;
 use super::ledger::REJECTS;
 use super::lookout::{Lookout, Sight};
@@ -161,8 +162,8 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
                 one
             }
             Work::EmbedCaptions(work) => {
-                let (state, counts, wanted) = texts::survey(ctx, ledger, stage, work)?;
-                wanted.iter().for_each(|one| state.replace(&one.key()));
+                let mut replaced = |_, state: &State, key: &Key<'_>| state.replace(key);
+                let (state, counts) = texts::survey(ctx, ledger, stage, work, &mut replaced)?;
                 ledger.complete(&stage.table);
                 (state, counts)
             }

@@ -1,13 +1,15 @@
 //! Features of captions: texts of like length go through the model together, each distinct
-//! text once.
+//! text once. Of the captions that need a vector a run holds the numbers; their texts are read
+//! again, window after window.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use crate::base::{Digest, Result};
-use crate::embed::TextEncoder;
+use crate::embed::{SAMPLE_ROWS, TextEncoder};
 use crate::flow::{Fidelity, Origin, Reject, RejectClass, Vectors};
 use crate::plan::stage::EmbedCaptions;
 use crate::plan::{Counts, Reason, Stage};
@@ -23,7 +25,7 @@ use super::publish::{self, Made};
 use super::rows;
 use super::sink::Sink;
 use super::state::State;
-use super::upstream;
+use super::upstream::{self, UpstreamCaption, Which};
 
 /// Columns of tables of caption features.
 pub(super) const CAPTION_FEATURES: Columns =
@@ -32,11 +34,9 @@ pub(super) const CAPTION_FEATURES: Columns =
 /// Captions that are looked at together; within so many, texts are sorted by length.
 const WINDOW: usize = 4096;
 
-/// A caption that needs a vector.
+/// A caption on its way to a vector.
 #[derive(Debug)]
-pub(super) struct Wanted {
-    /// Its place among the rows of the table of captions.
-    pub at: u64,
+struct Wanted {
     image_id: String,
     caption_index: i32,
     digest: Digest,
@@ -44,7 +44,16 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn key(&self) -> Key<'_> {
+    fn of(row: &UpstreamCaption<'_>) -> Self {
+        Self {
+            image_id: row.image_id.to_owned(),
+            caption_index: row.caption_index,
+            digest: Digest::of(row.text.as_bytes()),
+            text: row.text.to_owned(),
+        }
+    }
+
+    fn key(&self) -> Key<'_> {
         Key::caption(&self.image_id, self.caption_index)
     }
 }
@@ -56,7 +65,9 @@ pub(super) fn run(
     stage: &Stage,
     work: &EmbedCaptions,
 ) -> Result<()> {
-    let (state, counts, wanted) = survey(ctx, ledger, stage, work)?;
+    let mut wanted = Vec::new();
+    let (state, counts) =
+        survey(ctx, ledger, stage, work, &mut |number, _, _| wanted.push(number))?;
     state.clean(&ctx.store, stage)?;
     let mut sink = ctx.sink(stage);
     let mut complete = true;
@@ -88,20 +99,21 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Judges every row; gives the captions that need a vector.
+/// Judges every row; tells `wanted` which need a vector: their places among the rows of the table
+/// of captions, in order, and their keys.
 pub(super) fn survey(
     ctx: &Context<'_>,
     ledger: &mut Ledger,
     stage: &Stage,
     work: &EmbedCaptions,
-) -> Result<(State, Counts, Vec<Wanted>)> {
+    wanted: &mut dyn FnMut(u64, &State, &Key<'_>),
+) -> Result<(State, Counts)> {
     let state = State::load(&ctx.store, stage, CAPTION_FEATURES)?;
     let state = state.with_units(ctx.handed_out.as_deref());
-    let (mut counts, mut wanted) = (Counts::default(), Vec::new());
-    let mut rows = 0;
+    let mut counts = Counts::default();
     let before = ledger.before();
     let prints = Prints::plain(&stage.fingerprint.digest().to_string());
-    upstream::each_caption(ctx, &work.captions, &work.column, &mut |row| {
+    upstream::each_caption(ctx, (&work.captions, &work.column), Which::All, &mut |row| {
         let key = Key::caption(row.image_id, row.caption_index);
         let digest = Digest::of(row.text.as_bytes());
         let reason = match before.refused(&stage.table, &digest, &prints) {
@@ -109,8 +121,6 @@ pub(super) fn survey(
             None => state.judge(&key, &digest, 0),
         };
         counts.add(state.booked(reason, &key, &digest));
-        let at = rows;
-        rows += 1;
         ctx.watch(key.image_id, || {
             Sight::new(stage, key, reason, &state).of(digest).at(&row.origin())
         });
@@ -122,17 +132,11 @@ pub(super) fn survey(
                 let origin = origin(work, &key);
                 ledger.carry_at(&stage.table, &prints, &digest, origin, row.image_id);
             }
-            _ => wanted.push(Wanted {
-                at,
-                image_id: row.image_id.to_owned(),
-                caption_index: row.caption_index,
-                digest,
-                text: row.text.to_owned(),
-            }),
+            _ => wanted(row.number, &state, &key),
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
-    Ok((state, counts, wanted))
+    Ok((state, counts))
 }
 
 /// Where a caption without features is filed: under its row. The place in its file would not do,
@@ -158,7 +162,7 @@ pub(super) fn load(ctx: &Context<'_>, stage: &Stage, work: &EmbedCaptions) -> Re
     Ok(encoder)
 }
 
-/// How near the first of the wanted captions' features are to those in f32.
+/// How near the features of the first of these captions, by their number, are to those in f32.
 ///
 /// # Errors
 /// When the model cannot be loaded in f32, or fails.
@@ -166,9 +170,21 @@ pub(super) fn compare(
     ctx: &Context<'_>,
     work: &EmbedCaptions,
     encoder: &TextEncoder,
-    wanted: &[Wanted],
+    wanted: &[u64],
 ) -> Result<Option<Fidelity>> {
-    let texts = wanted.iter().map(|one| one.text.as_str());
+    if !compare::is_reduced(&work.model) {
+        return Ok(None);
+    }
+    let (mut seen, mut texts) = (BTreeSet::new(), Vec::new());
+    let from = (work.captions.as_str(), work.column.as_str());
+    upstream::each_caption(ctx, from, Which::Numbers(wanted), &mut |row| {
+        if seen.insert(row.text.to_owned()) {
+            texts.push(row.text.to_owned());
+        }
+        let enough = texts.len() >= SAMPLE_ROWS;
+        Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    let texts = texts.iter().map(String::as_str);
     ctx.clocks.time(Part::Encode, Spend::Busy, || {
         compare::texts(&work.model, work.batch_rows, encoder, texts, &ctx.options.cancel)
     })
@@ -184,26 +200,36 @@ pub(super) struct Job<'a, 'c> {
 }
 
 impl Job<'_, '_> {
-    /// True if all were embedded.
+    /// Embeds the captions of these numbers; true if all were embedded.
     ///
     /// # Errors
     /// When the model fails or a part cannot be written.
     pub(super) fn embed(
         &self,
         ledger: &mut Ledger,
-        wanted: &[Wanted],
+        wanted: &[u64],
         sink: &mut Sink,
     ) -> Result<bool> {
         let Self { ctx, stage, work, state, encoder } = *self;
         let mut embedding = Embedding { ctx, ledger, stage, work, state, encoder, sink };
         // A window is a part, so that parts hold neighbouring keys.
         let part_rows = usize::try_from(ctx.plan.parts.rows).unwrap_or(WINDOW);
-        for window in wanted.chunks(part_rows.clamp(1, WINDOW)) {
-            if !embedding.window(window)? {
-                return Ok(false);
+        let window_rows = part_rows.clamp(1, WINDOW);
+        let mut window = Vec::with_capacity(window_rows.min(wanted.len()));
+        let mut whole = true;
+        let from = (work.captions.as_str(), work.column.as_str());
+        upstream::each_caption(ctx, from, Which::Numbers(wanted), &mut |row| {
+            window.push(Wanted::of(row));
+            if window.len() >= window_rows {
+                whole = embedding.window(&window)?;
+                window.clear();
             }
+            Ok(if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        if whole && !window.is_empty() {
+            whole = embedding.window(&window)?;
         }
-        Ok(true)
+        Ok(whole)
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn run(
         save_every: work.save_every,
     };
     let trained =
-        ctx.clocks.time(Part::Encode, Spend::Busy, || train(ctx, stage, work, &examples, &home));
+        ctx.clocks.time(Part::Train, Spend::Busy, || train(ctx, stage, work, &examples, &home));
     // What was measured is told even when the training failed.
     let measured = journal::read(&home.kept)?;
     if !measured.is_empty() {

@@ -55,7 +55,7 @@ pub(super) fn run(
     };
     let trained = ctx
         .clocks
-        .time(Part::Encode, Spend::Busy, || train(ctx, stage, work, index, &lessons, &home));
+        .time(Part::Train, Spend::Busy, || train(ctx, stage, work, index, &lessons, &home));
     // What was measured is told even when the training failed.
     let measured = journal::read(&home.kept)?;
     if !measured.is_empty() {

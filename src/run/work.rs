@@ -17,7 +17,7 @@ use super::ledger::REJECTS;
 use super::order::dependents;
 use super::pass::{Listed, Pass};
 use super::state::State;
-use super::texts::{self, Wanted};
+use super::texts;
 use super::unit::{Finished, Range, UNIT_FORMAT, Unit, listing};
 use super::{images, overlap};
 
@@ -53,7 +53,8 @@ struct TextDesk<'p> {
     stage: &'p Stage,
     work: &'p EmbedCaptions,
     state: State,
-    wanted: Vec<Wanted>,
+    /// Numbers of the captions that need a vector.
+    wanted: Vec<u64>,
     encoder: Option<TextEncoder>,
     fidelity: Option<Fidelity>,
 }
@@ -184,9 +185,14 @@ impl<'p> Worker<'p> {
         let done = overlap::compute(&mut self.ctx, &desk.pass, &mut book, &desk.listed);
         desk.encoders = std::mem::take(&mut book.encoders);
         desk.fidelity = std::mem::take(&mut book.fidelity);
-        let learned: BTreeMap<_, _> = book.learned.iter().map(|m| (&m.origin, m.digest)).collect();
-        let digest = |m: &Member| m.digest.or_else(|| learned.get(&m.origin).copied().flatten());
-        let digests = members.iter().map(digest).collect();
+        let mut digests: Vec<_> = members.iter().map(|member| member.digest).collect();
+        for (archive, number, digest) in &book.learned {
+            if let Some(slot) =
+                digests.get_mut(*number as usize).filter(|_| *archive == range.archive)
+            {
+                *slot = Some(*digest);
+            }
+        }
         let done = done?;
         let tables = desk.pass.tables().map(|(stage, _, _)| stage.table.clone());
         let rows = tables.zip(done.parts.iter().map(|parts| rows(parts))).collect();
@@ -202,7 +208,11 @@ impl<'p> Worker<'p> {
         if now != Some(version) {
             return Err(changed("the table of captions").at(&work.captions));
         }
-        let (state, _, wanted) = texts::survey(&self.ctx, &mut self.ledger, stage, work)?;
+        let mut wanted = Vec::new();
+        let (state, _) =
+            texts::survey(&self.ctx, &mut self.ledger, stage, work, &mut |number, _, _| {
+                wanted.push(number);
+            })?;
         Ok(TextDesk { stage, work, state, wanted, encoder: None, fidelity: None })
     }
 
@@ -213,8 +223,8 @@ impl<'p> Worker<'p> {
         from: u64,
         to: u64,
     ) -> Result<Finished> {
-        let first = desk.wanted.partition_point(|wanted| wanted.at < from);
-        let last = desk.wanted.partition_point(|wanted| wanted.at < to);
+        let first = desk.wanted.partition_point(|number| *number < from);
+        let last = desk.wanted.partition_point(|number| *number < to);
         let wanted = desk.wanted.get(first..last).unwrap_or_default();
         let mut sink = self.ctx.sink(desk.stage);
         let mut complete = true;

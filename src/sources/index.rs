@@ -1,7 +1,7 @@
 //! Kept indexes: what an archive held, and the digest of each content, so that nothing is read
 //! twice. An index is a cache: one that is missing, damaged or of another version is made anew.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::file_stamp::FileStamp;
 use super::member::{Layout, Member};
 use super::tarball::Piece;
+use crate::base::digest::Digester;
 use crate::base::{Digest, Error, Result, files};
 use crate::flow::{Origin, Reject};
 
@@ -36,45 +37,44 @@ pub(crate) fn write(
     members: &[Member],
     rejects: &[Reject],
 ) -> Result<()> {
-    let mut out = Out(MAGIC.to_vec());
-    file.fields().iter().for_each(|field| out.number(*field));
-    out.digest(&settings);
-    out.number(ignored);
-    out.number(members.len() as u64);
-    for member in members {
-        out.text(&member.image_id);
-        out.origin(&member.origin);
-        out.number(member.size_bytes);
-        out.digest(&member.stamp);
-        out.maybe(member.digest.as_ref(), Out::digest);
-        match &member.layout {
-            Layout::Whole => out.number(0),
-            Layout::Sparse(pieces) => {
-                out.number(1);
-                out.number(pieces.len() as u64);
-                for piece in pieces.iter() {
-                    out.number(piece.at);
-                    out.number(piece.length_bytes);
+    files::write_atomic(path, |writer| {
+        let mut out = Out::to(writer);
+        out.add(MAGIC);
+        file.fields().iter().for_each(|field| out.number(*field));
+        out.digest(&settings);
+        out.number(ignored);
+        out.number(members.len() as u64);
+        for member in members {
+            out.text(&member.image_id);
+            out.origin(&member.origin);
+            out.number(member.size_bytes);
+            out.digest(&member.stamp);
+            out.maybe(member.digest.as_ref(), Out::digest);
+            match &member.layout {
+                Layout::Whole => out.number(0),
+                Layout::Sparse(pieces) => {
+                    out.number(1);
+                    out.number(pieces.len() as u64);
+                    for piece in pieces.iter() {
+                        out.number(piece.at);
+                        out.number(piece.length_bytes);
+                    }
+                }
+                Layout::File(below) => {
+                    out.number(2);
+                    out.bytes(below.as_os_str().as_bytes());
                 }
             }
-            Layout::File(below) => {
-                out.number(2);
-                out.bytes(below.as_os_str().as_bytes());
-            }
         }
-    }
-    out.number(rejects.len() as u64);
-    for reject in rejects {
-        out.origin(&reject.origin);
-        out.maybe(reject.image_id.as_deref(), Out::text);
-        out.text(reject.class.name());
-        out.text(&reject.message);
-        out.maybe(reject.digest.as_ref(), Out::digest);
-    }
-    let sum = Digest::of(&out.0);
-    out.digest(&sum);
-    files::write_atomic(path, |writer| {
-        writer.write_all(&out.0).map_err(|cause| Error::io("cannot write", path.display(), cause))
+        out.number(rejects.len() as u64);
+        for reject in rejects {
+            out.origin(&reject.origin);
+            out.maybe(reject.image_id.as_deref(), Out::text);
+            out.text(reject.class.name());
+            out.text(&reject.message);
+            out.maybe(reject.digest.as_ref(), Out::digest);
+        }
+        out.finish().map_err(|cause| Error::io("cannot write", path.display(), cause))
     })
 }
 
@@ -109,16 +109,51 @@ pub(crate) fn read(path: &Path, source: &str, archive: usize) -> Option<Index> {
     })
 }
 
-struct Out(Vec<u8>);
+/// An index on its way to its file; only the last pages of it are in memory.
+struct Out<'w> {
+    held: Vec<u8>,
+    digester: Digester,
+    writer: &'w mut dyn Write,
+    refused: io::Result<()>,
+}
 
-impl Out {
+/// Bytes that are written together.
+const HELD_BYTES: usize = 1 << 16;
+
+impl<'w> Out<'w> {
+    fn to(writer: &'w mut dyn Write) -> Self {
+        Self { held: Vec::new(), digester: Digester::new(), writer, refused: Ok(()) }
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.held.extend(bytes);
+        if self.held.len() >= HELD_BYTES {
+            self.spill();
+        }
+    }
+
+    fn spill(&mut self) {
+        self.digester.bytes(&self.held);
+        if self.refused.is_ok() {
+            self.refused = self.writer.write_all(&self.held);
+        }
+        self.held.clear();
+    }
+
+    /// Writes the rest and the digest of all.
+    fn finish(mut self) -> io::Result<()> {
+        self.spill();
+        self.refused?;
+        self.writer.write_all(self.digester.finish().as_bytes())
+    }
+
     fn number(&mut self, number: u64) {
-        self.0.extend(number.to_le_bytes());
+        self.add(&number.to_le_bytes());
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
-        self.0.extend(bytes);
+        self.add(bytes);
     }
 
     fn text(&mut self, text: &str) {
@@ -126,11 +161,11 @@ impl Out {
     }
 
     fn digest(&mut self, digest: &Digest) {
-        self.0.extend(digest.as_bytes());
+        self.add(digest.as_bytes());
     }
 
     fn maybe<T: ?Sized>(&mut self, value: Option<&T>, write: impl FnOnce(&mut Self, &T)) {
-        self.0.push(u8::from(value.is_some()));
+        self.add(&[u8::from(value.is_some())]);
         if let Some(value) = value {
             write(self, value);
         }

@@ -148,16 +148,20 @@ impl Store {
             .storage
             .list(&self.root)
             .map_err(|cause| Error::io("cannot list", self.root.display(), cause))?;
-        names.retain(|name| {
-            let log = self.root.join(name).join(LOG_FOLDER);
-            is_table_name(name)
-                && self.storage.list(&log).is_ok_and(|entries| {
-                    entries
-                        .iter()
-                        .any(|entry| entry.ends_with(".json") && !entry.starts_with(['.', '_']))
-                })
-        });
-        Ok(names)
+        names.retain(|name| is_table_name(name) && self.root.join(name).is_dir());
+        let mut tables = Vec::new();
+        for name in names {
+            let log = self.root.join(&name).join(LOG_FOLDER);
+            let entries = self.storage.list(&log);
+            let entries =
+                entries.map_err(|cause| Error::io("cannot list", log.display(), cause))?;
+            let is_commit =
+                |entry: &String| entry.ends_with(".json") && !entry.starts_with(['.', '_']);
+            if entries.iter().any(is_commit) {
+                tables.push(name);
+            }
+        }
+        Ok(tables)
     }
 
     /// The newest version of a table; `None` where there is no such table.

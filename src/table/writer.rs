@@ -104,10 +104,11 @@ impl PartWriter {
                 Error::new(Kind::Internal, what).at(&table).caused_by(cause)
             }
         };
-        let rows =
+        let unsorted =
             concat_batches(&self.schema, &self.batches).map_err(fault("cannot join rows"))?;
         drop(self.batches);
-        let rows = sort(&rows, &self.contract.key, &table)?;
+        let rows = sort(&unsorted, &self.contract.key, &table)?;
+        drop(unsorted);
         let keys = Keys::of(&rows, &self.contract.key, &table)?;
         let last = rows.num_rows().saturating_sub(1);
         let some = rows.num_rows() > 0;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::readers;
 use super::shop::{
     IMAGES, TABLES, all_rows, clipmill, code, make, object, query, run_in, shop, stderr, stdout,
 };
@@ -38,6 +39,12 @@ fn the_closing_object_tells_what_there_is() {
         let counted: Value = serde_json::from_slice(&counted).unwrap();
         assert_eq!(counted[0]["n"], expected, "{table}");
     }
+}
+
+#[test]
+fn deltalake_polars_and_duckdb_read_every_table() {
+    let read = readers::assert_others_read_the_same(&shop().store());
+    assert!(read.is_none_or(|read| TABLES.iter().all(|name| read.iter().any(|t| t == name))));
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub enum Fault {
     Fail,
     /// It is done, and fails all the same: of a write, half the bytes are done.
     Torn,
+    /// A folder cannot be listed. Only listings count.
+    List,
     /// Each operation takes a while, as of a seed.
     Delay(u64),
     /// From here on there is no space: whatever makes a file or a folder longer fails.
@@ -26,16 +28,22 @@ pub enum Fault {
 pub struct Faulty {
     fault: Option<(Fault, u64)>,
     done: Arc<AtomicU64>,
+    listed: AtomicU64,
 }
 
 impl Faulty {
     pub fn new(fault: Option<(Fault, u64)>) -> Self {
-        Self { fault, done: Arc::default() }
+        Self { fault, done: Arc::default(), listed: AtomicU64::new(0) }
     }
 
     /// Operations so far.
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::SeqCst)
+    }
+
+    /// Listings so far.
+    pub fn listed(&self) -> u64 {
+        self.listed.load(Ordering::SeqCst)
     }
 
     fn step<T>(&self, grows: bool, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -123,7 +131,11 @@ impl Storage for Faulty {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        Disk.list(folder)
+        let number = self.listed.fetch_add(1, Ordering::SeqCst);
+        match self.fault {
+            Some((Fault::List, at)) if at == number => Err(io::Error::other("the disk said no")),
+            _ => Disk.list(folder),
+        }
     }
 }
 

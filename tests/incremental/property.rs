@@ -543,3 +543,15 @@ fn stopped_and_partial_runs_and_lost_images() {
         world.step();
     }
 }
+
+/// A run of one table takes an image out of it; the next run of another follows.
+#[test]
+fn tables_run_one_by_one_after_an_image_went() {
+    let mut world = World::new();
+    world.step();
+    world.apply(&Edit::Only { table: 1 });
+    world.apply(&Edit::Remove { at: 0 });
+    world.step();
+    world.apply(&Edit::Only { table: 2 });
+    world.step();
+}

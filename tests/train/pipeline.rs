@@ -6,6 +6,17 @@ use clipmill::run::RunReport;
 
 use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio, survey};
 
+/// Training is a part of its own, and the part that took longest is the bottleneck.
+pub fn assert_training_is_told(report: &RunReport) {
+    let busy = |name: &str| {
+        let part = report.spent.iter().find(|(part, _)| *part == name);
+        part.unwrap_or_else(|| panic!("{name}: {:?}", report.spent)).1.busy
+    };
+    assert!(!busy("train").is_zero(), "{:?}", report.spent);
+    let longest = report.spent.iter().max_by_key(|(_, spent)| spent.busy).map(|(part, _)| *part);
+    assert_eq!(report.bottleneck, longest, "{:?}", report.spent);
+}
+
 fn computed(report: &RunReport) -> Vec<(&str, u64)> {
     report
         .tables
@@ -20,6 +31,7 @@ fn a_captioner_is_trained_once() {
     let house = studio(12, STAGES);
     let report = house.run().unwrap();
     assert!(report.broken.is_empty(), "{:?}", report.broken);
+    assert_training_is_told(&report);
     let rows = house.rows("captioner", &["checkpoint", "step", "epoch", "path", "best"]);
     assert!(rows.len() == 2 || rows.len() == 3, "{rows:?}");
     assert_eq!(rows.iter().filter(|row| row.ends_with("true")).count(), 1, "{rows:?}");

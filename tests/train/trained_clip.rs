@@ -47,6 +47,7 @@ fn retraining_changes_features_and_what_follows_from_them_and_nothing_else() {
     let house = house(STAGE);
     let report = house.run().unwrap();
     assert!(report.broken.is_empty(), "{:?}", report.broken);
+    super::pipeline::assert_training_is_told(&report);
     let before = house.rows("image_features", &FEATURES);
     assert_eq!(before.len(), 20);
     assert!(house.run().unwrap().is_up_to_date());

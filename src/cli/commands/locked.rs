@@ -10,7 +10,7 @@ use crate::cli::render::Annotation;
 use crate::definition::Pipeline;
 use crate::definition::span::Span;
 use crate::plan::digests::FileDigests;
-use crate::plan::locked::{self, Comparison, Difference, Rebuild, Rows};
+use crate::plan::locked::{self, Change, Comparison, Difference, Rebuild, Rows};
 use crate::plan::{state_folder, store_folder};
 
 use super::lock_file;
@@ -61,7 +61,13 @@ pub(super) fn human(checked: &Checked, file: &Path) -> String {
     let lock = lock_file::path(file);
     let (file, lock) = (file.display(), lock.display());
     if checked.comparison.agrees() {
-        let data = if checked.complete { "" } else { " (which does not name all data and tables)" };
+        let data = if checked.complete {
+            String::new()
+        } else {
+            format!(
+                " (which does not name all data and tables: `clipmill lock {file}` after a run does)"
+            )
+        };
         return format!("{file}: agrees with {lock}{data}");
     }
     let mut out = format!("{file}: differs from {lock}");
@@ -77,12 +83,21 @@ pub(super) fn human(checked: &Checked, file: &Path) -> String {
     for rebuild in rebuilds {
         out.push_str(&format!("\n  {}", reason(rebuild)));
     }
-    out.push_str(&format!("\nhelp: if this is meant, run it, then `clipmill lock {file}`"));
+    out.push_str(&format!(
+        "\nhelp: if this is meant, run it, then `clipmill lock {file}`, and commit both; if not, \
+         take the edit back"
+    ));
     out
 }
 
 fn words(difference: &Difference) -> String {
     let Difference { what, name, change, details, .. } = difference;
+    let whose = match change {
+        Change::Added => Some("the lock does not know it".to_owned()),
+        Change::Removed => Some("only the lock knows it".to_owned()),
+        Change::Changed => None,
+    };
+    let details: Vec<String> = whose.into_iter().chain(details.iter().cloned()).collect();
     if details.is_empty() {
         format!("{what} {name} {change}")
     } else {

@@ -1,6 +1,8 @@
 //! Captions as they are found: ids taken from names, numbers given, doubles refused.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::ops::ControlFlow;
 
 use crate::base::Digest;
 use crate::flow::{Caption, Origin, Reject, RejectClass, Split};
@@ -8,8 +10,13 @@ use crate::plan::source::IdRule;
 use crate::sources::clean::is_blank;
 use crate::sources::names::{self, Named};
 
-/// Gathers the captions of a source.
-#[derive(Debug)]
+/// Captions that are handed on together: two megabytes at most are in few hands at a time.
+const HANDED_ON: usize = 2048;
+
+/// Whoever takes captions, in the order of the files; breaks when it wants no more.
+pub(super) type Take<'t> = dyn FnMut(Vec<Caption>) -> ControlFlow<()> + 't;
+
+/// Finds the captions of a source and hands them on.
 pub(super) struct Collector<'a> {
     source: &'a str,
     id: &'a IdRule,
@@ -17,8 +24,16 @@ pub(super) struct Collector<'a> {
     images: HashMap<String, (u32, i32)>,
     /// Where each caption was first seen.
     seen: HashMap<(u32, i32), u64>,
-    pub(super) captions: Vec<Caption>,
+    captions: Vec<Caption>,
+    take: &'a mut Take<'a>,
+    closed: bool,
     pub(super) rejects: Vec<Reject>,
+}
+
+impl fmt::Debug for Collector<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collector").field("source", &self.source).finish_non_exhaustive()
+    }
 }
 
 /// One caption as its file has it.
@@ -36,13 +51,15 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(source: &'a str, id: &'a IdRule) -> Self {
+    pub(super) fn new(source: &'a str, id: &'a IdRule, take: &'a mut Take<'a>) -> Self {
         Self {
             source,
             id,
             images: HashMap::new(),
             seen: HashMap::new(),
             captions: Vec::new(),
+            take,
+            closed: false,
             rejects: Vec::new(),
         }
     }
@@ -83,6 +100,22 @@ impl<'a> Collector<'a> {
             origin,
             split: found.split,
         });
+        if self.captions.len() >= HANDED_ON {
+            self.hand_on();
+        }
+    }
+
+    /// Hands on what waits.
+    pub(super) fn hand_on(&mut self) {
+        let captions = std::mem::take(&mut self.captions);
+        if !captions.is_empty() && !self.closed {
+            self.closed = (self.take)(captions).is_break();
+        }
+    }
+
+    /// Whether nobody wants any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     pub(super) fn reject(

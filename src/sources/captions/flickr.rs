@@ -15,7 +15,9 @@ pub(super) fn read(
     out: &mut Collector<'_>,
 ) -> io::Result<()> {
     let mut lines = Lines::new(reader, cap_bytes);
-    while let Some(line) = lines.next_line()? {
+    while !out.is_closed()
+        && let Some(line) = lines.next_line()?
+    {
         if line.over {
             let why = format!("it is longer than the cap of {}", Bytes(cap_bytes));
             out.reject(member, line.offset, None, RejectClass::OverCap, why, None);

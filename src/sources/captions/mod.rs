@@ -11,4 +11,4 @@ mod shards;
 mod table;
 mod texts;
 
-pub use read::{CaptionsRead, probe, read};
+pub use read::{CaptionsRead, probe, read, stream};

@@ -1,7 +1,9 @@
 //! Reading all captions of a source.
 
 use super::coco::settle;
-use super::collector::Collector;
+use std::ops::ControlFlow;
+
+use super::collector::{Collector, Take};
 use super::shards::Shard;
 use super::texts::{Each, Opener, Pick};
 use super::{coco, flickr, karpathy, shards, table};
@@ -22,12 +24,32 @@ pub struct CaptionsRead {
 /// Reads every caption of a source, straight out of its archives. A broken line costs a
 /// reject and nothing else; of two captions with one number the first stays.
 ///
+/// As [`stream`], for those who want all at once.
+///
 /// # Errors
 /// When a file is not there, is packed in a way that is not read, is not laid out as its
 /// format says at all, or an archive does not hold the member.
 pub fn read(source: &CaptionSource, cancel: &Cancel) -> Result<CaptionsRead> {
+    let mut captions = Vec::new();
+    let rejects = stream(source, cancel, &mut |some| {
+        captions.extend(some);
+        ControlFlow::Continue(())
+    })?;
+    Ok(CaptionsRead { captions, rejects })
+}
+
+/// Hands the captions of a source to `take`, some at a time, in the order of the files; gives the
+/// lines and members that are no captions. What is held of a caption that was taken is its number.
+///
+/// # Errors
+/// As [`read`]; some captions may have been handed on before.
+pub fn stream<'s>(
+    source: &'s CaptionSource,
+    cancel: &Cancel,
+    take: &'s mut Take<'s>,
+) -> Result<Vec<Reject>> {
     let cap = source.caps.line_bytes;
-    let out = each(source, cancel, &mut |text, out| {
+    let mut out = each(source, cancel, take, &mut |text, out| {
         let member = text.member.as_str();
         let shard = Shard { name: &text.name, member, offset: text.offset };
         match &source.format {
@@ -45,7 +67,8 @@ pub fn read(source: &CaptionSource, cancel: &Cancel) -> Result<CaptionsRead> {
             }
         }
     })?;
-    Ok(CaptionsRead { captions: out.captions, rejects: out.rejects })
+    out.hand_on();
+    Ok(out.rejects)
 }
 
 /// Looks whether a source can be read at all, before hours are spent on what comes first: that
@@ -59,7 +82,8 @@ pub fn probe(source: &CaptionSource, cancel: &Cancel) -> Result<()> {
         return Ok(());
     }
     let cap = source.caps.line_bytes;
-    each(source, cancel, &mut |text, out| match &source.format {
+    let mut nobody = |_| ControlFlow::Break(());
+    each(source, cancel, &mut nobody, &mut |text, out| match &source.format {
         format @ CaptionFormat::Csv { .. } => {
             table::probe(text.reader, text.member.as_str(), cap, format, out)
         }
@@ -76,6 +100,7 @@ fn in_shards(format: &CaptionFormat) -> bool {
 fn each<'s>(
     source: &'s CaptionSource,
     cancel: &Cancel,
+    take: &'s mut Take<'s>,
     visit: &mut Each<'_, 's>,
 ) -> Result<Collector<'s>> {
     let place = |error: Error| error.at(format!("sources.{}: member", source.name));
@@ -86,7 +111,7 @@ fn each<'s>(
         many: source.member.is_some() || in_shards(&source.format),
         patterns,
     };
-    let mut out = Collector::new(&source.name, &source.id);
+    let mut out = Collector::new(&source.name, &source.id, take);
     let labels = names::labels(&source.paths);
     for (path, label) in source.paths.iter().zip(&labels) {
         let label = (labels.len() > 1).then_some(label.as_str());

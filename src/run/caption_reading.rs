@@ -1,0 +1,241 @@
+//! From the files of captions to rows: read on a thread of its own, with the split of each image,
+//! brought into the order of the table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+use rayon::prelude::*;
+
+use crate::base::digest::Digester;
+use crate::base::{Cancel, Digest, Result};
+use crate::flow::{Caption, Reject, Split};
+use crate::plan::Stage;
+use crate::plan::source::CaptionSource;
+use crate::plan::stage::{ReadCaptions, SplitRule};
+use crate::sources;
+
+use super::caption_row::CaptionRow;
+use super::clocks::{Clocks, Part, Spend};
+use super::context::{Context, Options};
+use super::key::{Key, Short};
+use super::overlap::joined;
+use super::upstream;
+
+/// Captions, some at a time, that wait between the reader and the rows.
+const WAITING: usize = 1;
+/// Rows that are judged and written together.
+const BATCH_ROWS: usize = 8192;
+
+/// The captions of a stage on their way to rows. They are read on a thread of their own: of files in
+/// the order of the table few are held at a time, of others all, to be sorted.
+pub(super) struct Reading<'r> {
+    options: &'r Options,
+    clocks: &'r Clocks,
+    stage: &'r Stage,
+    recipe: Recipe<'r>,
+    rejects: Vec<Reject>,
+}
+
+impl<'r> Reading<'r> {
+    /// Reads what is needed beside the captions.
+    ///
+    /// # Errors
+    /// When a split file or the table of images cannot be read.
+    pub(super) fn begin(
+        ctx: &'r Context<'_>,
+        stage: &'r Stage,
+        work: &'r ReadCaptions,
+    ) -> Result<Self> {
+        let (recipe, rejects) = Recipe::new(ctx, work)?;
+        let (options, clocks) = (ctx.options, &ctx.clocks);
+        Ok(Self { options, clocks, stage, recipe, rejects })
+    }
+
+    /// Hands on every row: those of one call are sorted by key, and those of several calls as far
+    /// as the files are.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or it is to stop; and those of `take`.
+    pub(super) fn each(
+        &mut self,
+        take: &mut dyn FnMut(Vec<CaptionRow>) -> Result<()>,
+    ) -> Result<()> {
+        let progress = self.options.progress.as_ref();
+        progress.begin(&self.stage.table, None);
+        let done = self.rows(take);
+        progress.end(&self.stage.table);
+        self.rejects.extend(done?);
+        Ok(())
+    }
+
+    fn rows(&mut self, take: &mut dyn FnMut(Vec<CaptionRow>) -> Result<()>) -> Result<Vec<Reject>> {
+        let (source, clocks, cancel) =
+            (&self.recipe.work.source, self.clocks, &self.options.cancel);
+        let (out, captions) = bounded::<Vec<Caption>>(WAITING);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(move || read(source, (clocks, cancel), &out));
+            // Moved in, so that the reader ends when this part fails.
+            let captions = captions;
+            let mut order = Order::default();
+            for some in &captions {
+                cancel.check()?;
+                self.options.progress.advance(&self.stage.table, some.len() as u64);
+                take(order.take(self.recipe.rows(some)))?;
+            }
+            let mut held = order.rest().into_iter().peekable();
+            while held.peek().is_some() {
+                cancel.check()?;
+                take(held.by_ref().take(BATCH_ROWS).collect())?;
+            }
+            joined(reader)
+        })
+    }
+
+    /// Once all is read: what was refused, and what a user should know.
+    pub(super) fn end(self) -> (Vec<Reject>, Vec<String>) {
+        (self.rejects, self.recipe.notes(&self.stage.table))
+    }
+}
+
+/// Reads until all is read, or nobody takes any more.
+fn read(
+    source: &CaptionSource,
+    (clocks, cancel): (&Clocks, &Cancel),
+    out: &Sender<Vec<Caption>>,
+) -> Result<Vec<Reject>> {
+    let (begun, mut waited) = (Instant::now(), Duration::ZERO);
+    let rejects = sources::captions::stream(source, cancel, &mut |captions| {
+        let ready = Instant::now();
+        let taken = out.send(captions);
+        waited += ready.elapsed();
+        if taken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    clocks.add(Part::Read, Spend::Blocked, waited);
+    clocks.add(Part::Read, Spend::Busy, begun.elapsed().saturating_sub(waited));
+    rejects
+}
+
+/// Brings rows into the order of their keys.
+#[derive(Default)]
+struct Order {
+    /// The key of the last row that was given away.
+    last: Option<(String, i32)>,
+    /// Whether the files were found to be in another order.
+    is_other: bool,
+    held: Vec<CaptionRow>,
+}
+
+impl Order {
+    /// The rows that can be made now: none once some were out of order.
+    fn take(&mut self, rows: Vec<CaptionRow>) -> Vec<CaptionRow> {
+        let last = self.last.as_ref().map(|(id, index)| (id.as_str(), *index));
+        let follows = rows.first().is_none_or(|first| last.is_none_or(|last| last < first.order()));
+        self.is_other |= !follows || !rows.is_sorted_by(|a, b| a.order() < b.order());
+        if self.is_other {
+            self.held.extend(rows);
+            return Vec::new();
+        }
+        if let Some((id, index)) = rows.last().map(CaptionRow::order) {
+            self.last = Some((id.to_owned(), index));
+        }
+        rows
+    }
+
+    /// The others, in order.
+    fn rest(mut self) -> Vec<CaptionRow> {
+        self.held.sort_by(|a, b| a.order().cmp(&b.order()));
+        self.held
+    }
+}
+
+/// What makes rows of captions.
+struct Recipe<'w> {
+    work: &'w ReadCaptions,
+    splits: Option<BTreeMap<String, Split>>,
+    images: Option<BTreeSet<Short>>,
+    /// Captions of images that are not in the table of images.
+    orphans: u64,
+    /// Images that are in none of the split files.
+    unlisted: BTreeSet<String>,
+}
+
+impl<'w> Recipe<'w> {
+    /// With what of the split files is no split.
+    fn new(ctx: &Context<'_>, work: &'w ReadCaptions) -> Result<(Self, Vec<Reject>)> {
+        let (splits, rejects) = match &work.split {
+            SplitRule::Listed(source) => {
+                let (splits, rejects) = sources::splits::read(source)?;
+                (Some(splits), rejects)
+            }
+            _ => (None, Vec::new()),
+        };
+        let images = work.images.as_ref().map(|table| upstream::image_keys(ctx, table));
+        let (orphans, unlisted) = (0, BTreeSet::new());
+        Ok((Self { work, splits, images: images.transpose()?, orphans, unlisted }, rejects))
+    }
+
+    fn rows(&mut self, mut captions: Vec<Caption>) -> Vec<CaptionRow> {
+        if let Some(images) = &self.images {
+            let before = captions.len();
+            captions.retain(|caption| images.contains(&Key::image(&caption.image_id).short()));
+            self.orphans += (before - captions.len()) as u64;
+        }
+        let rows: Vec<_> = captions
+            .into_par_iter()
+            .map(|caption| {
+                let split = self.split(&caption);
+                let digest = digest(&caption.text, split);
+                CaptionRow { caption, split, digest }
+            })
+            .collect();
+        if self.splits.is_some() {
+            let of_none = rows.iter().filter(|row| row.split.is_none());
+            self.unlisted.extend(of_none.map(|row| row.caption.image_id.clone()));
+        }
+        rows
+    }
+
+    fn split(&self, caption: &Caption) -> Option<Split> {
+        match &self.work.split {
+            SplitRule::Listed(_) => self.splits.as_ref()?.get(&caption.image_id).copied(),
+            SplitRule::Drawn(shares) => Some(draw(caption, shares)),
+            SplitRule::OfFile(shares) => {
+                Some(caption.split.unwrap_or_else(|| draw(caption, shares)))
+            }
+        }
+    }
+
+    /// What a user should know of captions that are left out, or belong nowhere.
+    fn notes(&self, table: &str) -> Vec<String> {
+        let mut notes = Vec::new();
+        let count = crate::base::units::count;
+        if self.orphans > 0 {
+            notes.push(format!(
+                "{table}: {} captions are of images that are not in `{}`, and were left out",
+                count(self.orphans),
+                self.work.images.as_deref().unwrap_or_default()
+            ));
+        }
+        if !self.unlisted.is_empty() {
+            notes.push(format!(
+                "{table}: {} images are in none of the split files; their split is null",
+                count(self.unlisted.len() as u64)
+            ));
+        }
+        notes
+    }
+}
+
+fn draw(caption: &Caption, shares: &crate::plan::stage::Shares) -> Split {
+    sources::splits::seeded(&caption.image_id, &shares.of, shares.seed)
+}
+
+/// What a caption's row depends on: its text and its split.
+fn digest(text: &str, split: Option<Split>) -> Digest {
+    Digester::new()
+        .field("text", text.as_bytes())
+        .field("split", split.map_or("", Split::name).as_bytes())
+        .finish()
+}
