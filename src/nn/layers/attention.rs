@@ -151,7 +151,7 @@ pub(in crate::nn) fn attention_onto(
     seen: &Seen,
 ) -> Result<Tensor> {
     let (rows, tokens, width) = queries.dims3()?;
-    let (_, heads, capacity, each) = keys.dims4()?;
+    let (_, heads, capacity, _) = keys.dims4()?;
     if !is_native(queries) {
         let flat = |kept: &Tensor| {
             kept.narrow(2, 0, filled)?.transpose(1, 2)?.reshape((rows, filled, width))
