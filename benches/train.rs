@@ -59,6 +59,7 @@ fn main() {
         let gradients = captioner.backward(&loss).unwrap();
         let norm = optimizer.norm(&gradients).unwrap();
         optimizer.step(&gradients, 2e-5, norm, None).unwrap();
+        captioner.recycle(gradients);
         assert!(loss.to_scalar::<f32>().unwrap().is_finite());
         seconds.push(begun.elapsed().as_secs_f64());
     }

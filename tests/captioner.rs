@@ -22,6 +22,10 @@ mod checkpoints;
 mod codec;
 #[path = "captioner/dropout.rs"]
 mod dropout;
+#[path = "captioner/files.rs"]
+mod files;
+#[path = "captioner/half.rs"]
+mod half;
 #[path = "captioner/logits.rs"]
 mod logits;
 #[path = "captioner/steps.rs"]

@@ -38,7 +38,7 @@ pub struct Caption {
     /// Divides logits before sampling: below 1 is bolder, above 1 more varied.
     #[schemars(default = "temperature", range(min = 0.0, max = 100.0))]
     pub temperature: f64,
-    /// Captions sampled an image.
+    /// Captions sampled an image; `evaluate` scores the first.
     #[schemars(default = "samples", range(min = 1, max = 1000))]
     pub samples: u32,
     /// Seed of sampling; each image draws on its own.

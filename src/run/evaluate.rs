@@ -34,7 +34,15 @@ pub(super) fn run(
     stage: &Stage,
     work: &Evaluate,
 ) -> Result<()> {
-    let (cases, without) = cases(ctx, work)?;
+    let (cases, without, further) = cases(ctx, work)?;
+    if further > 0 {
+        ctx.report.notes.push(format!(
+            "{}: of several captions of an image the first is scored; {} others in `{}` are not",
+            stage.table,
+            crate::base::units::count(further),
+            work.generated
+        ));
+    }
     if without > 0 {
         ctx.report.notes.push(format!(
             "{}: {} made captions have no reference in `{}`, and are not scored",
@@ -92,14 +100,16 @@ pub(super) fn run(
 
 /// Judges every row, for a survey: what would be computed counts as replaced.
 pub(super) fn judged(ctx: &Context<'_>, stage: &Stage, work: &Evaluate) -> Result<(State, Counts)> {
-    let (cases, _) = cases(ctx, work)?;
+    let (cases, ..) = cases(ctx, work)?;
     let (state, counts, _) = judge(ctx, stage, &cases)?;
     cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
     Ok((state, counts))
 }
 
-/// Every image with a made caption and references, by id, and how many have none.
-fn cases(ctx: &Context<'_>, work: &Evaluate) -> Result<(Vec<Case>, u64)> {
+/// Every image with a made caption and references, by id; how many have none; and how many made
+/// captions are not the first of their image.
+fn cases(ctx: &Context<'_>, work: &Evaluate) -> Result<(Vec<Case>, u64, u64)> {
+    let mut further = 0;
     let mut made: BTreeMap<String, String> = BTreeMap::new();
     if let Some(snapshot) = ctx.store.snapshot(&work.generated)? {
         for batch in snapshot.scan(&["image_id", "caption_index", "text"])? {
@@ -107,7 +117,11 @@ fn cases(ctx: &Context<'_>, work: &Evaluate) -> Result<(Vec<Case>, u64)> {
             let ids = rows::column::<StringArray>(&batch, "image_id")?;
             let indices = rows::column::<Int32Array>(&batch, "caption_index")?;
             let texts = rows::column::<StringArray>(&batch, "text")?;
-            for at in (0..batch.num_rows()).filter(|at| indices.value(*at) == 0) {
+            for at in 0..batch.num_rows() {
+                if indices.value(at) != 0 {
+                    further += 1;
+                    continue;
+                }
                 made.insert(ids.value(at).to_owned(), texts.value(at).to_owned());
             }
         }
@@ -134,7 +148,7 @@ fn cases(ctx: &Context<'_>, work: &Evaluate) -> Result<(Vec<Case>, u64)> {
         })
         .collect();
     let without = all.saturating_sub(cases.len()) as u64;
-    Ok((cases, without))
+    Ok((cases, without, further))
 }
 
 /// The digest of all references: CIDEr weighs words by all of them.

@@ -296,12 +296,19 @@ fn square_sum(tensor: &Tensor) -> Result<f64> {
         (Storage::Cpu(CpuStorage::F32(all)), Some((from, to))) => all.get(from..to),
         _ => None,
     };
-    let blocks: Vec<f64> = numbers
-        .unwrap_or_default()
-        .par_chunks(BLOCK)
-        .map(|block| block.iter().map(|x| f64::from(*x) * f64::from(*x)).sum())
-        .collect();
+    let blocks: Vec<f64> = numbers.unwrap_or_default().par_chunks(BLOCK).map(squares).collect();
     Ok(blocks.iter().sum())
+}
+
+/// As one sum, of which sixteen parts are made side by side: vector instructions.
+fn squares(block: &[f32]) -> f64 {
+    let mut lanes = [0.0_f64; 16];
+    let parts = block.chunks_exact(16);
+    let rest: f64 = parts.remainder().iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+    for part in parts {
+        lanes.iter_mut().zip(part).for_each(|(lane, x)| *lane += f64::from(*x) * f64::from(*x));
+    }
+    lanes.iter().sum::<f64>() + rest
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]

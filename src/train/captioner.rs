@@ -151,8 +151,12 @@ impl Learner for Learning {
         self.captioner.loss(&batch, dropout.as_mut()).map_err(fault())
     }
 
-    fn gradients(&self, loss: &Tensor) -> Result<GradStore> {
-        self.captioner.backward(loss).map_err(candle("computing gradients"))
+    fn gradients(&self, loss: &Tensor, earlier: Option<GradStore>) -> Result<GradStore> {
+        self.captioner.backward_onto(loss, earlier).map_err(candle("computing gradients"))
+    }
+
+    fn recycle(&self, gradients: GradStore) {
+        self.captioner.recycle(gradients);
     }
 
     fn state(&self) -> Result<Vec<(String, Tensor)>> {

@@ -112,8 +112,12 @@ impl Learner for ClipLearning {
         self.clip.loss(&pair).map_err(candle("computing the loss"))
     }
 
-    fn gradients(&self, loss: &Tensor) -> Result<GradStore> {
-        self.clip.backward(loss).map_err(candle("computing gradients"))
+    fn gradients(&self, loss: &Tensor, earlier: Option<GradStore>) -> Result<GradStore> {
+        self.clip.backward_onto(loss, earlier).map_err(candle("computing gradients"))
+    }
+
+    fn recycle(&self, gradients: GradStore) {
+        self.clip.recycle(gradients);
     }
 
     fn state(&self) -> Result<Vec<(String, Tensor)>> {

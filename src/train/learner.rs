@@ -52,11 +52,15 @@ pub trait Learner {
     /// When the device fails or the batch does not fit the model.
     fn loss(&self, batch: &Batch, draw: Option<Draw>) -> Result<Tensor>;
 
-    /// The gradients of a loss by every weight that trains.
+    /// The gradients of a loss by every weight that trains, added to those from `earlier`, so that
+    /// several batches need the room of one.
     ///
     /// # Errors
     /// When the device fails.
-    fn gradients(&self, loss: &Tensor) -> Result<GradStore>;
+    fn gradients(&self, loss: &Tensor, earlier: Option<GradStore>) -> Result<GradStore>;
+
+    /// Takes back gradients that a step was made with: their room serves the next.
+    fn recycle(&self, gradients: GradStore);
 
     /// Everything that has to be kept of the model, by name.
     ///

@@ -41,6 +41,7 @@ pub fn make<L: Learner>(
             if norm.is_finite() {
                 optimizer.step(&gradients, learning_rate, norm, course.clip_norm)?;
             }
+            learner.recycle(gradients);
             Ok(Measured { loss, norm, tokens })
         })
         .map_err(|error| explain_memory(error, course, batches))
@@ -68,21 +69,7 @@ fn gradients<L: Learner>(
             break;
         }
         let weighed = if batches.len() == 1 { loss } else { (loss * share).map_err(fault())? };
-        let mut made = learner.gradients(&weighed)?;
-        sum = Some(match sum {
-            None => made,
-            Some(mut before) => {
-                for (_, weight) in learner.weights() {
-                    let Some(new) = made.remove(&weight) else { continue };
-                    let new = match before.remove(&weight) {
-                        Some(old) => (old + new).map_err(fault())?,
-                        None => new,
-                    };
-                    before.insert(&weight, new.detach());
-                }
-                before
-            }
-        });
+        sum = Some(learner.gradients(&weighed, sum.take())?);
     }
     match sum {
         Some(sum) => Ok((sum, total, tokens)),

@@ -58,3 +58,22 @@ fn chinese_scores_by_character_and_by_word() {
     assert!((characters[0] - 1.0).abs() < 1e-6, "{characters:?}");
     assert!(words[0] < 0.9, "{words:?}");
 }
+
+/// Words and scores of `tests/golden/chinese.py`: Python's jieba, and `pycocoevalcap` over its words.
+#[test]
+fn chinese_scores_are_those_of_the_reference_over_the_same_words() {
+    let golden = json("chinese/chinese.json");
+    let cases = cases(&golden["cases"]);
+    assert_eq!(cases.len(), 8);
+    for tokenizer in [Tokenizer::Characters, Tokenizer::Jieba] {
+        let expected = &golden[tokenizer.name()];
+        let words = expected["words"].as_array().unwrap();
+        for (case, words) in cases.iter().zip(words) {
+            let texts = [&case.candidate].into_iter().chain(&case.references);
+            let ours: Vec<Vec<String>> = texts.map(|text| tokenizer.tokenize(text)).collect();
+            let theirs: Vec<Vec<String>> = serde_json::from_value(words.clone()).unwrap();
+            assert_eq!(ours, theirs, "{}", tokenizer.name());
+        }
+        compare(&evaluate(&cases, tokenizer).unwrap(), expected);
+    }
+}

@@ -95,3 +95,24 @@ fn a_random_gpt2_is_a_whole_folder_and_writes_its_captions_words() {
     let ids = codec.encode(texts[0]).unwrap();
     assert!(ids.len() < 12, "words are tokens: {ids:?}");
 }
+
+/// What `tests/golden/chinese.py` had transformers' `BertTokenizer` make of odd texts.
+#[test]
+fn word_pieces_of_chinese_and_odd_texts_are_transformers() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/chinese");
+    let text = std::fs::read_to_string(golden.join("chinese.json")).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let texts: Vec<String> = serde_json::from_value(value["texts"].clone()).unwrap();
+    for (name, lowercase) in [("lowercase", true), ("cased", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(golden.join("vocab.txt"), folder.path().join("vocab.txt")).unwrap();
+        let settings = format!(r#"{{"do_lower_case": {lowercase}}}"#);
+        std::fs::write(folder.path().join("tokenizer_config.json"), settings).unwrap();
+        let codec = TextCodec::open(folder.path()).unwrap();
+        let ids: Vec<Vec<u32>> = serde_json::from_value(value["ids"][name].clone()).unwrap();
+        assert_eq!((texts.len(), ids.len()), (20, 20));
+        for (text, want) in texts.iter().zip(ids) {
+            assert_eq!(codec.encode(text).unwrap(), want, "{name}: {text:?}");
+        }
+    }
+}

@@ -84,9 +84,15 @@ impl Learner for Tiny {
         Ok(loss)
     }
 
-    fn gradients(&self, loss: &Tensor) -> Result<GradStore> {
-        Ok(loss.backward().unwrap())
+    fn gradients(&self, loss: &Tensor, earlier: Option<GradStore>) -> Result<GradStore> {
+        let mut made = loss.backward().unwrap();
+        if let Some(earlier) = earlier {
+            made.extend(earlier).unwrap();
+        }
+        Ok(made)
     }
+
+    fn recycle(&self, _: GradStore) {}
 
     fn state(&self) -> Result<Vec<(String, Tensor)>> {
         Ok(self.weights().into_iter().map(|(n, v)| (n, v.as_detached_tensor())).collect())

@@ -4,7 +4,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{D, Result, Tensor, Var};
 
 use crate::nn::gpt2::Gpt2;
-use crate::nn::gradient::{Weight, backward};
+use crate::nn::gradient::{Weight, backward_onto, recycle};
 use crate::nn::layers::Dropout;
 use crate::nn::mapper::Mapper;
 
@@ -42,8 +42,23 @@ impl Captioner {
     /// # Errors
     /// When the loss was gone through before, or memory runs out.
     pub fn backward(&self, loss: &Tensor) -> Result<GradStore> {
+        self.backward_onto(loss, None)
+    }
+
+    /// As [`backward`](Self::backward), added to gradients from `earlier`, where these lie.
+    ///
+    /// # Errors
+    /// As [`backward`](Self::backward).
+    pub fn backward_onto(&self, loss: &Tensor, earlier: Option<GradStore>) -> Result<GradStore> {
         let weights: Vec<&Weight> = self.weights().map(|(_, weight)| weight).collect();
-        backward(loss, weights)
+        backward_onto(loss, weights, earlier)
+    }
+
+    /// Keeps the room of gradients that are of no more use, and that nobody else holds, for those
+    /// of the next step.
+    pub fn recycle(&self, gradients: GradStore) {
+        let weights: Vec<&Weight> = self.weights().map(|(_, weight)| weight).collect();
+        recycle(gradients, weights);
     }
 
     /// The first tokens of captions.

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 
 use super::tower::Blocks;
 use crate::nn::clip::{Architecture, Pooling};
-use crate::nn::gradient::{Weight, backward};
+use crate::nn::gradient::{Weight, backward, backward_onto, recycle};
 use crate::nn::layers::{Embedding, Form, Init, Linear, Norm, Source};
 use crate::nn::weights::Weights;
 
@@ -127,6 +127,20 @@ impl TrainableClip {
     #[must_use]
     pub fn state(&self) -> Vec<(String, Tensor)> {
         self.weights.iter().map(|(name, w)| (name.clone(), w.tensor().detach())).collect()
+    }
+
+    /// The gradients of a loss, added to those from `earlier`, where these lie.
+    ///
+    /// # Errors
+    /// When the loss was gone through before, or memory runs out.
+    pub fn backward_onto(&self, loss: &Tensor, earlier: Option<GradStore>) -> Result<GradStore> {
+        backward_onto(loss, self.weights.iter().map(|(_, weight)| weight), earlier)
+    }
+
+    /// Keeps the room of gradients that are of no more use, and that nobody else holds, for those
+    /// of the next step.
+    pub fn recycle(&self, gradients: GradStore) {
+        recycle(gradients, self.weights.iter().map(|(_, weight)| weight));
     }
 
     /// The gradients of a loss.

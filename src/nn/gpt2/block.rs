@@ -10,14 +10,14 @@ use crate::nn::layers::{
 
 #[derive(Debug)]
 pub(super) struct Block {
-    norm_1: Norm,
-    qkv: Linear,
-    out: Linear,
-    norm_2: Norm,
-    up: Linear,
-    down: Linear,
-    heads: usize,
-    curve: Curve,
+    pub(super) norm_1: Norm,
+    pub(super) qkv: Linear,
+    pub(super) out: Linear,
+    pub(super) norm_2: Norm,
+    pub(super) up: Linear,
+    pub(super) down: Linear,
+    pub(super) heads: usize,
+    pub(super) curve: Curve,
 }
 
 impl Block {
@@ -78,9 +78,7 @@ impl Block {
         let (rows, tokens, three) = qkv.dims3()?;
         let width = three / 3;
         let filled = cache.len();
-        let (Some(keys), Some(values)) = (cache.keys.get(layer), cache.values.get(layer)) else {
-            candle_core::bail!("the cache has no layer {layer}");
-        };
+        let [keys, values] = cache.tensors(layer)?;
         for (i, kept) in [(1, keys), (2, values)] {
             let new = qkv.narrow(2, i * width, width)?;
             let new = new.reshape((rows, tokens, self.heads, width / self.heads))?;

@@ -6,6 +6,7 @@ mod cache;
 mod config;
 mod load;
 mod model;
+mod plain;
 mod random;
 
 pub use cache::Cache;

@@ -7,7 +7,8 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::block::Block;
 use super::cache::Cache;
 use super::config::Gpt2Config;
-use crate::nn::gradient::Weight;
+use super::plain::Scratch;
+use crate::nn::gradient::{Weight, is_native, node, numbers};
 use crate::nn::layers::{Dropout, Embedding, Expected, Init, Linear, Norm, Seen, Source, entropy};
 
 /// A GPT-2 with its head.
@@ -16,7 +17,7 @@ pub struct Gpt2 {
     config: Gpt2Config,
     tokens: Embedding,
     positions: Embedding,
-    blocks: Vec<Block>,
+    blocks: Arc<Vec<Block>>,
     norm: Norm,
     head: Weight,
     weights: Vec<(String, Weight)>,
@@ -55,14 +56,14 @@ impl Gpt2 {
         let positions = table("wpe", config.positions)?;
         let blocks = (0..config.layers)
             .map(|layer| Block::build(&mut source, &format!("transformer.h.{layer}"), &config))
-            .collect::<crate::base::Result<_>>()?;
+            .collect::<crate::base::Result<Vec<_>>>()?;
         let norm = Norm::build(&mut source, "transformer.ln_f", width, config.epsilon)?;
         let head = if config.tied {
             tokens.weight().clone()
         } else {
             source.weight("lm_head.weight", &[config.vocabulary, width], normal)?
         };
-        let (weights, device) = (source.given(), device.clone());
+        let (weights, device, blocks) = (source.given(), device.clone(), Arc::new(blocks));
         Ok(Self { config, tokens, positions, blocks, norm, head, weights, compute, device })
     }
 
@@ -145,7 +146,8 @@ impl Gpt2 {
                 self.config.positions
             );
         }
-        Cache::new(&self.config, rows, capacity, self.compute, &self.device)
+        let plain = self.is_plain();
+        Cache::new(&self.config, rows, capacity, self.compute, &self.device, plain)
     }
 
     /// The last hidden state of every token, after the final norm.
@@ -217,11 +219,59 @@ impl Gpt2 {
         }
         let real = real.filter(|real| real.contains(&false)).map(Arc::new);
         let seen = Seen { causal: true, real };
-        for (layer, block) in self.blocks.iter().enumerate() {
-            let cache = cache.as_deref_mut().map(|cache| (cache, layer));
-            x = block.forward(&x, &seen, cache, dropout.as_deref_mut())?;
-        }
+        let x = if self.is_plain() && is_native(&x) {
+            self.run_plain(&x, &seen, cache, dropout)?
+        } else {
+            for (layer, block) in self.blocks.iter().enumerate() {
+                let cache = cache.as_deref_mut().map(|cache| (cache, layer));
+                x = block.forward(&x, &seen, cache, dropout.as_deref_mut())?;
+            }
+            x
+        };
         self.norm.forward(&x)
+    }
+
+    fn is_plain(&self) -> bool {
+        self.blocks.iter().all(Block::is_plain)
+    }
+
+    /// All blocks, over plain numbers.
+    fn run_plain(
+        &self,
+        x: &Tensor,
+        seen: &Seen,
+        cache: Option<&mut Cache>,
+        mut dropout: Option<&mut Dropout>,
+    ) -> Result<Tensor> {
+        let sizes: [usize; 3] = x.dims3()?.into();
+        let x = x.contiguous()?;
+        let mut numbers = self::numbers(&x)?.to_vec();
+        if let Some(cache) = cache {
+            let at = (cache.capacity(), cache.len());
+            let rooms = cache.plain()?;
+            for (block, room) in self.blocks.iter().zip(rooms) {
+                block.run_onto(&mut numbers, sizes, seen, room, at)?;
+            }
+            return Tensor::from_vec(numbers, x.shape(), x.device());
+        }
+        let keeps = x.track_op() || self.weights.iter().any(|(_, weight)| weight.trains());
+        let mut kept = Vec::with_capacity(if keeps { self.blocks.len() } else { 0 });
+        for block in self.blocks.iter() {
+            let (out, of_block) = block.run(numbers, sizes, seen, dropout.as_deref_mut(), keeps)?;
+            numbers = out;
+            kept.extend(of_block);
+        }
+        let weights: Vec<&Weight> = self.weights.iter().map(|(_, weight)| weight).collect();
+        let blocks = Arc::clone(&self.blocks);
+        node("gpt2 blocks", &x, &weights, numbers, x.shape().clone(), move |of_out, wants| {
+            let mut gradient = of_out.to_vec();
+            let mut scratch = Scratch::default();
+            for block in blocks.iter().rev() {
+                let Some(kept) = kept.pop() else { break };
+                block.run_back(&kept, &mut gradient, &mut scratch)?;
+            }
+            Ok(wants.then_some(gradient))
+        })
     }
 
     /// Scores of every token to come next.
@@ -268,6 +318,70 @@ fn positions(real: Option<&[bool]>, rows: usize, tokens: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use candle_core::Var;
+    use candle_core::backprop::GradStore;
+
+    use crate::nn::gradient::backward;
+
+    fn small() -> Gpt2Config {
+        Gpt2Config {
+            vocabulary: 11,
+            positions: 8,
+            width: 12,
+            inner: 20,
+            layers: 2,
+            heads: 3,
+            ..Gpt2Config::default()
+        }
+    }
+
+    #[test]
+    fn blocks_over_plain_numbers_are_those_of_the_layers() {
+        let device = Device::Cpu;
+        let x = Var::rand(-1.0_f32, 1.0, (2, 5, 12), &device).unwrap();
+        let wave = Tensor::rand(-1.0_f32, 1.0, (2, 5, 12), &device).unwrap();
+        for (trains, rate) in [(true, 0.0), (false, 0.0), (true, 0.3)] {
+            let gpt2 = Gpt2::random(&small(), 3, &device, DType::F32, trains).unwrap();
+            assert!(gpt2.is_plain());
+            let seen = Seen { causal: true, real: None };
+            let of = |plain: bool| -> (Vec<f32>, GradStore) {
+                let mut dropout = (rate > 0.0).then(|| Dropout::new(rate, 5, 6));
+                let mut out = x.as_tensor().clone();
+                if plain {
+                    out = gpt2.run_plain(&out, &seen, None, dropout.as_mut()).unwrap();
+                } else {
+                    for block in gpt2.blocks.iter() {
+                        out = block.forward(&out, &seen, None, dropout.as_mut()).unwrap();
+                    }
+                }
+                let loss = (&out * &wave).unwrap().sum_all().unwrap();
+                let weights = gpt2.weights().iter().map(|(_, weight)| weight);
+                let out = out.flatten_all().unwrap().to_vec1().unwrap();
+                (out, backward(&loss, weights).unwrap())
+            };
+            let ((plain, by_plain), (layers, by_layers)) = (of(true), of(false));
+            let agree = |a: &[f32], b: &[f32], what: &str| {
+                assert_eq!(a.len(), b.len(), "{what}");
+                for (a, b) in a.iter().zip(b) {
+                    assert!((a - b).abs() < 1e-4, "{what}, {trains}, {rate}: {a} {b}");
+                }
+            };
+            agree(&plain, &layers, "value");
+            assert_eq!(by_plain.get_ids().count(), by_layers.get_ids().count());
+            let numbers = |store: &GradStore, of: &Tensor| {
+                store.get(of).map(|g| g.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+            };
+            let all = gpt2.weights().iter().map(|(name, weight)| (name.as_str(), weight.tensor()));
+            for (name, tensor) in all.chain([("x", x.as_tensor())]) {
+                match (numbers(&by_plain, tensor), numbers(&by_layers, tensor)) {
+                    (Some(a), Some(b)) => agree(&a, &b, name),
+                    (None, None) => assert!(!trains || !name.contains(".h."), "{name}"),
+                    _ => panic!("only one has a gradient of {name}"),
+                }
+            }
+        }
+    }
 
     #[test]
     fn positions_count_real_tokens() {

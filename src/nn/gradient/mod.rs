@@ -8,12 +8,14 @@
 //! [`GradStore`](candle_core::backprop::GradStore), where an optimiser expects it.
 
 mod backward;
+mod follow;
 mod node;
 mod numbers;
 mod weight;
 
-pub use backward::backward;
+pub use backward::{backward, backward_onto, recycle};
 pub use weight::Weight;
 
+pub(in crate::nn) use follow::{follow, follow_both};
 pub(in crate::nn) use node::node;
 pub(in crate::nn) use numbers::{is_native, numbers};

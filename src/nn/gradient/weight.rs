@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{DType, Device, Result, Shape, Tensor, Var};
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Tensor, Var};
+
+use super::numbers::is_native;
 
 /// A weight of a network. Clones share numbers and gradient.
 #[derive(Debug, Clone)]
@@ -10,7 +12,7 @@ pub struct Weight {
     var: Var,
     /// The variable itself, or, if it does not train, its numbers outside of any graph.
     tensor: Tensor,
-    gradient: Arc<Mutex<Option<Vec<f32>>>>,
+    gradient: Arc<Mutex<Gradient>>,
 }
 
 impl Weight {
@@ -63,20 +65,84 @@ impl Weight {
         self.var.set(&tensor.contiguous()?)
     }
 
-    /// Hands the gradient so far to `add`, which adds to it or, where there was none yet (`true`:
-    /// all zeros), may overwrite it.
-    pub(in crate::nn) fn add_gradient(&self, add: impl FnOnce(&mut [f32], bool)) {
+    /// Hands the gradient so far, zeros if there was none, to `add`, which adds to it.
+    pub(in crate::nn) fn add_gradient(&self, add: impl FnOnce(&mut [f32])) {
+        self.write_gradient(|numbers, fresh| {
+            if fresh {
+                numbers.fill(0.0);
+            }
+            add(numbers);
+        });
+    }
+
+    /// As [`add_gradient`](Self::add_gradient), for what can write as well as add: where there was
+    /// none yet (`true`), the numbers mean nothing and are overwritten.
+    pub(in crate::nn) fn write_gradient(&self, write: impl FnOnce(&mut [f32], bool)) {
         let mut gradient = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = gradient.is_none();
-        let numbers = gradient.get_or_insert_with(|| vec![0.0; self.tensor.elem_count()]);
-        add(numbers, fresh);
+        let fresh = !gradient.counts;
+        gradient.numbers.resize(self.tensor.elem_count(), 0.0);
+        gradient.counts = true;
+        write(&mut gradient.numbers, fresh);
     }
 
     /// The gradient that operators added up, of the weight's shape; afterwards there is none.
     pub(super) fn take_gradient(&self) -> Result<Option<Tensor>> {
-        let taken = self.gradient.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken
-            .map(|numbers| Tensor::from_vec(numbers, self.tensor.shape(), self.tensor.device()))
-            .transpose()
+        let mut gradient = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::take(&mut gradient.counts) {
+            return Ok(None);
+        }
+        let numbers = std::mem::take(&mut gradient.numbers);
+        Tensor::from_vec(numbers, self.tensor.shape(), self.tensor.device()).map(Some)
+    }
+
+    /// Forgets the gradient so far; its room stays.
+    pub(super) fn forget_gradient(&self) {
+        self.gradient.lock().unwrap_or_else(PoisonError::into_inner).counts = false;
+    }
+
+    /// Takes back a gradient that [`take_gradient`](Self::take_gradient) gave and nobody else
+    /// holds: to add to it if it `counts`, for its room otherwise. Gives back what is not so.
+    pub(super) fn return_gradient(&self, gradient: Tensor, counts: bool) -> Option<Tensor> {
+        if !is_native(&gradient)
+            || !gradient.is_contiguous()
+            || gradient.shape() != self.tensor.shape()
+        {
+            return Some(gradient);
+        }
+        let emptied = Emptied(Mutex::default());
+        if gradient.inplace_op1(&emptied).is_err() {
+            return Some(gradient);
+        }
+        let numbers = emptied.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Gradient { numbers, counts };
+        None
+    }
+}
+
+/// Room for a gradient, kept from step to step.
+#[derive(Debug, Default)]
+struct Gradient {
+    numbers: Vec<f32>,
+    /// Whether there is one; else the numbers are of an earlier step.
+    counts: bool,
+}
+
+/// Takes the numbers out of a tensor, which is left without.
+struct Emptied(Mutex<Vec<f32>>);
+
+impl InplaceOp1 for Emptied {
+    fn name(&self) -> &'static str {
+        "emptied"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        match storage {
+            CpuStorage::F32(numbers) if numbers.len() == layout.shape().elem_count() => {
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(numbers);
+                Ok(())
+            }
+            _ => candle_core::bail!("expected all numbers of a storage"),
+        }
     }
 }

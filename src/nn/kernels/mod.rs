@@ -5,6 +5,7 @@
 
 mod activation;
 mod exponential;
+mod few;
 mod layer_norm;
 #[expect(unsafe_code, reason = "vector instructions, and rows shared out among threads")]
 mod packed;
@@ -17,7 +18,7 @@ pub(super) use activation::activate;
 pub(super) use exponential::{exp, tanh};
 pub(super) use layer_norm::layer_norm;
 pub(super) use packed::{
-    Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share,
+    Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share, widest,
 };
 pub(super) use product::{Matrix, product};
 pub(super) use softmax::softmax;

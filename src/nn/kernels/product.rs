@@ -1,7 +1,8 @@
 //! Matrix products of slices, of matrices as they lie in memory.
 
 use gemm::{Parallelism, gemm};
-use rayon::prelude::*;
+
+use super::few;
 
 /// A matrix in a slice: row-major, or the transpose of that.
 #[derive(Debug, Clone, Copy)]
@@ -31,10 +32,11 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Some of its columns.
-    fn columns(self, range: std::ops::Range<usize>) -> Self {
-        let numbers = self.numbers.get(range.start * self.column_step..).unwrap_or_default();
-        Self { numbers, columns: range.len(), ..self }
+    /// Whether its numbers are its rows one after the other, and nothing else.
+    fn lies_by_rows(&self) -> bool {
+        self.column_step == 1
+            && self.row_step == self.columns
+            && self.numbers.len() == self.rows * self.columns
     }
 
     /// Whether its last element is there.
@@ -47,9 +49,6 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Columns of a single row's product that one core computes: a fixed number, so that the sums do
-/// not depend on how many cores there are.
-const BAND: usize = 256;
 /// Below some million multiplications, handing over costs more than it saves.
 const WORTH_SHARING: usize = 1 << 18;
 
@@ -61,14 +60,14 @@ pub(in crate::nn) fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, onto
     let (m, k, n) = (a.rows, a.columns, b.columns);
     assert!(b.rows == k && out.len() == m * n, "({m}, {k}) · ({}, {n})", b.rows);
     let threads = rayon::current_num_threads();
-    if threads == 1 || m * n * k <= WORTH_SHARING {
+    if m * n * k <= WORTH_SHARING {
         multiply(out, a, b, onto, Parallelism::None);
-    } else if m == 1 {
-        // `gemm` takes one core for one row, which is every step of a caption.
-        out.par_chunks_mut(BAND).enumerate().for_each(|(band, out)| {
-            let columns = band * BAND..band * BAND + out.len();
-            multiply(out, a, b.columns(columns), onto, Parallelism::None);
-        });
+    } else if m <= few::ROWS && a.lies_by_rows() && b.lies_by_rows() {
+        few::by_rows(out, a.numbers, b.numbers, n, onto);
+    } else if m <= few::ROWS && a.lies_by_rows() && b.transposed().lies_by_rows() {
+        few::by_columns(out, a.numbers, b.numbers, k, onto);
+    } else if threads == 1 {
+        multiply(out, a, b, onto, Parallelism::None);
     } else {
         multiply(out, a, b, onto, Parallelism::Rayon(threads));
     }
@@ -151,20 +150,26 @@ mod tests {
     }
 
     #[test]
-    fn one_row_is_shared_by_bands_and_is_the_same_product() {
-        let (k, n) = (601, 2 * BAND + 37);
-        assert!(k * n > WORTH_SHARING);
-        let (a, b) = (wave(k), wave(60_000).into_iter().cycle().take(k * n).collect::<Vec<_>>());
-        let want: Vec<f64> = (0..n)
-            .map(|j| (0..k).map(|l| f64::from(a[l]) * f64::from(b[l * n + j])).sum())
-            .collect();
+    fn few_rows_are_the_same_product_whichever_way_the_matrix_lies() {
+        let (k, n) = (601, 549);
+        let b: Vec<f32> = wave(60_000).into_iter().cycle().take(k * n).collect();
         let flipped: Vec<f32> = (0..k * n).map(|i| b[(i % k) * n + i / k]).collect();
-        for b in [Matrix::new(&b, n), Matrix::new(&flipped, k).transposed()] {
-            let mut out = vec![f32::NAN; n];
-            product(&mut out, Matrix::new(&a, k), b, false);
-            product(&mut out, Matrix::new(&a, k), b, true);
-            for (got, want) in out.iter().zip(&want) {
-                assert!((f64::from(*got) - 2.0 * want).abs() < 1e-3, "{got} {want}");
+        assert!(k * n > WORTH_SHARING);
+        for m in 1..=few::ROWS + 1 {
+            let a = wave(m * k);
+            let want: Vec<f64> = (0..m * n)
+                .map(|i| {
+                    let at = |l: usize| f64::from(a[i / n * k + l]) * f64::from(b[l * n + i % n]);
+                    (0..k).map(at).sum()
+                })
+                .collect();
+            for b in [Matrix::new(&b, n), Matrix::new(&flipped, k).transposed()] {
+                let mut out = vec![f32::NAN; m * n];
+                product(&mut out, Matrix::new(&a, k), b, false);
+                product(&mut out, Matrix::new(&a, k), b, true);
+                for (got, want) in out.iter().zip(&want) {
+                    assert!((f64::from(*got) - 2.0 * want).abs() < 1e-3, "{m}: {got} {want}");
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice, ParallelSliceMut};
 
 use crate::nn::gradient::{is_native, node, numbers};
-use crate::nn::kernels::tanh;
+use crate::nn::kernels::{tanh, widest};
 
 /// A non-linearity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,27 +47,41 @@ const ROOT_F32: f32 = 0.797_884_6;
 fn gelu_new(x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
     let mut out = vec![0.0; x.elem_count()];
-    {
-        let x = numbers(&x)?;
-        out.par_chunks_mut(BAND).zip(x.par_chunks(BAND)).for_each(|(out, x)| {
-            for (out, x) in out.iter_mut().zip(x) {
-                *out = 0.5 * x * (1.0 + tanh(ROOT_F32 * (x + 0.044_715 * x * x * x)));
-            }
-        });
-    }
+    gelu_new_run(&*numbers(&x)?, &mut out);
     let (kept, shape) = (x.detach(), x.shape().clone());
     node("gelu", &x, &[], out, shape, move |of_out, _| {
-        let x = numbers(&kept)?;
-        let mut of_x = vec![0.0; x.len()];
-        of_x.par_chunks_mut(BAND).zip(x.par_chunks(BAND)).zip(of_out.par_chunks(BAND)).for_each(
-            |((of_x, x), of_out)| {
-                for ((of_x, x), g) in of_x.iter_mut().zip(x).zip(of_out) {
-                    let t = tanh(ROOT_F32 * (x + 0.044_715 * x * x * x));
-                    let inner = ROOT_F32 * (1.0 + 3.0 * 0.044_715 * x * x);
-                    *of_x = g * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner);
+        let mut of_x = of_out.to_vec();
+        gelu_new_back(&*numbers(&kept)?, &mut of_x);
+        Ok(Some(of_x))
+    })
+}
+
+/// [`Curve::GeluNew`] of plain numbers.
+pub(in crate::nn) fn gelu_new_run(x: &[f32], out: &mut [f32]) {
+    out.par_chunks_mut(BAND).zip(x.par_chunks(BAND)).for_each(|(out, x)| {
+        widest(
+            #[inline(always)]
+            || {
+                for (out, x) in out.iter_mut().zip(x) {
+                    *out = 0.5 * x * (1.0 + tanh(ROOT_F32 * (x + 0.044_715 * x * x * x)));
                 }
             },
         );
-        Ok(Some(of_x))
-    })
+    });
+}
+
+/// Makes the gradient of its value that of `x`.
+pub(in crate::nn) fn gelu_new_back(x: &[f32], gradient: &mut [f32]) {
+    gradient.par_chunks_mut(BAND).zip(x.par_chunks(BAND)).for_each(|(gradient, x)| {
+        widest(
+            #[inline(always)]
+            || {
+                for (g, x) in gradient.iter_mut().zip(x) {
+                    let t = tanh(ROOT_F32 * (x + 0.044_715 * x * x * x));
+                    let inner = ROOT_F32 * (1.0 + 3.0 * 0.044_715 * x * x);
+                    *g *= 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner;
+                }
+            },
+        );
+    });
 }

@@ -7,7 +7,7 @@ use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice, P
 
 use super::dropout::Dropout;
 use crate::nn::gradient::{is_native, node, numbers};
-use crate::nn::kernels::exp;
+use crate::nn::kernels::{exp, widest};
 
 /// Which keys a query sees.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,7 @@ pub(in crate::nn) struct Seen {
 }
 
 impl Seen {
+    #[inline(always)]
     fn sees(&self, keys: usize, queries: usize, row: usize, query: usize, key: usize) -> bool {
         let in_time = !self.causal || key + queries <= query + keys;
         let real = self
@@ -71,38 +72,70 @@ pub(in crate::nn) fn attention(
         return composed([part(0)?, part(1)?, part(2)?], heads, seen, dropout);
     }
     let qkv = qkv.contiguous()?;
-    let of = Sizes { tokens, heads, each: width / heads.max(1), scale: scale(width, heads) };
-    let factors = dropout.map(|dropout| Arc::new(dropout.factors(rows * heads * tokens * tokens)));
+    let sizes = [rows, tokens, width];
     let mut out = vec![0.0; rows * tokens * width];
-    let mut weights = vec![0.0; rows * heads * tokens * tokens];
-    {
-        let qkv = numbers(&qkv)?;
-        out.par_chunks_mut(tokens * width)
-            .zip(weights.par_chunks_mut(heads * tokens * tokens))
-            .zip(qkv.par_chunks(tokens * three))
-            .enumerate()
-            .for_each(|(row, ((out, weights), qkv))| {
-                let factors = of.of_row(factors.as_deref(), row);
-                of.forward(qkv, seen, row, factors, out, weights);
-            });
-    }
+    let mixing = attend(&*numbers(&qkv)?, sizes, heads, seen, dropout, &mut out);
     let kept = qkv.detach();
-    let shape = (rows, tokens, width);
-    node("attention", &qkv, &[], out, shape, move |of_out, _| {
-        let qkv = numbers(&kept)?;
-        let mut of_qkv = vec![0.0; qkv.len()];
-        of_qkv
-            .par_chunks_mut(tokens * three)
-            .zip(qkv.par_chunks(tokens * three))
-            .zip(weights.par_chunks(heads * tokens * tokens))
-            .zip(of_out.par_chunks(tokens * width))
-            .enumerate()
-            .for_each(|(row, (((of_qkv, qkv), weights), of_out))| {
-                let factors = of.of_row(factors.as_deref(), row);
-                of.backward(qkv, weights, factors, of_out, of_qkv);
-            });
+    node("attention", &qkv, &[], out, (rows, tokens, width), move |of_out, _| {
+        let mut of_qkv = vec![0.0; kept.elem_count()];
+        mixing.back(&*numbers(&kept)?, of_out, &mut of_qkv);
         Ok(Some(of_qkv))
     })
+}
+
+/// What the backward pass of an attention needs beside its argument.
+#[derive(Debug)]
+pub(in crate::nn) struct Mixing {
+    of: Sizes,
+    weights: Vec<f32>,
+    factors: Option<Vec<f32>>,
+}
+
+/// As [`attention`], of plain numbers. `sizes`: rows, tokens, width; `out` are zeros.
+pub(in crate::nn) fn attend(
+    qkv: &[f32],
+    [rows, tokens, width]: [usize; 3],
+    heads: usize,
+    seen: &Seen,
+    dropout: Option<&mut Dropout>,
+    out: &mut [f32],
+) -> Mixing {
+    let of = Sizes { tokens, heads, each: width / heads.max(1), scale: scale(width, heads) };
+    let factors = dropout.map(|dropout| dropout.factors(rows * heads * tokens * tokens));
+    let mut weights = vec![0.0; rows * heads * tokens * tokens];
+    out.par_chunks_mut(tokens * width)
+        .zip(weights.par_chunks_mut(heads * tokens * tokens))
+        .zip(qkv.par_chunks(tokens * 3 * width))
+        .enumerate()
+        .for_each(|(row, ((out, weights), qkv))| {
+            let factors = of.of_row(factors.as_deref(), row);
+            widest(
+                #[inline(always)]
+                || of.forward(qkv, seen, row, factors, out, weights),
+            );
+        });
+    Mixing { of, weights, factors }
+}
+
+impl Mixing {
+    /// Adds the gradient of queries, keys and values to `of_qkv`.
+    pub(in crate::nn) fn back(&self, qkv: &[f32], of_out: &[f32], of_qkv: &mut [f32]) {
+        let of = self.of;
+        let one = of.tokens * of.heads * of.each;
+        of_qkv
+            .par_chunks_mut(3 * one)
+            .zip(qkv.par_chunks(3 * one))
+            .zip(self.weights.par_chunks(of.heads * of.tokens * of.tokens))
+            .zip(of_out.par_chunks(one))
+            .enumerate()
+            .for_each(|(row, (((of_qkv, qkv), weights), of_out))| {
+                let factors = of.of_row(self.factors.as_deref(), row);
+                widest(
+                    #[inline(always)]
+                    || of.backward(qkv, weights, factors, of_out, of_qkv),
+                );
+            });
+    }
 }
 
 /// As [`attention`], of queries that follow on keys and values kept from before; no gradients.
@@ -118,7 +151,7 @@ pub(in crate::nn) fn attention_onto(
     seen: &Seen,
 ) -> Result<Tensor> {
     let (rows, tokens, width) = queries.dims3()?;
-    let (_, heads, capacity, each) = keys.dims4()?;
+    let (_, heads, capacity, _) = keys.dims4()?;
     if !is_native(queries) {
         let flat = |kept: &Tensor| {
             kept.narrow(2, 0, filled)?.transpose(1, 2)?.reshape((rows, filled, width))
@@ -127,59 +160,104 @@ pub(in crate::nn) fn attention_onto(
     }
     let queries = queries.contiguous()?;
     let mut out = vec![0.0; rows * tokens * width];
-    let scale = scale(width, heads);
-    {
-        let (queries, keys, values) = (numbers(&queries)?, numbers(keys)?, numbers(values)?);
-        let kept = heads * capacity * each;
-        out.par_chunks_mut(tokens * width)
-            .zip(queries.par_chunks(tokens * width))
-            .zip(keys.par_chunks(kept).zip(values.par_chunks(kept)))
-            .enumerate()
-            .for_each(|(row, ((out, queries), (keys, values)))| {
-                let mut weights = vec![0.0; filled];
-                for head in 0..heads {
-                    let kept = head * capacity * each..(head * capacity + filled) * each;
-                    let keys = keys.get(kept.clone()).unwrap_or_default();
-                    let values = values.get(kept).unwrap_or_default();
-                    for query in 0..tokens {
-                        let at = query * width + head * each..query * width + (head + 1) * each;
-                        let (Some(q), Some(out)) = (queries.get(at.clone()), out.get_mut(at))
-                        else {
-                            continue;
-                        };
-                        for ((key, weight), k) in
-                            weights.iter_mut().enumerate().zip(keys.chunks_exact(each))
-                        {
-                            *weight = if seen.sees(filled, tokens, row, query, key) {
-                                dot(q, k) * scale
-                            } else {
-                                f32::NEG_INFINITY
-                            };
-                        }
-                        softmax(&mut weights);
-                        for (weight, v) in weights.iter().zip(values.chunks_exact(each)) {
-                            add(out, v, *weight);
-                        }
-                    }
-                }
-            });
-    }
+    attend_onto(
+        (&*numbers(&queries)?, width),
+        (&*numbers(keys)?, &*numbers(values)?),
+        Onto { sizes: [rows, tokens, width], heads, capacity, filled },
+        seen,
+        &mut out,
+    );
     Tensor::from_vec(out, (rows, tokens, width), queries.device())
 }
 
+/// Sizes of an attention onto keys and values kept from before.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::nn) struct Onto {
+    /// Rows, new tokens, width.
+    pub(in crate::nn) sizes: [usize; 3],
+    pub(in crate::nn) heads: usize,
+    /// Tokens that there is room for.
+    pub(in crate::nn) capacity: usize,
+    /// Tokens that are there, the new ones among them.
+    pub(in crate::nn) filled: usize,
+}
+
+/// As [`attention_onto`], of plain numbers. Queries lie `step` numbers apart; `out` are zeros.
+pub(in crate::nn) fn attend_onto(
+    (queries, step): (&[f32], usize),
+    (keys, values): (&[f32], &[f32]),
+    of: Onto,
+    seen: &Seen,
+    out: &mut [f32],
+) {
+    let [_, tokens, width] = of.sizes;
+    let kept = of.capacity * width;
+    out.par_chunks_mut(tokens * width)
+        .zip(queries.par_chunks(tokens * step))
+        .zip(keys.par_chunks(kept).zip(values.par_chunks(kept)))
+        .enumerate()
+        .for_each(|(row, ((out, queries), kept))| {
+            widest(
+                #[inline(always)]
+                || of.row((row, queries, step), kept, seen, out),
+            );
+        });
+}
+
+impl Onto {
+    #[inline(always)]
+    fn row(
+        self,
+        (row, queries, step): (usize, &[f32], usize),
+        (keys, values): (&[f32], &[f32]),
+        seen: &Seen,
+        out: &mut [f32],
+    ) {
+        let Self { sizes: [_, tokens, width], heads, capacity, filled } = self;
+        let (each, scale) = (width / heads.max(1), scale(width, heads));
+        let mut weights = vec![0.0; filled];
+        for head in 0..heads {
+            let kept = head * capacity * each..(head * capacity + filled) * each;
+            let keys = keys.get(kept.clone()).unwrap_or_default();
+            let values = values.get(kept).unwrap_or_default();
+            for query in 0..tokens {
+                let at = |step: usize| query * step + head * each..query * step + (head + 1) * each;
+                let (Some(q), Some(out)) = (queries.get(at(step)), out.get_mut(at(width))) else {
+                    continue;
+                };
+                for ((key, weight), k) in
+                    weights.iter_mut().enumerate().zip(keys.chunks_exact(each))
+                {
+                    *weight = if seen.sees(filled, tokens, row, query, key) {
+                        dot(q, k) * scale
+                    } else {
+                        f32::NEG_INFINITY
+                    };
+                }
+                softmax(&mut weights);
+                for (weight, v) in weights.iter().zip(values.chunks_exact(each)) {
+                    add(out, v, *weight);
+                }
+            }
+        }
+    }
+}
+
 impl Sizes {
-    fn of_row<'a>(&self, factors: Option<&'a Vec<f32>>, row: usize) -> Option<&'a [f32]> {
+    fn of_row<'a>(&self, factors: Option<&'a [f32]>, row: usize) -> Option<&'a [f32]> {
         let one = self.heads * self.tokens * self.tokens;
         factors.and_then(|factors| factors.get(row * one..(row + 1) * one))
     }
 
     /// Query (`part` 0), key (1) or value (2) of a token in a head.
+    #[inline(always)]
     fn at(&self, part: usize, head: usize, token: usize) -> std::ops::Range<usize> {
         let width = self.heads * self.each;
         let start = (token * 3 + part) * width + head * self.each;
         start..start + self.each
     }
 
+    #[inline(always)]
     fn forward(
         &self,
         qkv: &[f32],
@@ -215,6 +293,7 @@ impl Sizes {
 
     /// By the chain rule: with `p` the weights, `g` the gradient of a query's output and
     /// `d = g · value`, that of its scores is `p * (d - Σ p d)`.
+    #[inline(always)]
     fn backward(
         &self,
         qkv: &[f32],
@@ -267,6 +346,7 @@ fn scale(width: usize, heads: usize) -> f32 {
     each.sqrt().recip()
 }
 
+#[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 16];
     let (a, b) = (a.chunks_exact(16), b.chunks_exact(16));
@@ -279,11 +359,13 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     lanes.into_iter().sum::<f32>() + rest
 }
 
+#[inline(always)]
 fn add(to: &mut [f32], from: &[f32], factor: f32) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to += from * factor);
 }
 
 /// In place; all zeros where nothing is above −∞.
+#[inline(always)]
 fn softmax(scores: &mut [f32]) {
     let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     if most == f32::NEG_INFINITY {

@@ -52,7 +52,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{check, weight};
-    use crate::nn::gradient::{Weight, backward};
+    use crate::nn::gradient::{Weight, backward, backward_onto, recycle};
     use crate::nn::layers::source::Source;
     use crate::nn::layers::{
         Curve, Dropout, Embedding, Form, Init, Linear, Norm, Seen, attention, attention_onto,
@@ -149,6 +149,28 @@ mod tests {
                 assert!((2.0 * a - b).abs() <= 1e-5 * b.abs().max(1.0), "{a} {b}");
             }
         }
+    }
+
+    #[test]
+    fn gradients_add_up_where_they_lie_and_their_room_serves_again() {
+        let mut source = source(12);
+        let layer = linear(&mut source, Form::OutputFirst, true);
+        let given = source.given();
+        let data = weight(13, &[4, 7]).tensor().detach();
+        let all = || given.iter().map(|(_, weight)| weight);
+        let loss = || layer.forward(&data).unwrap().sqr().unwrap().sum_all().unwrap();
+        let get = |store: &candle_core::backprop::GradStore| -> Vec<Vec<f32>> {
+            let of = |weight: &Weight| store.get(weight.tensor()).unwrap().flatten_all().unwrap();
+            all().map(|weight| of(weight).to_vec1::<f32>().unwrap()).collect()
+        };
+        let first = backward(&loss(), all()).unwrap();
+        let once = get(&first);
+        let both = backward_onto(&loss(), all(), Some(first)).unwrap();
+        for (one, two) in once.iter().flatten().zip(get(&both).iter().flatten()) {
+            assert!((2.0 * one - two).abs() <= 1e-5 * two.abs().max(1.0), "{one} {two}");
+        }
+        recycle(both, all());
+        assert_eq!(get(&backward(&loss(), all()).unwrap()), once, "nothing of what was there");
     }
 
     #[test]

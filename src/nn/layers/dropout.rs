@@ -25,7 +25,7 @@ impl Dropout {
     }
 
     /// A factor for each of `count` numbers: 0, or `1 / (1 - rate)`.
-    pub(super) fn factors(&mut self, count: usize) -> Vec<f32> {
+    pub(in crate::nn) fn factors(&mut self, count: usize) -> Vec<f32> {
         let keep = 1.0 / (1.0 - self.rate);
         // The bound is compared in the 16 bits that one draw has four of.
         #[expect(clippy::cast_possible_truncation, reason = "a share of 65,536")]
@@ -40,6 +40,11 @@ impl Dropout {
             }
         }
         out
+    }
+
+    /// Whether it zeroes nothing.
+    pub(in crate::nn) fn is_idle(&self) -> bool {
+        self.rate == 0.0
     }
 
     /// Applies it.

@@ -59,7 +59,7 @@ impl Embedding {
         let data = self.weight.tensor().detach();
         let shape = (ids.len(), width);
         node("embedding", &data, &[&self.weight], out, shape, move |of_out, _| {
-            weight.add_gradient(|sum, _| {
+            weight.add_gradient(|sum| {
                 for (id, of_row) in ids.iter().zip(of_out.chunks_exact(width)) {
                     let row = sum.get_mut(range(id)).unwrap_or_default();
                     row.iter_mut().zip(of_row).for_each(|(sum, g)| *sum += g);

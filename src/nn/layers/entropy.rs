@@ -1,12 +1,12 @@
 //! Cross entropy over a vocabulary, with the head's product in it.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 use rayon::prelude::{
     IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator, ParallelSliceMut,
 };
 
-use crate::nn::gradient::{Weight, is_native, node, numbers};
-use crate::nn::kernels::{Matrix, exp, product};
+use crate::nn::gradient::{Weight, follow, follow_both, is_native, node, numbers};
+use crate::nn::kernels::{Matrix, exp, product, widest};
 
 /// Rows whose logits are computed at once.
 const ROWS: usize = 256;
@@ -35,9 +35,7 @@ pub(in crate::nn) fn entropy(hidden: &Tensor, head: &Weight, targets: &[u32]) ->
         candle_core::bail!("target {id} is not below {vocabulary}, the size of the vocabulary");
     }
     if !is_native(hidden) || !is_native(head.tensor()) {
-        let logits = hidden.matmul(&head.tensor().to_dtype(hidden.dtype())?.t()?)?;
-        let targets = Tensor::new(targets, hidden.device())?;
-        return candle_nn::loss::cross_entropy(&logits.to_dtype(DType::F32)?, &targets);
+        return composed(hidden, head, &Tensor::new(targets, hidden.device())?);
     }
     let hidden = hidden.contiguous()?;
     let keeps = hidden.track_op() || head.trains();
@@ -72,13 +70,73 @@ pub(in crate::nn) fn entropy(hidden: &Tensor, head: &Weight, targets: &[u32]) ->
                 product(of_hidden, of_logits, Matrix::new(&head, width), false);
             }
             if weight.trains() {
-                weight.add_gradient(|sum, fresh| {
+                weight.write_gradient(|sum, fresh| {
                     product(sum, of_logits.transposed(), Matrix::new(hidden, width), !fresh);
                 });
             }
         }
         Ok(wants.then_some(of_hidden))
     })
+}
+
+/// By candle's operators, [`ROWS`] rows at a time. Gradients are made in the forward pass, where
+/// the probabilities are, so that these are not kept (as Liger-Kernel's fused cross entropy does).
+fn composed(hidden: &Tensor, head: &Weight, targets: &Tensor) -> Result<Tensor> {
+    let (rows, _) = hidden.dims2()?;
+    let (of_hidden, of_head) = (hidden.track_op(), head.trains());
+    let (x, weight) = (hidden.detach(), head.tensor().detach().to_dtype(hidden.dtype())?);
+    #[expect(clippy::cast_precision_loss, reason = "rows of a batch")]
+    let share = 1.0 / rows as f64;
+    let mut losses = Vec::new();
+    let mut by_hidden = Vec::new();
+    let mut by_head: Option<Tensor> = None;
+    for first in (0..rows).step_by(ROWS) {
+        let count = ROWS.min(rows - first);
+        let (x, targets) = (x.narrow(0, first, count)?, targets.narrow(0, first, count)?);
+        let targets = targets.unsqueeze(1)?;
+        let logits = x.matmul(&weight.t()?)?.to_dtype(DType::F32)?;
+        let logits = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
+        let of_target = logits.gather(&targets, 1)?;
+        let exps = logits.exp()?;
+        drop(logits);
+        let sums = exps.sum_keepdim(D::Minus1)?;
+        losses.push((sums.log()? - of_target)?.sum_all()?);
+        if !of_hidden && !of_head {
+            continue;
+        }
+        let probabilities = exps.broadcast_div(&sums)?;
+        drop(exps);
+        let minus = (Tensor::ones((count, 1), DType::F32, hidden.device())? * -1.0)?;
+        let of_logits = (probabilities.scatter_add(&targets, &minus, 1)? * share)?;
+        let of_logits = of_logits.to_dtype(hidden.dtype())?;
+        if of_hidden {
+            by_hidden.push(of_logits.matmul(&weight)?);
+        }
+        if of_head {
+            let part = of_logits.t()?.matmul(&x)?.to_dtype(DType::F32)?;
+            by_head = Some(match by_head {
+                Some(sum) => (sum + part)?,
+                None => part,
+            });
+        }
+    }
+    let loss = (Tensor::stack(&losses, 0)?.sum_all()? * share)?;
+    let by_hidden = if of_hidden { Some(Tensor::cat(&by_hidden, 0)?) } else { None };
+    let scaled = |of: &Option<Tensor>, by: &Tensor| {
+        of.as_ref().map(|of| of.broadcast_mul(&by.to_dtype(of.dtype())?)).transpose()
+    };
+    if of_head {
+        let arguments = (hidden, head.tensor());
+        return follow_both("cross entropy", arguments, &loss, move |of_loss| {
+            Ok([scaled(&by_hidden, of_loss)?, scaled(&by_head, of_loss)?])
+        });
+    }
+    match by_hidden {
+        None => Ok(loss),
+        Some(of) => follow("cross entropy", hidden, &loss, move |of_loss| {
+            of.broadcast_mul(&of_loss.to_dtype(of.dtype())?)
+        }),
+    }
 }
 
 /// Softmax of the logits of some rows, and the sum of the losses.
@@ -90,21 +148,32 @@ fn probabilities(hidden: &[f32], head: &[f32], width: usize, targets: &[u32]) ->
         .par_chunks_mut(vocabulary)
         .zip(targets.par_iter())
         .map(|(row, target)| {
-            let of_target = usize::try_from(*target).ok().and_then(|target| row.get(target));
-            let of_target = of_target.copied().unwrap_or(f32::NAN);
-            let most = most(row);
-            let mut sum = 0.0_f64;
-            for part in row.chunks_mut(512) {
-                part.iter_mut().for_each(|x| *x = exp(*x - most));
-                sum += f64::from(lanes(part));
-            }
-            #[expect(clippy::cast_possible_truncation, reason = "a factor of f32")]
-            let factor = sum.recip() as f32;
-            row.iter_mut().for_each(|x| *x *= factor);
-            sum.ln() + f64::from(most) - f64::from(of_target)
+            let mut loss = 0.0;
+            widest(
+                #[inline(always)]
+                || loss = to_probabilities(row, *target),
+            );
+            loss
         })
         .collect();
     (logits, losses.iter().sum())
+}
+
+/// Makes a row of logits their softmax; the loss.
+#[inline(always)]
+fn to_probabilities(row: &mut [f32], target: u32) -> f64 {
+    let of_target = usize::try_from(target).ok().and_then(|target| row.get(target));
+    let of_target = of_target.copied().unwrap_or(f32::NAN);
+    let most = most(row);
+    let mut sum = 0.0_f64;
+    for part in row.chunks_mut(512) {
+        part.iter_mut().for_each(|x| *x = exp(*x - most));
+        sum += f64::from(lanes(part));
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a factor of f32")]
+    let factor = sum.recip() as f32;
+    row.iter_mut().for_each(|x| *x *= factor);
+    sum.ln() + f64::from(most) - f64::from(of_target)
 }
 
 /// `scale * (probability - [is target])`, in place.
@@ -121,6 +190,7 @@ fn to_gradient(probabilities: &mut [f32], targets: &[u32], scale: f32) {
 }
 
 /// The largest, and NaN if one is NaN: a loss that is no number must show.
+#[inline(always)]
 fn most(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; 16];
     let parts = row.chunks_exact(16);
@@ -139,6 +209,7 @@ fn most(row: &[f32]) -> f32 {
     lanes.into_iter().fold(rest, f32::max) + odd
 }
 
+#[inline(always)]
 fn lanes(row: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 16];
     let parts = row.chunks_exact(16);

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut};
 
 use super::source::{Init, Source};
-use crate::nn::gradient::{Weight, is_native, node, numbers};
+use crate::nn::gradient::{Weight, follow, is_native, node, numbers};
 use crate::nn::kernels::{Matrix, product};
 
 /// How the matrix lies in memory, and in files.
@@ -72,22 +72,78 @@ impl Linear {
         let x = x.contiguous()?;
         let rows = x.elem_count().checked_div(self.inputs).unwrap_or(0);
         let mut out = vec![0.0; rows * self.outputs];
-        {
-            let weight = numbers(self.weight.tensor())?;
-            let x = numbers(&x)?;
-            if let Some(bias) = &self.bias {
-                let bias = numbers(bias.tensor())?;
-                out.chunks_exact_mut(self.outputs).for_each(|row| row.copy_from_slice(&bias));
-            }
-            let weight = self.matrix(&weight);
-            product(&mut out, Matrix::new(&x, self.inputs), weight, self.bias.is_some());
-        }
-        let kept = x.detach();
+        self.run(&*numbers(&x)?, &mut out, false)?;
+        // What does not train needs no input again.
+        let kept = self.weight.trains().then(|| x.detach());
         let layer = self.clone();
         let weights: Vec<&Weight> = [&self.weight].into_iter().chain(&self.bias).collect();
-        node("linear", &x, &weights, out, shape, move |gradient, wants| {
-            layer.backward(&kept, gradient, wants)
+        node("linear", &x, &weights, out, shape, move |of_out, wants| {
+            let rows = of_out.len().checked_div(layer.outputs).unwrap_or(0);
+            let mut of_x = wants.then(|| vec![0.0; rows * layer.inputs]);
+            let x = kept.as_ref().map(numbers).transpose()?;
+            layer.run_back(x.as_deref().unwrap_or_default(), of_out, of_x.as_deref_mut())?;
+            Ok(of_x)
         })
+    }
+
+    /// Numbers that it makes of a row.
+    pub(in crate::nn) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Whether its weight trains.
+    pub(in crate::nn) fn trains(&self) -> bool {
+        self.weight.trains()
+    }
+
+    /// Whether this house's own passes compute it.
+    pub(in crate::nn) fn is_native(&self) -> bool {
+        is_native(self.weight.tensor())
+    }
+
+    /// As [`forward`](Self::forward), of plain numbers: into `out`, or with `onto` added to what
+    /// stands there.
+    pub(in crate::nn) fn run(&self, x: &[f32], out: &mut [f32], onto: bool) -> Result<()> {
+        if let Some(bias) = &self.bias {
+            let bias = numbers(bias.tensor())?;
+            for row in out.chunks_exact_mut(self.outputs) {
+                if onto {
+                    row.iter_mut().zip(&*bias).for_each(|(to, x)| *to += x);
+                } else {
+                    row.copy_from_slice(&bias);
+                }
+            }
+        }
+        let weight = numbers(self.weight.tensor())?;
+        let onto = onto || self.bias.is_some();
+        product(out, Matrix::new(x, self.inputs), self.matrix(&weight), onto);
+        Ok(())
+    }
+
+    /// Adds to the gradients of what trains, and writes that of `x`. `x` is not looked at where the
+    /// weight does not train.
+    pub(in crate::nn) fn run_back(
+        &self,
+        x: &[f32],
+        of_out: &[f32],
+        of_x: Option<&mut [f32]>,
+    ) -> Result<()> {
+        let by_row = Matrix::new(of_out, self.outputs);
+        if self.weight.trains() {
+            let x = Matrix::new(x, self.inputs);
+            self.weight.write_gradient(|sum, fresh| match self.form {
+                Form::InputFirst => product(sum, x.transposed(), by_row, !fresh),
+                Form::OutputFirst => product(sum, by_row.transposed(), x, !fresh),
+            });
+        }
+        if let Some(bias) = self.bias.as_ref().filter(|bias| bias.trains()) {
+            bias.add_gradient(|sum| add_columns(sum, of_out));
+        }
+        if let Some(of_x) = of_x {
+            let weight = numbers(self.weight.tensor())?;
+            product(of_x, by_row, self.matrix(&weight).transposed(), false);
+        }
+        Ok(())
     }
 
     fn matrix<'a>(&self, numbers: &'a [f32]) -> Matrix<'a> {
@@ -97,42 +153,28 @@ impl Linear {
         }
     }
 
-    fn backward(&self, x: &Tensor, of_out: &[f32], wants: bool) -> Result<Option<Vec<f32>>> {
-        let by_row = Matrix::new(of_out, self.outputs);
-        if self.weight.trains() {
-            let x = numbers(x)?;
-            let x = Matrix::new(&x, self.inputs);
-            self.weight.add_gradient(|sum, fresh| match self.form {
-                Form::InputFirst => product(sum, x.transposed(), by_row, !fresh),
-                Form::OutputFirst => product(sum, by_row.transposed(), x, !fresh),
-            });
-        }
-        if let Some(bias) = self.bias.as_ref().filter(|bias| bias.trains()) {
-            bias.add_gradient(|sum, _| add_columns(sum, of_out));
-        }
-        if !wants {
-            return Ok(None);
-        }
-        let rows = of_out.len().checked_div(self.outputs).unwrap_or(0);
-        let weight = numbers(self.weight.tensor())?;
-        let mut of_x = vec![0.0; rows * self.inputs];
-        product(&mut of_x, by_row, self.matrix(&weight).transposed(), false);
-        Ok(Some(of_x))
-    }
-
-    /// By candle's operators, in the type of `x`. A weight that does not train is multiplied by
-    /// all the same in candle's backward pass.
+    /// By candle's operators, in the type of `x`. Candle computes a gradient for every argument of a
+    /// product, so what does not train stays out of its graph.
     fn composed(&self, x: &Tensor) -> Result<Tensor> {
         let weight = self.weight.tensor().to_dtype(x.dtype())?;
         let weight = match self.form {
             Form::InputFirst => weight,
             Form::OutputFirst => weight.reshape((self.outputs, self.inputs))?.t()?,
         };
-        let out = x.reshape(((), self.inputs))?.matmul(&weight)?;
-        match &self.bias {
-            Some(bias) => out.broadcast_add(&bias.tensor().to_dtype(x.dtype())?),
-            None => Ok(out),
+        let bias = self.bias.as_ref().map(|bias| bias.tensor().to_dtype(x.dtype())).transpose()?;
+        let product = |x: &Tensor| {
+            let out = x.matmul(&weight)?;
+            match &bias {
+                Some(bias) => out.broadcast_add(bias),
+                None => Ok(out),
+            }
+        };
+        let x = x.reshape(((), self.inputs))?;
+        if self.trains() || !x.track_op() {
+            return product(&x);
         }
+        let out = product(&x.detach())?;
+        follow("linear", &x, &out, move |of_out| of_out.matmul(&weight.t()?))
     }
 }
 

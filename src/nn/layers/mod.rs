@@ -21,8 +21,10 @@ pub use activation::Curve;
 pub use dropout::Dropout;
 pub use source::{Differences, Expected};
 
-pub(in crate::nn) use activation::curve;
-pub(in crate::nn) use attention::{Seen, attention, attention_onto};
+pub(in crate::nn) use activation::{curve, gelu_new_back, gelu_new_run};
+pub(in crate::nn) use attention::{
+    Mixing, Onto, Seen, attend, attend_onto, attention, attention_onto,
+};
 pub(in crate::nn) use embedding::Embedding;
 pub(in crate::nn) use entropy::entropy;
 pub(in crate::nn) use linear::{Form, Linear};

@@ -5,7 +5,8 @@ use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice, P
 
 use super::linear::add_columns;
 use super::source::{Init, Source};
-use crate::nn::gradient::{Weight, is_native, node, numbers};
+use crate::nn::gradient::{Weight, follow, is_native, node, numbers};
+use crate::nn::kernels::widest;
 
 /// `(x - mean) / sqrt(variance + epsilon) * scale + shift`; mean and variance in f64.
 #[derive(Debug, Clone)]
@@ -40,13 +41,30 @@ impl Norm {
         }
         let x = x.contiguous()?;
         let mut out = vec![0.0; x.elem_count()];
-        {
-            let (x, scale, shift) =
-                (numbers(&x)?, numbers(self.scale.tensor())?, numbers(self.shift.tensor())?);
-            out.par_chunks_mut(ROWS * self.width).zip(x.par_chunks(ROWS * self.width)).for_each(
-                |(out, x)| {
-                    for (out, x) in out.chunks_exact_mut(self.width).zip(x.chunks_exact(self.width))
-                    {
+        self.run(&*numbers(&x)?, &mut out)?;
+        let (kept, layer, shape) = (x.detach(), self.clone(), x.shape().clone());
+        node("layer norm", &x, &[&self.scale, &self.shift], out, shape, move |of_out, wants| {
+            let mut of_x = vec![0.0; of_out.len()];
+            layer.run_back(&*numbers(&kept)?, of_out, &mut of_x)?;
+            Ok(wants.then_some(of_x))
+        })
+    }
+
+    /// Whether this house's own passes compute it.
+    pub(in crate::nn) fn is_native(&self) -> bool {
+        is_native(self.scale.tensor())
+    }
+
+    /// As [`forward`](Self::forward), of plain numbers.
+    pub(in crate::nn) fn run(&self, x: &[f32], out: &mut [f32]) -> Result<()> {
+        let (scale, shift) = (numbers(self.scale.tensor())?, numbers(self.shift.tensor())?);
+        let band = ROWS * self.width;
+        out.par_chunks_mut(band).zip(x.par_chunks(band)).for_each(|(out, x)| {
+            widest(
+                #[inline(always)]
+                || {
+                    let rows = out.chunks_exact_mut(self.width).zip(x.chunks_exact(self.width));
+                    for (out, x) in rows {
                         let (mean, factor) = self.moments(x);
                         for (((out, x), scale), shift) in
                             out.iter_mut().zip(x).zip(&*scale).zip(&*shift)
@@ -56,94 +74,142 @@ impl Norm {
                     }
                 },
             );
-        }
-        let (kept, layer, shape) = (x.detach(), self.clone(), x.shape().clone());
-        node("layer norm", &x, &[&self.scale, &self.shift], out, shape, move |gradient, wants| {
-            layer.backward(&kept, gradient, wants)
-        })
+        });
+        Ok(())
     }
 
     /// Mean, and the reciprocal of the deviation.
     #[expect(clippy::cast_possible_truncation, reason = "the numbers are f32")]
     #[expect(clippy::cast_precision_loss, reason = "a row has few numbers")]
+    #[inline(always)]
     fn moments(&self, row: &[f32]) -> (f32, f32) {
         let count = self.width as f64;
-        let mean = row.iter().map(|x| f64::from(*x)).sum::<f64>() / count;
-        let squares = row.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>();
+        let mean = sum(row, |x| x) / count;
+        let squares = sum(row, |x| (x - mean) * (x - mean));
         (mean as f32, (squares / count + self.epsilon).sqrt().recip() as f32)
     }
 
+    /// Adds to the gradients of scale and shift, if they train, and adds that of `x` to `of_x`.
+    ///
     /// With `n` the normalised row and `g` the gradient times scale, that of the row is
     /// `(g - mean(g) - n * mean(g * n)) / deviation` (Ba et al., 2016, by the chain rule).
-    fn backward(&self, x: &Tensor, of_out: &[f32], wants: bool) -> Result<Option<Vec<f32>>> {
-        let (x, scale) = (numbers(x)?, numbers(self.scale.tensor())?);
-        let mut of_x = vec![0.0; x.len()];
+    pub(in crate::nn) fn run_back(
+        &self,
+        x: &[f32],
+        of_out: &[f32],
+        of_x: &mut [f32],
+    ) -> Result<()> {
+        let scale = numbers(self.scale.tensor())?;
+        // Nothing is kept for what does not train.
+        let kept = if self.scale.trains() { self.width } else { 0 };
+        let band = ROWS * self.width;
         // The gradients of scale and shift are summed by bands of rows and then over bands, in
         // an order that does not depend on threads.
         let bands: Vec<(Vec<f32>, Vec<f32>)> = of_x
-            .par_chunks_mut(ROWS * self.width)
-            .zip(x.par_chunks(ROWS * self.width))
-            .zip(of_out.par_chunks(ROWS * self.width))
+            .par_chunks_mut(band)
+            .zip(x.par_chunks(band))
+            .zip(of_out.par_chunks(band))
             .map(|((of_x, x), of_out)| {
-                let mut of_scale = vec![0.0; self.width];
-                let mut of_shift = vec![0.0; self.width];
-                for ((of_x, x), of_out) in of_x
-                    .chunks_exact_mut(self.width)
-                    .zip(x.chunks_exact(self.width))
-                    .zip(of_out.chunks_exact(self.width))
-                {
-                    self.backward_row(of_x, x, of_out, &scale, (&mut of_scale, &mut of_shift));
-                }
+                let (mut of_scale, mut of_shift) = (vec![0.0; kept], vec![0.0; kept]);
+                widest(
+                    #[inline(always)]
+                    || {
+                        for ((of_x, x), of_out) in of_x
+                            .chunks_exact_mut(self.width)
+                            .zip(x.chunks_exact(self.width))
+                            .zip(of_out.chunks_exact(self.width))
+                        {
+                            let (mean, factor) = self.moments(x);
+                            self.back_row(of_x, (x, mean, factor), of_out, &scale);
+                            let columns = of_scale.iter_mut().zip(&mut of_shift);
+                            for ((x, g), (of_scale, of_shift)) in x.iter().zip(of_out).zip(columns)
+                            {
+                                *of_scale += g * ((x - mean) * factor);
+                                *of_shift += g;
+                            }
+                        }
+                    },
+                );
                 (of_scale, of_shift)
             })
             .collect();
-        for (of_scale, of_shift) in &bands {
-            if self.scale.trains() {
-                self.scale.add_gradient(|sum, _| add_columns(sum, of_scale));
-                self.shift.add_gradient(|sum, _| add_columns(sum, of_shift));
+        if self.scale.trains() {
+            for (of_scale, of_shift) in &bands {
+                self.scale.add_gradient(|sum| add_columns(sum, of_scale));
+                self.shift.add_gradient(|sum| add_columns(sum, of_shift));
             }
         }
-        Ok(wants.then_some(of_x))
+        Ok(())
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the numbers are f32")]
     #[expect(clippy::cast_precision_loss, reason = "a row has few numbers")]
-    fn backward_row(
+    #[inline(always)]
+    fn back_row(
         &self,
         of_x: &mut [f32],
-        x: &[f32],
+        (x, mean, factor): (&[f32], f32, f32),
         of_out: &[f32],
         scale: &[f32],
-        (of_scale, of_shift): (&mut [f32], &mut [f32]),
     ) {
-        let (mean, factor) = self.moments(x);
-        let (mut sum, mut along) = (0.0_f64, 0.0_f64);
-        let columns = of_scale.iter_mut().zip(of_shift);
-        for (((x, g), scale), (of_scale, of_shift)) in x.iter().zip(of_out).zip(scale).zip(columns)
-        {
-            let n = (x - mean) * factor;
-            *of_scale += g * n;
-            *of_shift += g;
-            sum += f64::from(g * scale);
-            along += f64::from(g * scale * n);
+        let mut lanes = [(0.0_f64, 0.0_f64); LANES];
+        let parts = x.chunks(LANES).zip(of_out.chunks(LANES)).zip(scale.chunks(LANES));
+        for ((x, of_out), scale) in parts {
+            for (((lane, x), g), scale) in lanes.iter_mut().zip(x).zip(of_out).zip(scale) {
+                let g = f64::from(g * scale);
+                lane.0 += g;
+                lane.1 += g * f64::from((x - mean) * factor);
+            }
         }
+        let (sum, along) =
+            lanes.iter().fold((0.0, 0.0), |all, lane| (all.0 + lane.0, all.1 + lane.1));
         let count = self.width as f64;
         let (sum, along) = ((sum / count) as f32, (along / count) as f32);
         for (((of_x, x), g), scale) in of_x.iter_mut().zip(x).zip(of_out).zip(scale) {
             let n = (x - mean) * factor;
-            *of_x = (g * scale - sum - n * along) * factor;
+            *of_x += (g * scale - sum - n * along) * factor;
         }
     }
 
-    /// By candle's operators, in f32 whatever `x` is.
+    /// By candle's operators, in f32 whatever `x` is. What does not train stays out of its graph.
     fn composed(&self, x: &Tensor) -> Result<Tensor> {
         let dtype = x.dtype();
+        let scale = self.scale.tensor().to_dtype(DType::F32)?;
+        let shift = self.shift.tensor().to_dtype(DType::F32)?;
+        let parts = |x: &Tensor| {
+            let x = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+            let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
+            let deviation = (variance + self.epsilon)?.sqrt()?;
+            Ok::<_, candle_core::Error>((x.broadcast_div(&deviation)?, deviation))
+        };
+        let scaled = |normed: &Tensor| normed.broadcast_mul(&scale)?.broadcast_add(&shift);
         let x = x.to_dtype(DType::F32)?;
-        let x = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
-        x.broadcast_div(&(variance + self.epsilon)?.sqrt()?)?
-            .broadcast_mul(&self.scale.tensor().to_dtype(DType::F32)?)?
-            .broadcast_add(&self.shift.tensor().to_dtype(DType::F32)?)?
-            .to_dtype(dtype)
+        if self.scale.trains() || !x.track_op() {
+            return scaled(&parts(&x)?.0)?.to_dtype(dtype);
+        }
+        let (normed, deviation) = parts(&x.detach())?;
+        let out = scaled(&normed)?;
+        let out = follow("layer norm", &x, &out, move |of_out| {
+            let g = of_out.broadcast_mul(&scale)?;
+            let along = normed.broadcast_mul(&(&g * &normed)?.mean_keepdim(D::Minus1)?)?;
+            let rest = g.broadcast_sub(&g.mean_keepdim(D::Minus1)?)?;
+            (rest - along)?.broadcast_div(&deviation)
+        })?;
+        out.to_dtype(dtype)
     }
+}
+
+/// Sums of a row that are made side by side, so that they become vector instructions.
+const LANES: usize = 16;
+
+/// The sum of `of` over a row, in f64.
+#[inline(always)]
+fn sum(row: &[f32], of: impl Fn(f64) -> f64) -> f64 {
+    let mut lanes = [0.0_f64; LANES];
+    let parts = row.chunks_exact(LANES);
+    let rest: f64 = parts.remainder().iter().map(|x| of(f64::from(*x))).sum();
+    for part in parts {
+        lanes.iter_mut().zip(part).for_each(|(lane, x)| *lane += of(f64::from(*x)));
+    }
+    lanes.iter().sum::<f64>() + rest
 }

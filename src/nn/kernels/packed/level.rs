@@ -1,5 +1,7 @@
 //! Which vector instructions there are, asked at run time.
 
+use std::sync::LazyLock;
+
 /// A set of instructions the kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::nn) enum Level {
@@ -14,7 +16,9 @@ pub(in crate::nn) enum Level {
 impl Level {
     /// The best of this processor.
     pub(in crate::nn) fn best() -> Self {
-        Self::available().last().copied().unwrap_or(Self::Portable)
+        static BEST: LazyLock<Level> =
+            LazyLock::new(|| Level::available().last().copied().unwrap_or(Level::Portable));
+        *BEST
     }
 
     /// All of this processor, from the plainest to the best.
@@ -97,6 +101,22 @@ pub(super) fn run<W: Work>(level: Level, work: W) {
         Level::Avx512 => unsafe { with_avx512(work, level) },
         #[cfg(not(target_arch = "x86_64"))]
         _ => work.run::<FUSED_EVERYWHERE>(level),
+    }
+}
+
+/// Runs `work`, a closure that must be `#[inline(always)]`, compiled for the best of this
+/// processor. Products are not fused with sums, so that its numbers are the same on all.
+#[inline(always)]
+pub(in crate::nn) fn widest<F: FnOnce()>(work: F) {
+    run(Level::best(), Plain(work));
+}
+
+struct Plain<F>(F);
+
+impl<F: FnOnce()> Work for Plain<F> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self, _: Level) {
+        (self.0)();
     }
 }
 

@@ -30,7 +30,7 @@ mod tile;
 
 pub(in crate::nn) use attention::{Attention, Queries, Segment};
 pub(in crate::nn) use grid::Grid;
-pub(in crate::nn) use level::Level;
+pub(in crate::nn) use level::{Level, widest};
 pub(in crate::nn) use linear::{Linear, Scratch};
 pub(in crate::nn) use norm::Norm;
 pub(in crate::nn) use panels::Number;

@@ -1,0 +1,186 @@
+//! A block's passes over plain numbers, for f32 on the processor.
+//!
+//! Candle's backward pass adds the gradient of every node to zeros of its own, and its element-wise
+//! operators wait for each other by spinning. So all blocks are one node of its graph: what is
+//! between them is here.
+
+use candle_core::Result;
+
+use super::block::Block;
+use super::cache::Room;
+use crate::nn::layers::{
+    Curve, Dropout, Linear, Mixing, Onto, Seen, attend, attend_onto, gelu_new_back, gelu_new_run,
+};
+
+/// What the backward pass of a block needs. What only gradients of weights need is empty where the
+/// weights do not train.
+#[derive(Debug)]
+pub(super) struct Kept {
+    before: Vec<f32>,
+    normed_1: Vec<f32>,
+    qkv: Vec<f32>,
+    mixing: Mixing,
+    mixed: Vec<f32>,
+    dropped_1: Option<Vec<f32>>,
+    middle: Vec<f32>,
+    normed_2: Vec<f32>,
+    up: Vec<f32>,
+    hidden: Vec<f32>,
+    dropped_2: Option<Vec<f32>>,
+}
+
+/// Gradients within a block, in room that serves all blocks.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    narrow: Vec<f32>,
+    dropped: Vec<f32>,
+    qkv: Vec<f32>,
+    wide: Vec<f32>,
+}
+
+impl Block {
+    /// Whether it can be computed here.
+    pub(super) fn is_plain(&self) -> bool {
+        let linear = [&self.qkv, &self.out, &self.up, &self.down];
+        self.curve == Curve::GeluNew
+            && linear.into_iter().all(Linear::is_native)
+            && self.norm_1.is_native()
+            && self.norm_2.is_native()
+    }
+
+    /// As [`Block::forward`]; with what the backward pass needs if it `keeps` it.
+    ///
+    /// # Shapes
+    /// `x`: `sizes`, which are rows, tokens and width, and so is the result.
+    pub(super) fn run(
+        &self,
+        x: Vec<f32>,
+        sizes: [usize; 3],
+        seen: &Seen,
+        mut dropout: Option<&mut Dropout>,
+        keeps: bool,
+    ) -> Result<(Vec<f32>, Option<Kept>)> {
+        let mut normed_1 = vec![0.0; x.len()];
+        self.norm_1.run(&x, &mut normed_1)?;
+        let mut qkv = vec![0.0; 3 * x.len()];
+        self.qkv.run(&normed_1, &mut qkv, false)?;
+        let mut mixed = vec![0.0; x.len()];
+        let dropped = dropout.as_deref_mut();
+        let mixing = attend(&qkv, sizes, self.heads, seen, dropped, &mut mixed);
+        let (middle, dropped_1) = added(&self.out, &x, &mixed, dropout.as_deref_mut())?;
+        let mut normed_2 = vec![0.0; x.len()];
+        self.norm_2.run(&middle, &mut normed_2)?;
+        let mut up = vec![0.0; self.inner(x.len(), sizes)];
+        self.up.run(&normed_2, &mut up, false)?;
+        let mut hidden = vec![0.0; up.len()];
+        gelu_new_run(&up, &mut hidden);
+        let (out, dropped_2) = added(&self.down, &middle, &hidden, dropout)?;
+        if !keeps {
+            return Ok((out, None));
+        }
+        if !self.qkv.trains() {
+            for numbers in [&mut normed_1, &mut mixed, &mut normed_2, &mut hidden] {
+                *numbers = Vec::new();
+            }
+        }
+        let kept = Kept {
+            before: x,
+            normed_1,
+            qkv,
+            mixing,
+            mixed,
+            dropped_1,
+            middle,
+            normed_2,
+            up,
+            hidden,
+            dropped_2,
+        };
+        Ok((out, Some(kept)))
+    }
+
+    /// Makes the gradient of the block's value that of its argument, and adds to those of weights.
+    pub(super) fn run_back(
+        &self,
+        kept: &Kept,
+        gradient: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let Scratch { narrow, dropped, qkv, wide } = scratch;
+        narrow.resize(gradient.len(), 0.0);
+        qkv.resize(kept.qkv.len(), 0.0);
+        wide.resize(kept.up.len(), 0.0);
+        let of_out = after(kept.dropped_2.as_deref(), gradient, dropped);
+        self.down.run_back(&kept.hidden, of_out, Some(wide))?;
+        gelu_new_back(&kept.up, wide);
+        self.up.run_back(&kept.normed_2, wide, Some(narrow))?;
+        self.norm_2.run_back(&kept.middle, narrow, gradient)?;
+        let of_out = after(kept.dropped_1.as_deref(), gradient, dropped);
+        self.out.run_back(&kept.mixed, of_out, Some(narrow))?;
+        qkv.fill(0.0);
+        kept.mixing.back(&kept.qkv, narrow, qkv);
+        self.qkv.run_back(&kept.normed_1, qkv, Some(narrow))?;
+        self.norm_1.run_back(&kept.before, narrow, gradient)
+    }
+
+    /// As [`Block::forward`] with a cache: `x` becomes the value.
+    pub(super) fn run_onto(
+        &self,
+        x: &mut Vec<f32>,
+        sizes: [usize; 3],
+        seen: &Seen,
+        room: &mut Room,
+        (capacity, filled): (usize, usize),
+    ) -> Result<()> {
+        let width = sizes[2];
+        let mut normed = vec![0.0; x.len()];
+        self.norm_1.run(x, &mut normed)?;
+        let mut qkv = vec![0.0; 3 * x.len()];
+        self.qkv.run(&normed, &mut qkv, false)?;
+        let of = Onto { sizes, heads: self.heads, capacity, filled };
+        room.write(&qkv, of);
+        let mut mixed = vec![0.0; x.len()];
+        attend_onto((&qkv, 3 * width), (&room.keys, &room.values), of, seen, &mut mixed);
+        self.out.run(&mixed, x, true)?;
+        self.norm_2.run(x, &mut normed)?;
+        let mut up = vec![0.0; self.inner(x.len(), sizes)];
+        self.up.run(&normed, &mut up, false)?;
+        let mut hidden = vec![0.0; up.len()];
+        gelu_new_run(&up, &mut hidden);
+        self.down.run(&hidden, x, true)
+    }
+
+    /// Numbers of the wide layer for so many of the narrow ones.
+    fn inner(&self, numbers: usize, [_, _, width]: [usize; 3]) -> usize {
+        numbers.checked_div(width).unwrap_or(0) * self.up.outputs()
+    }
+}
+
+/// `x` and what `linear` makes of `input`, after dropout; and its factors.
+fn added(
+    linear: &Linear,
+    x: &[f32],
+    input: &[f32],
+    dropout: Option<&mut Dropout>,
+) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
+    let Some(dropout) = dropout.filter(|dropout| !dropout.is_idle()) else {
+        let mut out = x.to_vec();
+        linear.run(input, &mut out, true)?;
+        return Ok((out, None));
+    };
+    let mut out = vec![0.0; x.len()];
+    linear.run(input, &mut out, false)?;
+    let factors = dropout.factors(out.len());
+    for ((out, x), factor) in out.iter_mut().zip(x).zip(&factors) {
+        *out = x + *out * factor;
+    }
+    Ok((out, Some(factors)))
+}
+
+/// The gradient of what dropout was applied to.
+fn after<'a>(factors: Option<&[f32]>, of_out: &'a [f32], room: &'a mut Vec<f32>) -> &'a [f32] {
+    let Some(factors) = factors else { return of_out };
+    room.clear();
+    room.extend(of_out.iter().zip(factors).map(|(g, factor)| g * factor));
+    room
+}

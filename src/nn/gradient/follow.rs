@@ -1,0 +1,110 @@
+//! Nodes of candle's graph for any device and type, whose values candle computed outside of it.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Storage, Tensor,
+};
+
+type Back<const N: usize> = Box<dyn Fn(&Tensor) -> Result<[Option<Tensor>; N]> + Send + Sync>;
+
+struct Followed<const N: usize> {
+    name: &'static str,
+    value: Tensor,
+    backward: Back<N>,
+}
+
+/// Puts `value`, computed from `x` outside of the graph, into candle's graph. `backward` makes the
+/// gradient of `x` of that of the value: no other has one, as constants have with candle's operators.
+pub(in crate::nn) fn follow(
+    name: &'static str,
+    x: &Tensor,
+    value: &Tensor,
+    backward: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
+) -> Result<Tensor> {
+    let backward: Back<1> = Box::new(move |gradient| Ok([Some(backward(gradient)?)]));
+    x.apply_op1(Followed { name, value: value.contiguous()?, backward })
+}
+
+/// As [`follow`], of two arguments.
+pub(in crate::nn) fn follow_both(
+    name: &'static str,
+    (x, y): (&Tensor, &Tensor),
+    value: &Tensor,
+    backward: impl Fn(&Tensor) -> Result<[Option<Tensor>; 2]> + Send + Sync + 'static,
+) -> Result<Tensor> {
+    let op = Followed { name, value: value.contiguous()?, backward: Box::new(backward) };
+    x.apply_op2(y, op)
+}
+
+impl<const N: usize> Followed<N> {
+    fn on_processor(&self) -> Result<(CpuStorage, Shape)> {
+        match &*self.value.storage_and_layout().0 {
+            Storage::Cpu(storage) => Ok((storage.clone(), self.value.shape().clone())),
+            _ => candle_core::bail!("the value of {} is on another device", self.name),
+        }
+    }
+
+    fn on_cuda(&self) -> Result<(CudaStorage, Shape)> {
+        let (storage, layout) = self.value.storage_and_layout();
+        match &*storage {
+            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, self.value.shape().clone())),
+            _ => candle_core::bail!("the value of {} is on another device", self.name),
+        }
+    }
+}
+
+impl CustomOp1 for Followed<1> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.on_processor()
+    }
+
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.on_cuda()
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let [of_x] = (self.backward)(gradient)?;
+        Ok(of_x)
+    }
+}
+
+impl CustomOp2 for Followed<2> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.on_processor()
+    }
+
+    fn cuda_fwd(
+        &self,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.on_cuda()
+    }
+
+    fn bwd(
+        &self,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let [of_x, of_y] = (self.backward)(gradient)?;
+        Ok((of_x, of_y))
+    }
+}
