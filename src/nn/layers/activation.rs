@@ -47,11 +47,11 @@ const ROOT_F32: f32 = 0.797_884_6;
 fn gelu_new(x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
     let mut out = vec![0.0; x.elem_count()];
-    gelu_new_run(&*numbers(&x)?, &mut out);
+    gelu_new_run(&numbers(&x)?, &mut out);
     let (kept, shape) = (x.detach(), x.shape().clone());
     node("gelu", &x, &[], out, shape, move |of_out, _| {
         let mut of_x = of_out.to_vec();
-        gelu_new_back(&*numbers(&kept)?, &mut of_x);
+        gelu_new_back(&numbers(&kept)?, &mut of_x);
         Ok(Some(of_x))
     })
 }

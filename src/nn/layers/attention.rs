@@ -74,11 +74,11 @@ pub(in crate::nn) fn attention(
     let qkv = qkv.contiguous()?;
     let sizes = [rows, tokens, width];
     let mut out = vec![0.0; rows * tokens * width];
-    let mixing = attend(&*numbers(&qkv)?, sizes, heads, seen, dropout, &mut out);
+    let mixing = attend(&numbers(&qkv)?, sizes, heads, seen, dropout, &mut out);
     let kept = qkv.detach();
     node("attention", &qkv, &[], out, (rows, tokens, width), move |of_out, _| {
         let mut of_qkv = vec![0.0; kept.elem_count()];
-        mixing.back(&*numbers(&kept)?, of_out, &mut of_qkv);
+        mixing.back(&numbers(&kept)?, of_out, &mut of_qkv);
         Ok(Some(of_qkv))
     })
 }

@@ -72,7 +72,7 @@ impl Linear {
         let x = x.contiguous()?;
         let rows = x.elem_count().checked_div(self.inputs).unwrap_or(0);
         let mut out = vec![0.0; rows * self.outputs];
-        self.run(&*numbers(&x)?, &mut out, false)?;
+        self.run(&numbers(&x)?, &mut out, false)?;
         // What does not train needs no input again.
         let kept = self.weight.trains().then(|| x.detach());
         let layer = self.clone();

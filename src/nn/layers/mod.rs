@@ -3,7 +3,8 @@
 //! On the processor, in f32, each has its own forward and backward pass: sums over a row are
 //! taken in one pass, what the backward pass needs is kept and nothing else, a weight that does
 //! not train costs no gradient, and one that does has it added in place. Elsewhere (CUDA, half
-//! precision) candle's operators are put together, whose gradients are candle's own.
+//! precision) candle's operators are put together, whose gradients are candle's own; a linear map or a
+//! norm that does not train stays out of its graph, and the cross entropy keeps no probabilities.
 
 mod activation;
 mod attention;

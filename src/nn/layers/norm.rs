@@ -41,11 +41,11 @@ impl Norm {
         }
         let x = x.contiguous()?;
         let mut out = vec![0.0; x.elem_count()];
-        self.run(&*numbers(&x)?, &mut out)?;
+        self.run(&numbers(&x)?, &mut out)?;
         let (kept, layer, shape) = (x.detach(), self.clone(), x.shape().clone());
         node("layer norm", &x, &[&self.scale, &self.shift], out, shape, move |of_out, wants| {
             let mut of_x = vec![0.0; of_out.len()];
-            layer.run_back(&*numbers(&kept)?, of_out, &mut of_x)?;
+            layer.run_back(&numbers(&kept)?, of_out, &mut of_x)?;
             Ok(wants.then_some(of_x))
         })
     }
