@@ -126,7 +126,7 @@ impl Block {
     /// As [`Block::forward`] with a cache: `x` becomes the value.
     pub(super) fn run_onto(
         &self,
-        x: &mut Vec<f32>,
+        x: &mut [f32],
         sizes: [usize; 3],
         seen: &Seen,
         room: &mut Room,
