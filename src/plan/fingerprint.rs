@@ -47,13 +47,18 @@ impl Fingerprint {
         &self.parts
     }
 
+    /// Which code made the rows: the operator, and what of it has a version of its own.
+    fn operators(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.parts.iter().filter(|(name, _)| name.starts_with("operator"))
+    }
+
     /// Why rows made under `self` are stale under `now`; the gravest difference is named.
     #[must_use]
     pub fn stale_because(&self, now: &Self) -> Reason {
         let differs = |name: &str| self.parts.get(name) != now.parts.get(name);
         if ["weights", "config", "tokenizer"].into_iter().any(differs) {
             Reason::WeightsChanged
-        } else if differs("operator") {
+        } else if self.operators().ne(now.operators()) {
             Reason::OperatorChanged
         } else {
             Reason::SettingsChanged
@@ -73,6 +78,8 @@ mod tests {
             Reason::SettingsChanged
         );
         assert_eq!(base.stale_because(&base.clone().with("weights", "b")), Reason::WeightsChanged);
+        let of_bf16 = base.clone().with("operator.bf16", 2);
+        assert_eq!(base.stale_because(&of_bf16), Reason::OperatorChanged);
         let newer = Fingerprint::new("embed_images", 2).with("weights", "a").with("dtype", "f32");
         assert_eq!(base.stale_because(&newer), Reason::OperatorChanged);
         assert_ne!(base.digest(), newer.digest());

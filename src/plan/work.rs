@@ -68,10 +68,12 @@ impl Known {
             Operator::EmbedCaptions(settings) => {
                 let model = self.models.get(&settings.model.value)?;
                 let fingerprint = with_roles(
-                    Fingerprint::new(operator.name(), versions::EMBED_CAPTIONS)
-                        .with("settings.normalize", settings.normalize)
-                        .with("settings.column", &settings.column.value)
-                        .with("dtype", versions::numbers(model.spec.dtype)),
+                    versions::with_numbers(
+                        Fingerprint::new(operator.name(), versions::EMBED_CAPTIONS)
+                            .with("settings.normalize", settings.normalize)
+                            .with("settings.column", &settings.column.value),
+                        model.spec.dtype,
+                    ),
                     model,
                     &[Role::Weights, Role::Config, Role::Tokenizer],
                 );
@@ -200,7 +202,7 @@ impl Known {
 
 fn image_model(fingerprint: Fingerprint, model: &inputs::Model<ModelSpec>) -> Fingerprint {
     with_roles(
-        fingerprint.with("dtype", versions::numbers(model.spec.dtype)),
+        versions::with_numbers(fingerprint, model.spec.dtype),
         model,
         &[Role::Weights, Role::Config, Role::Preprocessing],
     )

@@ -1,5 +1,6 @@
 //! Examples: each caption beside the features of its image. Some parts of the features are joined
-//! at a time, with the captions of their images: memory does not grow with the table.
+//! at a time, with the captions of their images: those of some thousand images, or of a sixteenth of
+//! a table of more than 65,536.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -32,7 +33,7 @@ pub(super) const EXAMPLES: Columns =
 
 /// Images whose captions are held together, at least where there are so many.
 const IMAGES_AT_ONCE: u64 = 4096;
-/// Captions that lie in another order than the images are read so many times at most.
+/// Captions that lie in another order than the images are read about so many times at most.
 const MOST_PASSES: u64 = 16;
 
 /// A caption that waits for its image.
@@ -66,7 +67,7 @@ pub(super) fn run(
     if let Some(features) = ctx.store.snapshot(&work.image_features)? {
         let columns = ["image_id", "embedding", "input_digest", "fingerprint"];
         for parts in groups(&features) {
-            let mut captions = ids(&features, parts)?;
+            let mut captions = ids(ctx, &features, parts)?;
             read_captions(ctx, work, &mut captions)?;
             for part in parts {
                 for batch in features.scan_part(part, &columns)? {
@@ -147,10 +148,11 @@ fn groups(features: &Snapshot) -> Vec<&[TablePart]> {
 }
 
 /// The images of some parts of the features, without their captions.
-fn ids(features: &Snapshot, parts: &[TablePart]) -> Result<ByImage> {
+fn ids(ctx: &Context<'_>, features: &Snapshot, parts: &[TablePart]) -> Result<ByImage> {
     let mut by_image = ByImage::new();
     for part in parts {
         for batch in features.scan_part(part, &["image_id"])? {
+            ctx.options.cancel.check()?;
             let batch = batch?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;
             by_image.extend(ids.iter().flatten().map(|id| (id.to_owned(), Vec::new())));

@@ -84,12 +84,14 @@ impl<'r> Reading<'r> {
                 self.options.progress.advance(&self.stage.table, some.len() as u64);
                 take(order.take(self.recipe.rows(some)))?;
             }
+            // before rows that were held become durable
+            let rejects = joined(reader)?;
             let mut held = order.rest().into_iter().peekable();
             while held.peek().is_some() {
                 cancel.check()?;
                 take(held.by_ref().take(BATCH_ROWS).collect())?;
             }
-            joined(reader)
+            Ok(rejects)
         })
     }
 

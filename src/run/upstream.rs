@@ -75,6 +75,8 @@ impl Which<'_> {
     fn meets(self, part: &Part, first: u64) -> bool {
         match self {
             Self::All => true,
+            // another program's part may not say how many rows it has
+            Self::Numbers(_) if part.rows == 0 => true,
             Self::Numbers(of) => {
                 let next = of.partition_point(|number| *number < first);
                 of.get(next).is_some_and(|number| *number < first + part.rows)
@@ -131,12 +133,13 @@ pub(super) fn each_caption(
     columns.extend(["source", "member", "offset", column]);
     let mut next = 0;
     for part in snapshot.parts() {
-        let mut number = next;
-        next += part.rows;
-        if !which.meets(part, number) {
+        if !which.meets(part, next) {
+            next += part.rows;
             continue;
         }
+        let mut number = next;
         for batch in snapshot.scan_part(part, &columns)? {
+            ctx.options.cancel.check()?;
             let batch = batch?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;
             let indices = rows::column::<Int32Array>(&batch, "caption_index")?;
@@ -167,6 +170,7 @@ pub(super) fn each_caption(
                 }
             }
         }
+        next = number;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! A store: a folder of tables.
 
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -148,13 +149,16 @@ impl Store {
             .storage
             .list(&self.root)
             .map_err(|cause| Error::io("cannot list", self.root.display(), cause))?;
-        names.retain(|name| is_table_name(name) && self.root.join(name).is_dir());
+        names.retain(|name| is_table_name(name));
         let mut tables = Vec::new();
         for name in names {
             let log = self.root.join(&name).join(LOG_FOLDER);
-            let entries = self.storage.list(&log);
-            let entries =
-                entries.map_err(|cause| Error::io("cannot list", log.display(), cause))?;
+            let entries = match self.storage.list(&log) {
+                Ok(entries) => entries,
+                // a file, or a folder without a log
+                Err(cause) if matches!(cause.kind(), NotFound | NotADirectory) => continue,
+                Err(cause) => return Err(Error::io("cannot list", log.display(), cause)),
+            };
             let is_commit =
                 |entry: &String| entry.ends_with(".json") && !entry.starts_with(['.', '_']);
             if entries.iter().any(is_commit) {

@@ -146,7 +146,7 @@ impl Gpt2 {
                 self.config.positions
             );
         }
-        let plain = self.is_plain();
+        let plain = self.is_plain() && self.compute == DType::F32;
         Cache::new(&self.config, rows, capacity, self.compute, &self.device, plain)
     }
 

@@ -1,5 +1,7 @@
 //! Nodes of candle's graph for any device and type, whose values candle computed outside of it.
 
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Storage, Tensor,
@@ -9,7 +11,8 @@ type Back<const N: usize> = Box<dyn Fn(&Tensor) -> Result<[Option<Tensor>; N]> +
 
 struct Followed<const N: usize> {
     name: &'static str,
-    value: Tensor,
+    /// Taken in the forward pass: the graph keeps what comes of it.
+    value: Mutex<Option<Tensor>>,
     backward: Back<N>,
 }
 
@@ -22,7 +25,7 @@ pub(in crate::nn) fn follow(
     backward: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
 ) -> Result<Tensor> {
     let backward: Back<1> = Box::new(move |gradient| Ok([Some(backward(gradient)?)]));
-    x.apply_op1(Followed { name, value: value.contiguous()?, backward })
+    x.apply_op1(Followed { name, value: whole(value)?, backward })
 }
 
 /// As [`follow`], of two arguments.
@@ -32,25 +35,42 @@ pub(in crate::nn) fn follow_both(
     value: &Tensor,
     backward: impl Fn(&Tensor) -> Result<[Option<Tensor>; 2]> + Send + Sync + 'static,
 ) -> Result<Tensor> {
-    let op = Followed { name, value: value.contiguous()?, backward: Box::new(backward) };
+    let op = Followed { name, value: whole(value)?, backward: Box::new(backward) };
     x.apply_op2(y, op)
 }
 
 impl<const N: usize> Followed<N> {
+    fn taken(&self) -> Result<Tensor> {
+        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match value {
+            Some(value) => Ok(value),
+            None => candle_core::bail!("the value of {} was taken before", self.name),
+        }
+    }
+
     fn on_processor(&self) -> Result<(CpuStorage, Shape)> {
-        match &*self.value.storage_and_layout().0 {
-            Storage::Cpu(storage) => Ok((storage.clone(), self.value.shape().clone())),
+        let value = self.taken()?;
+        match &*value.storage_and_layout().0 {
+            Storage::Cpu(storage) => Ok((storage.clone(), value.shape().clone())),
             _ => candle_core::bail!("the value of {} is on another device", self.name),
         }
     }
 
     fn on_cuda(&self) -> Result<(CudaStorage, Shape)> {
-        let (storage, layout) = self.value.storage_and_layout();
+        let value = self.taken()?;
+        let (storage, layout) = value.storage_and_layout();
         match &*storage {
-            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, self.value.shape().clone())),
+            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, value.shape().clone())),
             _ => candle_core::bail!("the value of {} is on another device", self.name),
         }
     }
+}
+
+/// A tensor whose numbers are all of its storage.
+fn whole(value: &Tensor) -> Result<Mutex<Option<Tensor>>> {
+    let value = value.contiguous()?;
+    let value = if value.layout().start_offset() == 0 { value } else { value.copy()? };
+    Ok(Mutex::new(Some(value)))
 }
 
 impl CustomOp1 for Followed<1> {

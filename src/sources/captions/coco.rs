@@ -51,14 +51,14 @@ pub(super) fn read(
         }
     });
     let split = split_of(member);
-    for (offset, caption) in &captions {
+    for (offset, caption) in captions {
         let raw = caption.caption.as_bytes();
         let Some(image) = names.get(&caption.image_id.to_string()) else {
             let why = format!("the file lists no image {}", caption.image_id);
-            out.bad_line(member, *offset, why, raw);
+            out.bad_line(member, offset, why, raw);
             continue;
         };
-        let (text, named, offset) = (caption.caption.as_str(), Named::Text, *offset);
+        let (text, named) = (caption.caption.as_str(), Named::Text);
         out.add(member, &Found { image, named, index: None, text, split, offset, raw });
     }
     stop

@@ -7,7 +7,7 @@ use super::collector::{Collector, Take};
 use super::shards::Shard;
 use super::texts::{Each, Opener, Pick};
 use super::{coco, flickr, karpathy, shards, table};
-use crate::base::{Cancel, Error, Result};
+use crate::base::{Cancel, Error, Kind, Result};
 use crate::flow::{Caption, Reject};
 use crate::plan::source::{CaptionFormat, CaptionSource};
 use crate::sources::names::{self, Globs};
@@ -39,7 +39,8 @@ pub fn read(source: &CaptionSource, cancel: &Cancel) -> Result<CaptionsRead> {
 }
 
 /// Hands the captions of a source to `take`, some at a time, in the order of the files; gives the
-/// lines and members that are no captions. What is held of a caption that was taken is its number.
+/// lines and members that are no captions. What is held of a caption that was taken is its number; of COCO
+/// and Karpathy, whose parts refer to each other, a file is held.
 ///
 /// # Errors
 /// As [`read`]; some captions may have been handed on before.
@@ -118,6 +119,10 @@ fn each<'s>(
         let opener = Opener { path, label, caps: &source.caps, pick: &pick, cancel };
         opener.each(&mut out, &mut |text, out| {
             cancel.check()?;
+            if out.is_closed() {
+                // who took them failed, and says why
+                return Err(Error::new(Kind::Internal, "nobody takes captions any more"));
+            }
             visit(text, out)
         })?;
     }
