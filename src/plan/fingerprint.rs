@@ -58,7 +58,10 @@ impl Fingerprint {
         let differs = |name: &str| self.parts.get(name) != now.parts.get(name);
         if ["weights", "config", "tokenizer"].into_iter().any(differs) {
             Reason::WeightsChanged
-        } else if self.operators().ne(now.operators()) {
+        } else if differs("operator")
+            // another type has its own version, which says nothing of this one's
+            || (!differs("dtype") && self.operators().ne(now.operators()))
+        {
             Reason::OperatorChanged
         } else {
             Reason::SettingsChanged
@@ -78,8 +81,12 @@ mod tests {
             Reason::SettingsChanged
         );
         assert_eq!(base.stale_because(&base.clone().with("weights", "b")), Reason::WeightsChanged);
-        let of_bf16 = base.clone().with("operator.bf16", 2);
-        assert_eq!(base.stale_because(&of_bf16), Reason::OperatorChanged);
+        let versioned = base.clone().with("operator.bf16", 2);
+        assert_eq!(base.stale_because(&versioned), Reason::OperatorChanged);
+        assert_eq!(
+            base.stale_because(&versioned.clone().with("dtype", "bf16")),
+            Reason::SettingsChanged
+        );
         let newer = Fingerprint::new("embed_images", 2).with("weights", "a").with("dtype", "f32");
         assert_eq!(base.stale_because(&newer), Reason::OperatorChanged);
         assert_ne!(base.digest(), newer.digest());
