@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use clipmill::base::environment::Environment;
 use clipmill::base::units::Bytes;
 use clipmill::sources::write::TarWriter;
-use house::{House, id, picture};
+use house::{House, id, picture, watched};
 
 /// Files are only trusted that were not written a moment ago.
 const TICK: Duration = Duration::from_millis(200);
@@ -69,23 +69,12 @@ fn clipmill(house: &House, arguments: &[&str]) -> Done {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    let code = loop {
-        if let Some(code) = child.try_wait().unwrap() {
-            break code;
-        }
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        peak = peak.max(kib.unwrap_or(0) * 1024);
-        std::thread::sleep(Duration::from_millis(1));
-    };
+    let ended = watched(&mut child);
     let wall = begun.elapsed();
     let mut output = String::new();
     child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
-    assert!(code.success(), "{arguments:?}: {code}\n{output}");
-    Done { wall, peak: Bytes(peak), output }
+    assert!(ended.status.success(), "{arguments:?}: {}\n{output}", ended.status);
+    Done { wall, peak: Bytes(ended.peak_kib.unwrap_or(0) * 1024), output }
 }
 
 /// The median of several runs of one command, and the last of them.

@@ -18,6 +18,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../tests/house/mod.rs"]
+mod house;
 #[path = "../tests/versions/room.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod room;
@@ -34,9 +36,10 @@ use clipmill::base::environment::Environment;
 use clipmill::base::files::write_atomic;
 use clipmill::base::progress::Silent;
 use clipmill::base::{Cancel, Result};
-use clipmill::nn::clip::{ClipConfig, write_random};
+use clipmill::nn::clip::write_random;
 use clipmill::run::{Options, RunReport};
 use clipmill::table::{CommitNote, Store};
+use house::quick_clip;
 use room::{Room, Rows, TABLE, row};
 
 /// Rows of a part, as a run makes them.
@@ -168,22 +171,6 @@ fn files(folder: &Path, found: &mut BTreeMap<PathBuf, (u64, SystemTime)>) {
     }
 }
 
-/// A CLIP whose features are as wide as those of the other table, and which is quick all the same.
-fn model(folder: &Path) {
-    let config = ClipConfig {
-        size_px: 32,
-        image_width: 16,
-        image_layers: 1,
-        text_width: 16,
-        text_layers: 1,
-        width: setting("CLIPMILL_BENCH_WIDTH", 512),
-        head_width: 8,
-        merges: 100,
-        ..ClipConfig::default()
-    };
-    write_random(folder, &config, 7, &["a picture shows a thing ."]).unwrap();
-}
-
 /// A table's newest version: parts and bytes.
 fn size(store: &Store, table: &str) -> (usize, u64) {
     let now = store.snapshot(table).unwrap().unwrap();
@@ -217,7 +204,9 @@ fn run_of_captions() {
         Ok(())
     })
     .unwrap();
-    model(&dir.path().join("clip"));
+    // features as wide as those of the other table
+    let config = quick_clip(setting("CLIPMILL_BENCH_WIDTH", 512));
+    write_random(&dir.path().join("clip"), &config, 7, &["a picture shows a thing ."]).unwrap();
     write(None);
     let (first, _) = timed(|| run(dir.path()).unwrap());
     let store = Store::open(&dir.path().join("store"), Arc::new(SystemClock)).unwrap();

@@ -169,9 +169,14 @@ fn read_captions(ctx: &Context<'_>, work: &Align, by_image: &mut ByImage) -> Res
     let from = (work.captions.as_str(), work.column.as_str());
     upstream::each_caption(ctx, from, Which::Images(&first, &last), &mut |row| {
         if let Some(of) = by_image.get_mut(row.image_id) {
+            let split = row.split.map(str::parse).transpose();
             of.push(Waiting {
                 caption_index: row.caption_index,
-                split: row.split.and_then(|name| name.parse().ok()),
+                split: split.map_err(|what: String| {
+                    Error::new(Kind::Store, format!("a split of `{}`: {what}", row.image_id))
+                        .at(format!("table {}", work.captions))
+                        .help("another program wrote it; `clipmill restore` brings an earlier version back")
+                })?,
                 digest: row.digest.parse()?,
                 text: row.text.into(),
             });

@@ -104,26 +104,12 @@ fn difference(ours: &[String], theirs: &[String]) -> String {
     format!("only here: {:#?}\nonly there: {:#?}", only(ours, theirs), only(theirs, ours))
 }
 
-/// Copies a folder with all that is below it.
-pub fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 /// Puts a store back to what a copy of it was.
 pub fn restore(copy_of: &Path, store: &Path) {
     if store.exists() {
         std::fs::remove_dir_all(store).unwrap();
     }
     if copy_of.exists() {
-        copy(copy_of, store);
+        crate::house::copy(copy_of, store);
     }
 }

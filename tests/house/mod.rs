@@ -4,7 +4,9 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clipmill::base::clock::SystemClock;
 use clipmill::base::environment::Environment;
@@ -77,6 +79,44 @@ pub fn gz(bytes: &[u8]) -> Vec<u8> {
     let mut packed = gzip(Vec::new());
     packed.write_all(bytes).unwrap();
     packed.finish().unwrap()
+}
+
+/// Copies a folder with all that is below it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// A process that came to its end.
+pub struct Ended {
+    pub status: ExitStatus,
+    /// The most memory that it had resident, in KiB; none where the system does not say.
+    pub peak_kib: Option<u64>,
+}
+
+/// Waits for a process, and looks at its memory meanwhile. The system keeps the peak: the last look
+/// alone has to come before the end.
+pub fn watched(child: &mut Child) -> Ended {
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak_kib = None;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Ended { status, peak_kib };
+        }
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        peak_kib = peak_kib.max(kib);
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 impl House {
@@ -174,6 +214,21 @@ impl House {
         }
         rows.sort();
         rows
+    }
+}
+
+/// A CLIP that costs next to nothing, with features of `width` numbers.
+pub fn quick_clip(width: usize) -> ClipConfig {
+    ClipConfig {
+        size_px: 32,
+        image_width: 16,
+        image_layers: 1,
+        text_width: 16,
+        text_layers: 1,
+        width,
+        head_width: 8,
+        merges: 100,
+        ..ClipConfig::default()
     }
 }
 

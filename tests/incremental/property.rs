@@ -1,7 +1,6 @@
 //! `plan` equals what `run` then does, every time: random edits of a small data set.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -358,7 +357,7 @@ impl World {
     /// A copy of all that is on disk.
     fn copied(&self) -> House {
         let house = House { dir: tempfile::tempdir().unwrap() };
-        copy(self.house.dir.path(), house.dir.path());
+        house::copy(self.house.dir.path(), house.dir.path());
         house
     }
 
@@ -483,19 +482,6 @@ impl World {
 /// The id that a member's name gives.
 fn stem(name: &str) -> &str {
     name.rsplit('/').next().unwrap().trim_end_matches(".jpg")
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 proptest! {

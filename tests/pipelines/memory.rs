@@ -2,36 +2,21 @@
 //! a fifth.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use clipmill::nn::clip::{ClipConfig, write_random};
+use clipmill::nn::clip::write_random;
 
-use super::house::{House, id, picture};
+use super::house::{House, id, picture, quick_clip, watched};
 
 /// Images of the smaller run: so many that the parts of its tables are full, too.
 const IMAGES: usize = 800;
 const CAPTIONS: usize = 5;
-/// How often somebody looks at the process. Its peak is kept by the system; the last look alone has
-/// to come before its end.
-const LOOK: Duration = Duration::from_millis(2);
 
 /// A data set with a model so small that the test takes seconds.
 fn house(images: usize) -> House {
     let house = House::new(1);
-    let config = ClipConfig {
-        size_px: 32,
-        image_width: 16,
-        image_layers: 1,
-        text_width: 16,
-        text_layers: 1,
-        width: 16,
-        head_width: 8,
-        merges: 100,
-        ..ClipConfig::default()
-    };
     std::fs::remove_dir_all(house.path("clip")).unwrap();
     let texts = ["a picture shows a thing in a scene of its own ."];
-    write_random(&house.path("clip"), &config, 7, &texts).unwrap();
+    write_random(&house.path("clip"), &quick_clip(16), 7, &texts).unwrap();
     let pictures: Vec<_> = (0..64).map(picture).collect();
     let named = |n| (format!("{}.jpg", id(n)), pictures[n % 64].clone());
     house.images(&(0..images).map(named).collect());
@@ -55,20 +40,9 @@ fn peak(house: &House) -> Option<u64> {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = None;
-    let code = loop {
-        if let Some(code) = child.try_wait().unwrap() {
-            break code;
-        }
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        peak = peak.max(kib);
-        std::thread::sleep(LOOK);
-    };
-    assert!(code.success(), "{code}");
-    peak
+    let ended = watched(&mut child);
+    assert!(ended.status.success(), "{}", ended.status);
+    ended.peak_kib
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Reading all captions of a source.
 
-use super::coco::settle;
 use std::ops::ControlFlow;
 
+use super::coco::settle;
 use super::collector::{Collector, Take};
 use super::shards::Shard;
 use super::texts::{Each, Opener, Pick};
@@ -39,8 +39,8 @@ pub fn read(source: &CaptionSource, cancel: &Cancel) -> Result<CaptionsRead> {
 }
 
 /// Hands the captions of a source to `take`, some at a time, in the order of the files; gives the
-/// lines and members that are no captions. What is held of a caption that was taken is its number; of COCO
-/// and Karpathy, whose parts refer to each other, a file is held.
+/// lines and members that are no captions. What is held of a caption that was taken is its number;
+/// of COCO, whose captions may stand before the images that they name, a file is held.
 ///
 /// # Errors
 /// As [`read`]; some captions may have been handed on before.

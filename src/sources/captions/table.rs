@@ -45,13 +45,14 @@ pub(super) fn read(
         Ok(columns) => columns,
         Err(cause) => return Ok(Err(cause)),
     };
-    loop {
+    while !out.is_closed() {
         match rows.next_row(member, out) {
             Ok(Some(row)) => columns.add(row, member, out),
-            Ok(None) => return Ok(Ok(())),
+            Ok(None) => break,
             Err(cause) => return Ok(Err(cause)),
         }
     }
+    Ok(Ok(()))
 }
 
 /// Reads the names of the columns only.
