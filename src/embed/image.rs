@@ -1,5 +1,7 @@
 //! Images to features.
 
+use candle_core::Device;
+
 use super::load;
 use super::portion::Portion;
 use crate::base::{Error, Kind, Result};
@@ -27,22 +29,8 @@ impl ImageEncoder {
     /// When files are missing, damaged or do not belong together, or the device or the numeric
     /// type is not there.
     pub fn load(model: &ModelSpec) -> Result<Self> {
-        let device = device::open(model.device)?;
-        let opened = load::open(model)?;
-        let tower = VisionTowers::read(
-            &opened.weights,
-            &opened.names,
-            &opened.architecture,
-            model.dtype,
-            &device.device,
-        )?;
-        Ok(Self {
-            tower,
-            device,
-            preprocessing: opened.preprocessing,
-            scale: Box::new(opened.preprocessing.scale()),
-            width: opened.architecture.width,
-            portion: Portion::default(),
+        Self::with(model, |of, device| {
+            VisionTowers::read(&of.weights, &of.names, &of.architecture, model.dtype, device)
         })
     }
 
@@ -52,18 +40,26 @@ impl ImageEncoder {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_beside(model: &ModelSpec) -> Result<Self> {
+        Self::with(model, |of, device| {
+            VisionTowers::read_beside(of.weights, of.names, &of.architecture, device)
+        })
+    }
+
+    fn with(
+        model: &ModelSpec,
+        read: impl FnOnce(load::Opened, &Device) -> Result<VisionTowers>,
+    ) -> Result<Self> {
         let device = device::open(model.device)?;
         let opened = load::open(model)?;
-        let width = opened.architecture.width;
-        let tower = VisionTowers::read_beside(
-            opened.weights,
-            opened.names,
-            &opened.architecture,
-            &device.device,
-        )?;
-        let preprocessing = opened.preprocessing;
-        let scale = Box::new(preprocessing.scale());
-        Ok(Self { tower, device, preprocessing, scale, width, portion: Portion::default() })
+        let (preprocessing, width) = (opened.preprocessing, opened.architecture.width);
+        Ok(Self {
+            tower: read(opened, &device.device)?,
+            device,
+            preprocessing,
+            scale: Box::new(preprocessing.scale()),
+            width,
+            portion: Portion::default(),
+        })
     }
 
     /// How images must be prepared.

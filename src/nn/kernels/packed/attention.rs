@@ -57,7 +57,7 @@ pub(in crate::nn) struct Attention<'a> {
 struct Room {
     /// Panels of 32 keys: groups of a head's columns by keys.
     keys: Grid,
-    /// Panels of 32 columns of a head: groups of keys by columns.
+    /// Panels of 32 columns of a head: pairs of keys by columns. Of f32 values stay where they are.
     values: Grid,
     /// Scores of some queries, as many as a tile has rows.
     scores: Grid,
@@ -109,7 +109,9 @@ impl Work for Head<'_, '_> {
     fn run<const FUSED: bool>(mut self, level: Level) {
         let of = *self.of;
         self.pack_keys(level);
-        self.pack_values();
+        if of.number == Number::Bf16 {
+            self.pack_values();
+        }
         let (first, queries) = match of.who {
             Queries::One => (self.index, 1),
             Queries::All | Queries::Causal => (self.segment.start, self.segment.len),
@@ -154,25 +156,23 @@ impl Head<'_, '_> {
         *self.room = room;
     }
 
+    /// Pairs of bfloat16, which two keys make; a key without a second one pairs with zeros.
     #[inline(always)]
     fn pack_values(&mut self) {
-        let (len, each) = (self.segment.len, self.of.number.in_a_group());
-        let panel = len.div_ceil(each) * COLUMNS;
+        let panel = self.segment.len.div_ceil(2) * COLUMNS;
         let mut values = std::mem::take(&mut self.room.values);
         values.shape(1, self.of.each.div_ceil(COLUMNS) * panel);
         let to = values.words_mut();
-        for key in 0..len {
+        for key in 0..self.segment.len {
             let from = self.part(key, self.of.values_at);
-            let (group, place) = (key / each, key % each);
             for (column, from) in from.chunks(COLUMNS).enumerate() {
-                let start = column * panel + group * COLUMNS;
-                let places = to.get_mut(start..start + COLUMNS).unwrap_or_default().iter_mut();
-                match (self.of.number, place) {
-                    (Number::Bf16, 0) => places.zip(from).for_each(|(to, x)| *to = bf16(*x).into()),
-                    (Number::Bf16, _) => {
-                        places.zip(from).for_each(|(to, x)| *to |= u32::from(bf16(*x)) << 16)
-                    }
-                    _ => places.zip(from).for_each(|(to, x)| *to = x.to_bits()),
+                let start = column * panel + key / 2 * COLUMNS;
+                let places = to.get_mut(start..start + COLUMNS).unwrap_or_default();
+                let places = places.iter_mut().zip(from);
+                if key.is_multiple_of(2) {
+                    places.for_each(|(to, x)| *to = bf16(*x).into());
+                } else {
+                    places.for_each(|(to, x)| *to |= u32::from(bf16(*x)) << 16);
                 }
             }
         }
@@ -237,13 +237,19 @@ impl Head<'_, '_> {
             }
         }
         let left = if is_bf16 { reduced } else { scores };
-        let panel = self.segment.len.div_ceil(of.number.in_a_group()) * COLUMNS;
+        let panel = self.segment.len.div_ceil(2) * COLUMNS;
+        let in_place = self.segment.start * of.keys.stride() + of.values_at + self.head * each;
         for column in (0..each).step_by(COLUMNS) {
+            let (values, at, right_stride) = if is_bf16 {
+                (values.words(), column / COLUMNS * panel, COLUMNS)
+            } else {
+                (of.keys.words(), in_place + column, of.keys.stride())
+            };
             let factors = Factors {
                 left: left.words(),
                 left_stride: left.stride(),
-                right: values.words().get(column / COLUMNS * panel..).unwrap_or_default(),
-                right_stride: COLUMNS,
+                right: values.get(at..).unwrap_or_default(),
+                right_stride,
                 groups: weights,
             };
             multiply::multiply(level, of.number, &factors, count, tile);
