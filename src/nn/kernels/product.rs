@@ -3,6 +3,7 @@
 use gemm::{Parallelism, gemm};
 
 use super::few;
+use super::packed::{Level, Share, multiply_rows};
 
 /// A matrix in a slice: row-major, or the transpose of that.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +53,10 @@ impl<'a> Matrix<'a> {
 /// Below some million multiplications, handing over costs more than it saves.
 const WORTH_SHARING: usize = 1 << 18;
 
+/// From so many numbers on, a matrix that lies by columns costs gemm more to pack than our tiles,
+/// which take its columns as rows. Below, and for one that lies by rows, gemm is the faster.
+const WORTH_TURNING: usize = 1 << 18;
+
 /// Writes `a · b`, row-major, into `out`, or, with `onto`, adds it to what is there.
 ///
 /// # Panics
@@ -66,6 +71,13 @@ pub(in crate::nn) fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, onto
         few::by_rows(out, a.numbers, b.numbers, n, onto);
     } else if m <= few::ROWS && a.lies_by_rows() && b.transposed().lies_by_rows() {
         few::by_columns(out, a.numbers, b.numbers, k, onto);
+    } else if a.lies_by_rows()
+        && b.transposed().lies_by_rows()
+        && m <= n
+        && n * k >= WORTH_TURNING
+        && Level::best() != Level::Portable
+    {
+        multiply_rows(Level::best(), out, a.numbers, b.numbers, k, onto, Share::All);
     } else if threads == 1 {
         multiply(out, a, b, onto, Parallelism::None);
     } else {

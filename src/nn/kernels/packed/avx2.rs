@@ -2,7 +2,7 @@
 #![cfg(target_arch = "x86_64")]
 
 use std::arch::x86_64::{
-    __m256, _mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_epi32,
+    __m256, _mm_load_ss, _mm256_broadcastss_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
     _mm256_setzero_ps, _mm256_storeu_ps,
 };
 
@@ -53,11 +53,12 @@ unsafe fn half<const ROWS: usize>(factors: &Factors<'_>, column: usize, tile: &m
     let mut sums = [[_mm256_setzero_ps(); 2]; 6];
     for _ in 0..factors.groups {
         // SAFETY: the caller's promise.
-        let b: [__m256; 2] = unsafe { [_mm256_loadu_ps(right), _mm256_loadu_ps(right.add(8))] };
+        let b: [__m256; 2] =
+            unsafe { [_mm256_loadu_ps(right), _mm256_loadu_ps(right.wrapping_add(8))] };
         each_row!(ROWS, ROW, {
             // SAFETY: the caller's promise.
-            let number = unsafe { *at[ROW / 3].add(ROW % 3 * stride) };
-            let a = _mm256_castsi256_ps(_mm256_set1_epi32(number.cast_signed()));
+            let number = unsafe { _mm_load_ss(at[ROW / 3].wrapping_add(ROW % 3 * stride).cast()) };
+            let a = _mm256_broadcastss_ps(number);
             sums[ROW][0] = _mm256_fmadd_ps(a, b[0], sums[ROW][0]);
             sums[ROW][1] = _mm256_fmadd_ps(a, b[1], sums[ROW][1]);
         });

@@ -2,9 +2,10 @@
 #![cfg(target_arch = "x86_64")]
 
 use std::arch::x86_64::{
-    __m512bh, __m512i, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cvtne2ps_pbh,
-    _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
+    __m512bh, __m512i, _mm_castps_si128, _mm_load_ss, _mm512_broadcastd_epi32, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_dpbusd_epi32,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_setzero_si512,
+    _mm512_storeu_si512,
 };
 use std::mem::transmute;
 
@@ -48,13 +49,15 @@ macro_rules! tiles {
                     let b: [__m512i; 2] = unsafe {
                         [
                             _mm512_loadu_si512(right.cast()),
-                            _mm512_loadu_si512(right.add(16).cast()),
+                            _mm512_loadu_si512(right.wrapping_add(16).cast()),
                         ]
                     };
                     each_row!(ROWS, ROW, {
+                        // Not `*`, which checks its pointer where assertions are on.
                         // SAFETY: the caller's promise.
-                        let number = unsafe { *at[ROW / 3].add(ROW % 3 * stride) };
-                        let $a = _mm512_set1_epi32(number.cast_signed());
+                        let number =
+                            unsafe { _mm_load_ss(at[ROW / 3].wrapping_add(ROW % 3 * stride).cast()) };
+                        let $a = _mm512_broadcastd_epi32(_mm_castps_si128(number));
                         let ($sum, $b) = (sums[ROW][0], b[0]);
                         sums[ROW][0] = $step;
                         let ($sum, $b) = (sums[ROW][1], b[1]);

@@ -24,13 +24,9 @@ impl Grid {
     /// Makes it `rows` × `width`; what stands in it is of no meaning afterwards. Allocates only
     /// where it never was as large.
     pub(in crate::nn) fn shape(&mut self, rows: usize, width: usize) {
-        let lines = width.div_ceil(LINE) | 1;
         self.rows = rows;
-        self.stride = lines * LINE;
-        let wanted = rows * lines + SLACK;
-        if self.lines.len() < wanted {
-            self.lines.resize(wanted, Line([0; LINE]));
-        }
+        self.stride = stride(width);
+        make_room(&mut self.lines, rows * self.stride);
     }
 
     /// Rows.
@@ -60,9 +56,7 @@ impl Grid {
 
     /// As [`Self::floats`].
     pub(super) fn floats_mut(&mut self) -> &mut [f32] {
-        let words = self.words_mut();
-        // SAFETY: f32 has the size and alignment of u32, and every pattern of bits is one.
-        unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
+        floats_mut(&mut self.lines)
     }
 
     /// As [`Self::row_mut`], as bits.
@@ -83,6 +77,19 @@ impl Grid {
     }
 }
 
+/// Numbers from a row of `width` to the next: an odd number of cache lines.
+pub(super) fn stride(width: usize) -> usize {
+    (width.div_ceil(LINE) | 1) * LINE
+}
+
+/// Room for `count` numbers, and for what a tile reads past them; it never shrinks.
+pub(super) fn make_room(lines: &mut Vec<Line>, count: usize) {
+    let wanted = count.div_ceil(LINE) + SLACK;
+    if lines.len() < wanted {
+        lines.resize(wanted, Line([0; LINE]));
+    }
+}
+
 /// Zeros in whole cache lines.
 pub(super) fn lines(words: usize) -> Vec<Line> {
     vec![Line([0; LINE]); words.div_ceil(LINE)]
@@ -98,6 +105,13 @@ pub(super) fn words(lines: &[Line]) -> &[u32] {
 pub(super) fn words_mut(lines: &mut [Line]) -> &mut [u32] {
     // SAFETY: a line is sixteen u32 without padding.
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LINE) }
+}
+
+/// The numbers of `lines` as floats.
+pub(super) fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
+    let words = words_mut(lines);
+    // SAFETY: f32 has the size and alignment of u32, and every pattern of bits is one.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
 }
 
 /// The same bits as floats.

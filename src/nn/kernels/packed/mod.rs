@@ -22,6 +22,7 @@ mod panels;
 mod plain;
 mod product;
 mod reduce;
+mod rows;
 mod share;
 mod softmax;
 #[cfg(test)]
@@ -35,4 +36,5 @@ pub(in crate::nn) use linear::{Linear, Scratch};
 pub(in crate::nn) use norm::Norm;
 pub(in crate::nn) use panels::Number;
 pub(in crate::nn) use product::Finish;
+pub(super) use rows::multiply_rows;
 pub(in crate::nn) use share::Share;

@@ -20,8 +20,8 @@ impl Share {
             Self::Alone => 1,
             Self::All => rayon::current_num_threads(),
         };
-        // Some pieces a thread: a thread that comes late takes fewer.
-        let piece = count.div_ceil(threads * 4).max(least).max(1);
+        // Eight pieces a thread: one that comes late takes fewer, and none waits long at the end.
+        let piece = count.div_ceil(threads * 8).max(least).max(1);
         if threads == 1 || count <= piece {
             each(0..count);
             return;

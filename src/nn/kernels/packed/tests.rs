@@ -2,6 +2,7 @@
 
 use super::{
     Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share,
+    multiply_rows,
 };
 use crate::nn::clip::Activation;
 
@@ -161,6 +162,39 @@ fn finishes_add_and_activate() {
         for (i, sum) in plain.iter().enumerate() {
             let want = sum / (1.0 + (-1.702 * sum).exp());
             near(out.row(i / outputs)[i % outputs], want, 1e-5, "quick-GELU");
+        }
+    }
+}
+
+#[test]
+fn rows_are_multiplied_as_they_lie() {
+    // On both sides of a panel, some tiles, and what is multiplied at once.
+    for (m, k, n) in [
+        (1, 1, 1),
+        (1, 70, 33),
+        (31, 17, 64),
+        (32, 48, 97),
+        (33, 130, 15),
+        (70, 1536, 14),
+        (5, 1537, 57),
+        (29, 3100, 31),
+    ] {
+        let (a, b, before) = (numbers(m * k, 1), numbers(n * k, 2), numbers(m * n, 3));
+        for (level, onto) in Level::available().into_iter().flat_map(|l| [(l, false), (l, true)]) {
+            let multiply = |share| {
+                let mut out = if onto { before.clone() } else { vec![f32::NAN; m * n] };
+                multiply_rows(level, &mut out, &a, &b, k, onto, share);
+                out
+            };
+            let got = multiply(Share::Alone);
+            assert_eq!(got, multiply(Share::All), "{level:?} {m} {k} {n}");
+            for (i, got) in got.iter().enumerate() {
+                let (a, b) = (a.chunks(k).nth(i / n), b.chunks(k).nth(i % n));
+                let pairs = a.into_iter().flatten().zip(b.into_iter().flatten());
+                let sum: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                let want = if onto { sum + f64::from(before[i]) } else { sum };
+                near(*got, want, 2e-4, &format!("{level:?} {m} {k} {n} {onto}"));
+            }
         }
     }
 }
