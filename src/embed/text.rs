@@ -1,5 +1,7 @@
 //! Texts to features.
 
+use candle_core::Device;
+
 use super::load;
 use super::portion::Portion;
 use crate::base::{Error, Kind, Result};
@@ -27,6 +29,26 @@ impl TextEncoder {
     /// When files are missing, damaged or do not belong together, or the device or the numeric
     /// type is not there.
     pub fn load(model: &ModelSpec) -> Result<Self> {
+        Self::with(model, |of, device| {
+            TextTowers::read(&of.weights, &of.names, &of.architecture, model.dtype, device)
+        })
+    }
+
+    /// Loads the text tower in f32, for few texts beside another encoder, in little memory:
+    /// features are those of the model in f32, and a batch costs a reading of all weights.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_beside(model: &ModelSpec) -> Result<Self> {
+        Self::with(model, |of, device| {
+            TextTowers::read_beside(of.weights, of.names, &of.architecture, device)
+        })
+    }
+
+    fn with(
+        model: &ModelSpec,
+        read: impl FnOnce(load::Opened, &Device) -> Result<TextTowers>,
+    ) -> Result<Self> {
         let device = device::open(model.device)?;
         let opened = load::open(model)?;
         let text = opened.architecture.text;
@@ -51,19 +73,13 @@ impl TextEncoder {
                 tokenizer.end()
             ));
         }
-        let tower = TextTowers::read(
-            &opened.weights,
-            &opened.names,
-            &opened.architecture,
-            model.dtype,
-            &device.device,
-        )?;
+        let width = opened.architecture.width;
         Ok(Self {
-            tower,
+            tower: read(opened, &device.device)?,
             tokenizer,
             device,
             context: text.context,
-            width: opened.architecture.width,
+            width,
             portion: Portion::default(),
         })
     }

@@ -109,7 +109,7 @@ pub(super) fn texts<'t>(
         return Ok(None);
     }
     texts.sort_unstable();
-    let full = TextEncoder::load(&in_f32(model))?;
+    let full = TextEncoder::load_beside(&in_f32(model))?;
     let mut sample = Sample::default();
     for batch in texts.chunks(batch_rows.max(1)) {
         if cancel.is_cancelled() {

@@ -93,6 +93,9 @@ fn a_text_in_a_batch_is_the_text_alone() {
         let encoder = TextEncoder::load(&random_clip(folder.path(), &config)).unwrap();
         let together = encoder.encode(&CAPTIONS).unwrap();
         assert_eq!(together.rows(), CAPTIONS.len());
+        // and the same where the weights stay in their file
+        let beside = TextEncoder::load_beside(&random_clip(folder.path(), &config)).unwrap();
+        assert_eq!(beside.encode(&CAPTIONS).unwrap(), together, "{config:?}");
         for (row, text) in CAPTIONS.iter().enumerate() {
             let alone = encoder.encode(&[text]).unwrap();
             assert_eq!(together.iter().nth(row).unwrap(), alone.data, "{config:?} {text}");

@@ -22,7 +22,7 @@ pub use hugging_face::{
     config as hugging_face_config, preprocessing as hugging_face_preprocessing,
 };
 pub use images::Images;
-pub use packed::{PackedText, PackedVision, StreamedVision};
+pub use packed::{PackedText, PackedVision, StreamedText, StreamedVision};
 pub use random::{ClipConfig, write_random};
 pub use text::TextModel;
 pub use towers::{TextTowers, VisionTowers};

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::architecture::Architecture;
 use super::images::Images;
 use super::names::Names;
-use super::packed::{PackedText, PackedVision, StreamedVision};
+use super::packed::{PackedText, PackedVision, StreamedText, StreamedVision};
 use super::text::TextModel;
 use super::vision::VisionModel;
 use crate::base::Result;
@@ -114,6 +114,8 @@ fn on_device(
 pub enum TextTowers {
     /// On the processor.
     Packed(Box<PackedText>),
+    /// On the processor, a block at a time.
+    Streamed(Box<StreamedText>),
     /// On candle's tensors.
     Candle(Box<TextModel>),
 }
@@ -140,6 +142,25 @@ impl TextTowers {
         })
     }
 
+    /// Reads the tower in f32, to be used for few texts beside another: on the processor its
+    /// weights stay in their file.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_beside(
+        weights: Weights,
+        names: Names,
+        of: &Architecture,
+        device: &Device,
+    ) -> Result<Self> {
+        match computation(Dtype::F32, device)? {
+            Computation::Packed(_) => {
+                Ok(Self::Streamed(Box::new(StreamedText::new(weights, names, of))))
+            }
+            Computation::Candle(_) => Self::read(&weights, &names, of, Dtype::F32, device),
+        }
+    }
+
     /// Features, not normalised.
     ///
     /// # Shapes
@@ -147,10 +168,12 @@ impl TextTowers {
     /// a feature for each.
     ///
     /// # Errors
-    /// When an id is not in the vocabulary, a text is too long, or the device fails.
+    /// When an id is not in the vocabulary, a text is too long, the device fails, or a tensor that
+    /// stayed in its file cannot be read.
     pub fn forward(&self, texts: &[Vec<u32>]) -> Result<Vec<f32>> {
         match self {
             Self::Packed(tower) => tower.forward(texts),
+            Self::Streamed(tower) => tower.forward(texts),
             Self::Candle(tower) => tower
                 .forward(texts)
                 .and_then(|features| features.flatten_all()?.to_vec1())

@@ -83,6 +83,16 @@ impl Stored {
             && last.is_some_and(|last| last < available)
     }
 
+    /// What is at `index` of the first dimension, if it is there: no number is copied.
+    #[must_use]
+    pub fn at(&self, index: usize) -> Option<Self> {
+        let ((side, shape), (stride, strides)) =
+            (self.shape.split_first()?, self.strides.split_first()?);
+        let first = self.first.checked_add(index.checked_mul(*stride)?)?;
+        let (shape, strides) = (shape.to_vec(), strides.to_vec());
+        (index < *side).then(|| Self { shape, strides, first, ..self.clone() })
+    }
+
     /// All numbers in row-major order, as f32 (exact for f32, f16, bf16 and small integers).
     ///
     /// # Errors

@@ -7,6 +7,6 @@ mod streamed;
 mod text;
 mod vision;
 
-pub use streamed::StreamedVision;
+pub use streamed::{StreamedText, StreamedVision};
 pub use text::PackedText;
 pub use vision::PackedVision;

@@ -1,12 +1,13 @@
-//! The image tower on the processor in little memory: a block at a time.
+//! Towers on the processor in little memory: a block at a time.
 
-use super::super::architecture::{Architecture, VisionTower};
+use super::super::architecture::{Architecture, TextTower, Transformer, VisionTower};
 use super::super::images::Images;
 use super::super::names::Names;
-use super::blocks::{Block, End, How, Workspace};
-use super::vision::{Begin, packer, segments};
-use crate::base::Result;
-use crate::nn::kernels::{Grid, Number, Share};
+use super::blocks::{Block, End, How, Packer, Workspace};
+use super::vision::Begin;
+use super::{text, vision};
+use crate::base::{Error, Kind, Result};
+use crate::nn::kernels::{Grid, Number, Segment, Share};
 use crate::nn::weights::Weights;
 
 /// Rows that go through a block at once: more would only need more memory.
@@ -20,6 +21,14 @@ pub struct StreamedVision {
     weights: Weights,
     names: Names,
     of: VisionTower,
+}
+
+/// As [`StreamedVision`], for texts. Of the token table only what the texts name is read.
+#[derive(Debug)]
+pub struct StreamedText {
+    weights: Weights,
+    names: Names,
+    of: TextTower,
 }
 
 impl StreamedVision {
@@ -36,38 +45,104 @@ impl StreamedVision {
     /// When a tensor cannot be read.
     pub fn forward(&self, images: Images<'_>) -> Result<Vec<f32>> {
         let of = &self.of;
-        let packer = packer(&self.weights, &self.names, Number::F32);
-        let how = How::new(of.transformer, false, Number::F32);
-        let share = Share::All;
+        let packer = vision::packer(&self.weights, &self.names, Number::F32);
+        let mut stream = Stream::new(&packer, of.transformer, false);
         let each = 3 * of.size_px * of.size_px;
         let at_once = (ROWS / (of.grid() * of.grid() + 1)).max(1);
-        let mut at = Workspace::default();
-        // the rows of each group of images, from block to block
-        let mut groups: Vec<(Grid, usize)> = Vec::new();
         let begin = Begin::pack(&packer, *of)?;
         let all = images.len() / each;
         for first in (0..all).step_by(at_once) {
             let count = at_once.min(all - first);
             let images = images.part(first..first + count, each);
-            begin.apply(how.level(), (images, count), &mut at, share);
-            groups.push((std::mem::take(&mut at.x), count));
+            begin.apply(stream.how.level(), (images, count), &mut stream.at, Share::All);
+            stream.add(vision::segments(of, count));
         }
         drop(begin);
-        for layer in 0..of.transformer.layers.saturating_sub(1) {
-            let block = Block::pack(&packer, of.transformer, layer)?;
-            for (x, count) in &mut groups {
-                std::mem::swap(&mut at.x, x);
-                block.apply(how, &mut at, &segments(of, *count).0, share);
-                std::mem::swap(&mut at.x, x);
+        stream.features()
+    }
+}
+
+impl StreamedText {
+    pub(in crate::nn) fn new(weights: Weights, names: Names, of: &Architecture) -> Self {
+        Self { weights, names, of: of.text }
+    }
+
+    /// The features that [`PackedText`](super::PackedText) gives in f32, to the bit.
+    ///
+    /// # Shapes
+    /// As there.
+    ///
+    /// # Errors
+    /// As there, and when a tensor cannot be read.
+    pub fn forward(&self, texts: &[Vec<u32>]) -> Result<Vec<f32>> {
+        let of = &self.of;
+        let packer = text::packer(&self.weights, &self.names, Number::F32);
+        let mut stream = Stream::new(&packer, of.transformer, true);
+        let texts = text::cut(of, texts)?;
+        let positions = packer.floats(&packer.names.position)?;
+        let table = self.weights.get(&packer.names.input);
+        let width = of.transformer.width.max(1);
+        let longest = texts.iter().map(|ids| ids.len()).max().unwrap_or(1);
+        for texts in texts.chunks((ROWS / longest).max(1)) {
+            stream.at.x.shape(texts.iter().map(|ids| ids.len()).sum(), width);
+            let tokens = texts.iter().flat_map(|ids| ids.iter().zip(positions.chunks(width)));
+            for (row, (id, position)) in tokens.enumerate() {
+                let token = usize::try_from(*id).ok().and_then(|id| table?.at(id));
+                let token = token.ok_or_else(|| {
+                    Error::new(Kind::BadInput, format!("the weights have no token {id}"))
+                })?;
+                text::sum(stream.at.x.row_mut(row), &token.to_f32()?, position);
+            }
+            stream.add(text::segments(texts));
+        }
+        stream.features()
+    }
+}
+
+/// Rows on their way through the blocks.
+struct Stream<'a> {
+    packer: &'a Packer<'a>,
+    of: Transformer,
+    how: How,
+    at: Workspace,
+    groups: Vec<Group>,
+}
+
+/// Rows that go through a block at once.
+struct Group {
+    x: Grid,
+    segments: Vec<Segment>,
+    pooled: Vec<usize>,
+}
+
+impl<'a> Stream<'a> {
+    fn new(packer: &'a Packer<'a>, of: Transformer, causal: bool) -> Self {
+        let how = How::new(of, causal, Number::F32);
+        Self { packer, of, how, at: Workspace::default(), groups: Vec::new() }
+    }
+
+    /// Takes the rows that stand in `at.x`.
+    fn add(&mut self, (segments, pooled): (Vec<Segment>, Vec<usize>)) {
+        self.groups.push(Group { x: std::mem::take(&mut self.at.x), segments, pooled });
+    }
+
+    /// Brings all rows through all blocks; a feature for each segment.
+    fn features(self) -> Result<Vec<f32>> {
+        let Self { packer, of, how, mut at, mut groups } = self;
+        for layer in 0..of.layers.saturating_sub(1) {
+            let block = Block::pack(packer, of, layer)?;
+            for group in &mut groups {
+                std::mem::swap(&mut at.x, &mut group.x);
+                block.apply(how, &mut at, &group.segments, Share::All);
+                std::mem::swap(&mut at.x, &mut group.x);
             }
         }
-        let end = End::pack(&packer, of.transformer)?;
+        let end = End::pack(packer, of)?;
         let mut features = Vec::new();
-        for (x, count) in groups {
+        for Group { x, segments, pooled } in groups {
             at.x = x;
-            let (segments, pooled) = segments(of, count);
-            end.apply(how, &mut at, (&segments, &pooled), share);
-            features.extend(at.features(count, end.outputs()));
+            end.apply(how, &mut at, (&segments, &pooled), Share::All);
+            features.extend(at.features(segments.len(), end.outputs()));
         }
         Ok(features)
     }

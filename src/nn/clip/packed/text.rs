@@ -25,14 +25,11 @@ impl PackedText {
         of: &Architecture,
         number: Number,
     ) -> Result<Self> {
-        let names = &names.text;
-        let reader =
-            Reader { weights, device: &candle_core::Device::Cpu, dtype: candle_core::DType::F32 };
-        let packer = Packer { reader, names, number };
+        let packer = packer(weights, names, number);
         Ok(Self {
             of: of.text,
-            tokens: packer.floats(&names.input)?,
-            positions: packer.floats(&names.position)?,
+            tokens: packer.floats(&packer.names.input)?,
+            positions: packer.floats(&packer.names.position)?,
             blocks: PackedBlocks::pack(&packer, of.text.transformer, true)?,
             crew: Crew::default(),
         })
@@ -49,57 +46,73 @@ impl PackedText {
     /// # Errors
     /// When an id is not in the vocabulary, or a text is longer than the context.
     pub fn forward(&self, texts: &[Vec<u32>]) -> Result<Vec<f32>> {
-        let texts: Vec<&[u32]> =
-            texts.iter().map(|ids| ids.get(..=self.of.pooled(ids)).unwrap_or_default()).collect();
-        for ids in &texts {
-            if ids.is_empty() || ids.len() > self.of.context {
-                return Err(Error::new(
-                    Kind::Internal,
-                    format!("a text has {} tokens, expected 1 to {}", ids.len(), self.of.context),
-                ));
-            }
-            if let Some(id) = ids.iter().find(|id| self.embedding(**id).is_none()) {
-                return Err(Error::new(
-                    Kind::Internal,
-                    format!("token {id} is not among the {} of the model", self.of.vocabulary),
-                ));
-            }
-        }
+        let texts = cut(&self.of, texts)?;
         let rows: Vec<usize> = texts.iter().map(|ids| ids.len()).collect();
         Ok(self.crew.share(&rows, |group, workspace, share| {
             self.group(texts.get(group).unwrap_or_default(), workspace, share)
         }))
     }
 
-    fn embedding(&self, id: u32) -> Option<&[f32]> {
-        let (id, width) = (usize::try_from(id).ok()?, self.of.transformer.width);
-        self.tokens.get(id.checked_mul(width)?..id.checked_add(1)?.checked_mul(width)?)
-    }
-
     fn group(&self, texts: &[&[u32]], at: &mut Workspace, share: Share) -> Vec<f32> {
-        let width = self.of.transformer.width;
-        let mut segments = Vec::with_capacity(texts.len());
-        let mut start = 0;
-        for ids in texts {
-            segments.push(Segment { start, len: ids.len() });
-            start += ids.len();
+        let width = self.of.transformer.width.max(1);
+        at.x.shape(texts.iter().map(|ids| ids.len()).sum(), width);
+        let tokens = texts.iter().flat_map(|ids| ids.iter().zip(self.positions.chunks(width)));
+        for (row, (id, position)) in tokens.enumerate() {
+            let token = usize::try_from(*id).ok().and_then(|id| self.tokens.chunks(width).nth(id));
+            sum(at.x.row_mut(row), token.unwrap_or_default(), position);
         }
-        at.x.shape(start, width);
-        let mut row = 0;
-        for ids in texts {
-            for (id, position) in ids.iter().zip(self.positions.chunks(width.max(1))) {
-                let numbers = self.embedding(*id).unwrap_or_default().iter().zip(position);
-                let to = at.x.row_mut(row).iter_mut().zip(numbers);
-                to.for_each(|(to, (token, position))| *to = token + position);
-                row += 1;
-            }
-        }
-        let pooled: Vec<usize> =
-            segments.iter().map(|segment| segment.start + segment.len - 1).collect();
+        let (segments, pooled) = segments(texts);
         self.blocks.forward(at, &segments, &pooled, share);
-        let outputs = self.blocks.outputs();
-        (0..texts.len())
-            .flat_map(|row| at.features.row(row).iter().take(outputs).copied())
-            .collect()
+        at.features(texts.len(), self.blocks.outputs())
     }
+}
+
+/// What reads a text tower's weights, in f32 and on the processor.
+pub(super) fn packer<'a>(weights: &'a Weights, names: &'a Names, number: Number) -> Packer<'a> {
+    let reader =
+        Reader { weights, device: &candle_core::Device::Cpu, dtype: candle_core::DType::F32 };
+    Packer { reader, names: &names.text, number }
+}
+
+/// Texts up to their pooled tokens: a token sees only those before it.
+///
+/// # Errors
+/// When an id is not in the vocabulary, or a text is longer than the context.
+pub(super) fn cut<'a>(of: &TextTower, texts: &'a [Vec<u32>]) -> Result<Vec<&'a [u32]>> {
+    let texts: Vec<&[u32]> =
+        texts.iter().map(|ids| ids.get(..=of.pooled(ids)).unwrap_or_default()).collect();
+    for ids in &texts {
+        if ids.is_empty() || ids.len() > of.context {
+            return Err(Error::new(
+                Kind::Internal,
+                format!("a text has {} tokens, expected 1 to {}", ids.len(), of.context),
+            ));
+        }
+        let is_unknown = |id: &&u32| usize::try_from(**id).is_ok_and(|id| id >= of.vocabulary);
+        if let Some(id) = ids.iter().find(is_unknown) {
+            return Err(Error::new(
+                Kind::Internal,
+                format!("token {id} is not among the {} of the model", of.vocabulary),
+            ));
+        }
+    }
+    Ok(texts)
+}
+
+/// Rows of texts that stand one after the other, and their last tokens'.
+pub(super) fn segments(texts: &[&[u32]]) -> (Vec<Segment>, Vec<usize>) {
+    let mut start = 0;
+    let segments = texts.iter().map(|ids| {
+        start += ids.len();
+        Segment { start: start - ids.len(), len: ids.len() }
+    });
+    let segments: Vec<Segment> = segments.collect();
+    let pooled = segments.iter().map(|segment| segment.start + segment.len - 1).collect();
+    (segments, pooled)
+}
+
+/// What a token starts from.
+pub(super) fn sum(to: &mut [f32], token: &[f32], position: &[f32]) {
+    let numbers = token.iter().zip(position);
+    to.iter_mut().zip(numbers).for_each(|(to, (token, position))| *to = token + position);
 }
