@@ -247,7 +247,8 @@ pub struct Run {
     /// Wait for another run on the same store instead of failing
     #[arg(long)]
     pub wait: bool,
-    /// Processes that compute; the rows do not depend on their number
+    /// Processes that compute, each on a GPU of its own where models ask for `cuda`; the rows do
+    /// not depend on their number
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: u16,

@@ -150,8 +150,8 @@ pub enum Device {
     /// `cpu`
     #[default]
     Cpu,
-    /// `cuda` (the first) or `cuda:N`
-    Cuda(usize),
+    /// `cuda:N`, or `cuda`: the first, or where processes share a run's work, one for each of them
+    Cuda(Option<usize>),
     /// `auto`
     Auto,
 }
@@ -160,7 +160,8 @@ impl Serialize for Device {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Cpu => serializer.serialize_str("cpu"),
-            Self::Cuda(number) => serializer.collect_str(&format_args!("cuda:{number}")),
+            Self::Cuda(None) => serializer.serialize_str("cuda"),
+            Self::Cuda(Some(number)) => serializer.collect_str(&format_args!("cuda:{number}")),
             Self::Auto => serializer.serialize_str("auto"),
         }
     }
@@ -264,7 +265,7 @@ impl Setting for Device {
             && let Some(number) = text.strip_prefix("cuda:")
         {
             let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-            let device = number.parse().ok().filter(|_| digits).map(Self::Cuda);
+            let device = number.parse().ok().filter(|_| digits).map(Some).map(Self::Cuda);
             if device.is_none() {
                 findings
                     .add(node.span, format!("`{number}` is no number of a GPU"))
@@ -272,7 +273,7 @@ impl Setting for Device {
             }
             return device;
         }
-        let names = [("cpu", Self::Cpu), ("cuda", Self::Cuda(0)), ("auto", Self::Auto)];
+        let names = [("cpu", Self::Cpu), ("cuda", Self::Cuda(None)), ("auto", Self::Auto)];
         read_name(node, "device", &names, findings)
     }
 }

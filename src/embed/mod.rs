@@ -6,6 +6,7 @@
 mod facts;
 mod fidelity;
 mod files;
+mod gpus;
 mod image;
 mod load;
 mod portion;
@@ -14,6 +15,7 @@ mod text;
 pub use facts::{ModelFacts, describe};
 pub use fidelity::{SAMPLE_ROWS, Sample};
 pub use files::{MissingFile, Role, files, missing};
+pub use gpus::{gpus, leaves_choice};
 pub use image::ImageEncoder;
 pub use load::check_device;
 pub use text::TextEncoder;

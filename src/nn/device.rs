@@ -23,6 +23,7 @@ pub fn open(choice: DeviceChoice) -> Result<Opened> {
     match choice {
         DeviceChoice::Cpu => Ok(Opened { device: Device::Cpu, name: "cpu".into() }),
         DeviceChoice::Cuda(index) => {
+            let index = index.unwrap_or(0);
             cuda(index).map(|device| Opened { device, name: format!("cuda:{index}") })
         }
         DeviceChoice::Auto => Ok(match cuda(0) {
@@ -30,6 +31,18 @@ pub fn open(choice: DeviceChoice) -> Result<Opened> {
             Err(why) => Opened { device: Device::Cpu, name: format!("cpu (auto: {})", why.what()) },
         }),
     }
+}
+
+/// GPUs that this build can use; none where the driver says that there are none.
+#[must_use]
+pub fn gpus() -> usize {
+    #[cfg(feature = "cuda")]
+    {
+        use candle_core::cuda_backend::cudarc::driver::CudaContext;
+        CudaContext::device_count().ok().and_then(|count| count.try_into().ok()).unwrap_or(0)
+    }
+    #[cfg(not(feature = "cuda"))]
+    0
 }
 
 #[cfg(feature = "cuda")]
@@ -153,7 +166,7 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn cuda_without_the_feature_says_how_to_build() {
-        let error = open(DeviceChoice::Cuda(1)).unwrap_err();
+        let error = open(DeviceChoice::Cuda(Some(1))).unwrap_err();
         assert_eq!(error.kind(), Kind::Device);
         assert!(error.help_text().unwrap().contains("--features cuda"));
         let auto = open(DeviceChoice::Auto).unwrap();

@@ -79,8 +79,8 @@ pub enum DeviceChoice {
     /// The processor.
     #[default]
     Cpu,
-    /// The GPU of this number.
-    Cuda(usize),
+    /// The GPU of this number, or any: the first that the process sees.
+    Cuda(Option<usize>),
     /// The first GPU if this build and machine have one, else the processor; says which.
     Auto,
 }

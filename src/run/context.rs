@@ -68,6 +68,9 @@ pub struct Workers {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<std::ffi::OsString>,
+    /// GPUs, as `CUDA_VISIBLE_DEVICES` names them. Each process sees one, in turn, where the
+    /// definition leaves open which.
+    pub gpus: Vec<String>,
 }
 
 impl Default for Means {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::base::Result;
+use crate::embed::leaves_choice;
 use crate::plan::Stage;
+use crate::plan::model::DeviceChoice;
 use crate::plan::stage::{EmbedCaptions, EmbedImages, IndexImages};
 use crate::sources::{self, Archive, Item, Member};
 
@@ -34,7 +36,8 @@ pub(super) fn images(
     work: &IndexImages,
     dependents: &[(&Stage, &EmbedImages)],
 ) -> Result<()> {
-    let Some(team) = ctx.means.workers.clone() else { return Ok(()) };
+    let devices: Vec<_> = dependents.iter().map(|(_, work)| work.model.device).collect();
+    let Some(team) = team(ctx, &devices) else { return Ok(()) };
     let pass = Pass::new(ctx, ledger, stage, work, dependents.to_vec())?;
     for (stage, _, state) in pass.tables() {
         state.clean(&ctx.store, stage)?;
@@ -113,7 +116,7 @@ pub(super) fn texts(
     stage: &Stage,
     work: &EmbedCaptions,
 ) -> Result<()> {
-    let Some(team) = ctx.means.workers.clone() else { return Ok(()) };
+    let Some(team) = team(ctx, &[work.model.device]) else { return Ok(()) };
     let Some(captions) = ctx.store.snapshot(&work.captions)? else { return Ok(()) };
     let mut wanted = Vec::new();
     let (state, _) = survey(ctx, ledger, stage, work, &mut |number, _, _| wanted.push(number))?;
@@ -134,6 +137,19 @@ pub(super) fn texts(
     }
     workers::compute(ctx, &team, units.all, (&stage.table, wanted.len() as u64))?;
     Ok(())
+}
+
+/// Who computes for models on `devices`, and on which GPUs, if others do.
+fn team(ctx: &Context<'_>, devices: &[DeviceChoice]) -> Option<Workers> {
+    let mut team = ctx.means.workers.clone()?;
+    if !leaves_choice(devices) {
+        team.gpus.clear();
+    }
+    if team.gpus.len() > 1 {
+        let names = team.gpus.join(", ");
+        ctx.options.progress.note(&format!("each process takes one of the GPUs {names}, in turn"));
+    }
+    Some(team)
 }
 
 /// Rows of a unit: a part at most, and less where there is little work.

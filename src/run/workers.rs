@@ -45,9 +45,10 @@ pub(super) fn compute(
     };
     progress.begin(task, Some(rows));
     std::thread::scope(|scope| {
-        for _ in 0..processes {
-            scope.spawn(|| {
-                if let Err(error) = shared.serve() {
+        let shared = &shared;
+        for number in 0..processes {
+            scope.spawn(move || {
+                if let Err(error) = shared.serve(number) {
                     locked(&shared.failed).get_or_insert(error);
                 }
             });
@@ -82,8 +83,9 @@ impl Shared<'_> {
         self.cancel.is_cancelled() || locked(&self.failed).is_some()
     }
 
-    /// Hands out units to one process until there are none.
-    fn serve(&self) -> Result<()> {
+    /// Hands out units to the process of this number until there are none.
+    fn serve(&self, number: usize) -> Result<()> {
+        let gpu = self.team.gpus.iter().cycle().nth(number).map(String::as_str);
         let mut process: Option<Process> = None;
         while !self.is_over() {
             let Some(unit) = locked(&self.units).pop_front() else { break };
@@ -91,7 +93,7 @@ impl Shared<'_> {
             while !self.is_over() {
                 let mut worker = match process.take() {
                     Some(worker) => worker,
-                    None => Process::start(self.team, self.threads)?,
+                    None => Process::start(self.team, self.threads, gpu)?,
                 };
                 match worker.compute(self, &unit)? {
                     Ending::Finished(done) => {
@@ -152,7 +154,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(team: &Workers, threads: usize) -> Result<Self> {
+    fn start(team: &Workers, threads: usize, gpu: Option<&str>) -> Result<Self> {
         let fault = |what| move |cause| Error::io(what, team.program.display(), cause);
         let mut command = Command::new(&team.program);
         command
@@ -161,6 +163,9 @@ impl Process {
             .env("RTEN_NUM_THREADS", threads.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
+        if let Some(gpu) = gpu {
+            command.env("CUDA_VISIBLE_DEVICES", gpu);
+        }
         // Ctrl-C is for the run, which tells its workers.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);

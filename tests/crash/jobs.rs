@@ -3,6 +3,8 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use clipmill::run::{Means, Workers};
+
 use super::binary;
 use super::killed::PLAN;
 use super::shapes::{Packing, Plan, Shape};
@@ -136,6 +138,41 @@ fn ctrl_c_stops_all_and_keeps_what_was_made() {
     assert!(!workers.iter().any(|id| lives(*id)));
     binary::complete(shape.house.dir.path(), JOBS);
     tables::assert_same(&tables::read(&shape.store()), &shape.new, "after Ctrl-C");
+}
+
+/// What each worker of a run sees of two GPUs, sorted; the models ask for `device`.
+fn seen_gpus(device: &str) -> Vec<String> {
+    let shape = Shape::new(Plan { before: 0, after: 40, ..PLAN });
+    let house = &shape.house;
+    let text = std::fs::read_to_string(house.path("pipeline.toml")).unwrap();
+    let device = format!(".huggingface]\ndevice = \"{device}\"");
+    house.define(&text.replacen(".huggingface]", &device, 1));
+    let log = house.path("seen");
+    let script = format!(
+        "echo \"${{CUDA_VISIBLE_DEVICES-all}}\" >>'{}'; exec '{}' work -",
+        log.display(),
+        binary::clipmill().get_program().to_str().unwrap()
+    );
+    let workers = Workers {
+        count: std::num::NonZeroUsize::new(3).unwrap(),
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".into(), script.into()],
+        gpus: vec!["4".into(), "GPU-8a".into()],
+    };
+    let means = Means { workers: Some(workers), ..Means::default() };
+    house.run_on(&means, |_| ()).unwrap();
+    tables::assert_same(&tables::read(&shape.store()), &shape.new, "with GPUs");
+    let mut seen: Vec<String> =
+        std::fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect();
+    seen.sort();
+    seen
+}
+
+#[test]
+fn each_process_has_a_gpu_where_the_definition_leaves_it_open() {
+    // `auto`, which is the processor in a build without CUDA.
+    assert_eq!(seen_gpus("auto"), ["4", "4", "GPU-8a"]);
+    assert_eq!(seen_gpus("cpu"), ["all", "all", "all"]);
 }
 
 #[test]
