@@ -45,9 +45,12 @@ fn text<'a>(row: &'a Value, name: &str) -> &'a str {
 fn the_demo_says_something_true() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    let closing: Value =
-        serde_json::from_str(&clipmill(&["demo", "--dir", "demo", "--format", "json"], dir))
-            .unwrap();
+    let mut args = vec!["demo", "--dir", "demo", "--format", "json"];
+    let device = std::env::var("CLIPMILL_TEST_DEVICE").unwrap_or_default();
+    if !device.is_empty() {
+        args.extend(["--device", &device]);
+    }
+    let closing: Value = serde_json::from_str(&clipmill(&args, dir)).unwrap();
     println!("{closing}");
     let (exact, recall) =
         (closing["attributes_exact"].as_f64().unwrap(), closing["recall_at_1"].as_f64().unwrap());

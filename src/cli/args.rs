@@ -149,6 +149,9 @@ pub struct Demo {
     /// Leave training out: features of a CLIP of random weights, and no captioner; takes seconds
     #[arg(long)]
     pub untrained: bool,
+    /// What to compute on, in place of what the definition says: cpu, cuda, cuda:N or auto
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
     /// How the result is said
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: Format,

@@ -48,6 +48,27 @@ fn deltalake_polars_and_duckdb_read_every_table() {
 }
 
 #[test]
+fn a_device_is_taken_or_missed_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = |device: &str| {
+        let mut demo = clipmill();
+        demo.args(["demo", "--untrained", "--images", "8", "--device", device, "--dir"]);
+        demo.arg(dir.path()).output().unwrap()
+    };
+    let unknown = demo("tpu");
+    assert_eq!(code(&unknown), 1);
+    assert!(stderr(&unknown).contains("`auto`"), "{}", stderr(&unknown));
+    if cfg!(not(feature = "cuda")) {
+        let missed = demo("cuda");
+        assert_eq!(code(&missed), 1);
+        assert!(stderr(&missed).contains("has no CUDA"), "{}", stderr(&missed));
+    }
+    let taken = demo("auto");
+    assert_eq!(code(&taken), 0, "{}", stderr(&taken));
+    assert!(stderr(&taken).contains("(auto"), "{}", stderr(&taken));
+}
+
+#[test]
 fn people_see_tables_answers_and_what_to_type_next() {
     let dir = tempfile::tempdir().unwrap();
     let mut demo = clipmill();

@@ -6,7 +6,7 @@ use clipmill::embed::{ImageEncoder, TextEncoder};
 use clipmill::plan::model::{Dtype, ModelFiles, ModelSpec};
 use serde::Deserialize;
 
-use super::{largest_difference, spec};
+use super::{device, largest_difference, spec};
 
 #[derive(Deserialize)]
 struct Case {
@@ -40,7 +40,7 @@ fn open(name: &str) -> (PathBuf, Case, ModelSpec) {
         "huggingface" => ModelFiles::HuggingFace { folder: folder.clone() },
         other => panic!("{other}"),
     };
-    (folder, case, spec(files))
+    (folder, case, ModelSpec { device: device(), ..spec(files) })
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {

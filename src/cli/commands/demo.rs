@@ -25,6 +25,13 @@ const SEARCH_SQL: &str = "SELECT image_id, cosine(embedding, \
                           clip_text('A large red star in the middle .')) AS score \
                           FROM image_features ORDER BY score DESC, image_id LIMIT 3";
 
+/// What `--set` would say for all models to be on a device.
+fn on_device(device: Option<&str>, untrained: bool) -> Vec<String> {
+    let models: &[&str] = if untrained { &["clip"] } else { &["start", "clip", "gpt2"] };
+    let Some(device) = device else { return Vec::new() };
+    models.iter().map(|model| format!("models.{model}.device={device}")).collect()
+}
+
 /// Makes and runs the demo.
 ///
 /// # Errors
@@ -38,7 +45,9 @@ pub(crate) fn perform(args: &Demo, session: &Session) -> Result<Code> {
     };
     told(&contents, asked, &args.dir, session);
     let definition = args.dir.join(DEFINITION);
-    let (plan, report) = run::carry_out(&definition, run::Wishes::default(), session)?;
+    let sets = on_device(args.device.as_deref(), args.untrained);
+    let wishes = run::Wishes { sets: &sets, ..run::Wishes::default() };
+    let (plan, report) = run::carry_out(&definition, wishes, session)?;
     let code = summary::code(&report);
     let clock = std::sync::Arc::clone(&session.clock);
     let truth = demo_truth::measure(&plan, &contents.recipe, clock)?;
