@@ -23,6 +23,8 @@ mod parity;
 mod plain_tower;
 #[path = "clip/refusals.rs"]
 mod refusals;
+#[path = "clip/sizes.rs"]
+mod sizes;
 #[path = "clip/tokens.rs"]
 mod tokens;
 
