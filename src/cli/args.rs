@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::definition::model::Device;
+
 use super::captioner_args::{Caption, Evaluate, ExportCheckpoint, ImportCheckpoint, Train};
 pub use super::format::Format;
 
@@ -149,9 +151,10 @@ pub struct Demo {
     /// Leave training out: features of a CLIP of random weights, and no captioner; takes seconds
     #[arg(long)]
     pub untrained: bool,
-    /// What to compute on, in place of what the definition says: cpu, cuda, cuda:N or auto
+    /// What all models run on in this run, in place of what the definition says: cpu, cuda, cuda:N
+    /// or auto
     #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
+    pub device: Option<Device>,
     /// How the result is said
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: Format,
@@ -250,8 +253,8 @@ pub struct Run {
     /// Wait for another run on the same store instead of failing
     #[arg(long)]
     pub wait: bool,
-    /// Processes that compute, each on a GPU of its own where models ask for `cuda`; the rows do
-    /// not depend on their number
+    /// Processes that compute; the rows do not depend on their number. Where models ask for `cuda`
+    /// or `auto`, and for no certain GPU, the processes take the GPUs in turn
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: u16,

@@ -43,11 +43,23 @@ impl Evaluate {
     }
 }
 
+impl Words {
+    /// The name in a definition, and in a fingerprint.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ptb => "ptb",
+            Self::Characters => "characters",
+            Self::Jieba => "jieba",
+        }
+    }
+}
+
 impl Setting for Words {
     const EXPECTED: &'static str = "`\"ptb\"`, `\"characters\"` or `\"jieba\"`";
 
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let names = [("ptb", Self::Ptb), ("characters", Self::Characters), ("jieba", Self::Jieba)];
+        let names = [Self::Ptb, Self::Characters, Self::Jieba].map(|of| (of.name(), of));
         read_name(node, "tokenizer", &names, findings)
     }
 }

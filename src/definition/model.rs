@@ -1,6 +1,8 @@
 //! `[models.<name>.<kind>]`: a CLIP or a GPT-2 on disk.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
@@ -98,7 +100,7 @@ pub struct ModelSettings {
     #[schemars(default)]
     pub dtype: Spanned<NumericType>,
     /// Where it runs: `cpu`, `cuda`, `cuda:N`, or `auto` (the first GPU if there is one; the run
-    /// says which it took).
+    /// says which it took). With `--jobs`, processes share out the GPUs unless there is a number.
     #[schemars(default)]
     pub device: Spanned<Device>,
     /// Where to get the files; printed when one is missing.
@@ -156,14 +158,39 @@ pub enum Device {
     Auto,
 }
 
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(None) => f.write_str("cuda"),
+            Self::Cuda(Some(number)) => write!(f, "cuda:{number}"),
+            Self::Auto => f.write_str("auto"),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("cuda:")) {
+            ("cpu", _) => Ok(Self::Cpu),
+            ("cuda", _) => Ok(Self::Cuda(None)),
+            ("auto", _) => Ok(Self::Auto),
+            (_, Some(number)) => {
+                let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+                let parsed = number.parse().ok().filter(|_| digits);
+                let wrong = || format!("`{number}` is no number of a GPU");
+                parsed.map(Some).map(Self::Cuda).ok_or_else(wrong)
+            }
+            _ => Err("expected `cpu`, `cuda`, `cuda:N` or `auto`".to_owned()),
+        }
+    }
+}
+
 impl Serialize for Device {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Cpu => serializer.serialize_str("cpu"),
-            Self::Cuda(None) => serializer.serialize_str("cuda"),
-            Self::Cuda(Some(number)) => serializer.collect_str(&format_args!("cuda:{number}")),
-            Self::Auto => serializer.serialize_str("auto"),
-        }
+        serializer.collect_str(self)
     }
 }
 
@@ -262,18 +289,31 @@ impl Setting for Device {
 
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         if let Value::Text(text) = &node.value
-            && let Some(number) = text.strip_prefix("cuda:")
+            && text.starts_with("cuda:")
         {
-            let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-            let device = number.parse().ok().filter(|_| digits).map(Some).map(Self::Cuda);
-            if device.is_none() {
-                findings
-                    .add(node.span, format!("`{number}` is no number of a GPU"))
-                    .label("expected `cuda:0`, `cuda:1`, …");
-            }
-            return device;
+            return text
+                .parse()
+                .map_err(|what: String| {
+                    findings.add(node.span, what).label("expected `cuda:0`, `cuda:1`, …");
+                })
+                .ok();
         }
         let names = [("cpu", Self::Cpu), ("cuda", Self::Cuda(None)), ("auto", Self::Auto)];
         read_name(node, "device", &names, findings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_written_as_it_is_read() {
+        for text in ["cpu", "cuda", "cuda:0", "cuda:12", "auto"] {
+            assert_eq!(text.parse::<Device>().map(|device| device.to_string()), Ok(text.into()));
+        }
+        for text in ["cuda:", "cuda:-1", "cuda:+1", "tpu", "CPU", "cuda:99999999999999999999"] {
+            assert!(text.parse::<Device>().is_err(), "{text}");
+        }
     }
 }

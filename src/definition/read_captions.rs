@@ -150,15 +150,24 @@ impl Shares {
     }
 }
 
+impl Cleaning {
+    /// The name in a definition, and in a fingerprint.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Whitespace => "whitespace",
+            Self::ZeroWidth => "zero_width",
+            Self::JoinChinese => "join_chinese",
+        }
+    }
+}
+
 impl Setting for Cleaning {
     const EXPECTED: &'static str = "`\"whitespace\"`, `\"zero_width\"` or `\"join_chinese\"`";
 
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let names = [
-            ("whitespace", Self::Whitespace),
-            ("zero_width", Self::ZeroWidth),
-            ("join_chinese", Self::JoinChinese),
-        ];
+        let names =
+            [Self::Whitespace, Self::ZeroWidth, Self::JoinChinese].map(|of| (of.name(), of));
         read_name(node, "cleaning step", &names, findings)
     }
 }

@@ -233,12 +233,34 @@ impl Setting for MapperKind {
     }
 }
 
+impl Schedule {
+    /// The name in a definition, and in a fingerprint.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Cosine => "cosine",
+        }
+    }
+}
+
 impl Setting for Schedule {
     const EXPECTED: &'static str = "`\"linear\"` or `\"cosine\"`";
 
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let names = [("linear", Self::Linear), ("cosine", Self::Cosine)];
+        let names = [Self::Linear, Self::Cosine].map(|of| (of.name(), of));
         read_name(node, "schedule", &names, findings)
+    }
+}
+
+impl Compute {
+    /// The name in a definition, and in a fingerprint.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
     }
 }
 
@@ -246,7 +268,7 @@ impl Setting for Compute {
     const EXPECTED: &'static str = "`\"f32\"` or `\"bf16\"`";
 
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let names = [("f32", Self::F32), ("bf16", Self::Bf16)];
+        let names = [Self::F32, Self::Bf16].map(|of| (of.name(), of));
         read_name(node, "numeric type", &names, findings)
     }
 }

@@ -15,7 +15,7 @@ mod text;
 pub use facts::{ModelFacts, describe};
 pub use fidelity::{SAMPLE_ROWS, Sample};
 pub use files::{MissingFile, Role, files, missing};
-pub use gpus::{gpus, leaves_choice};
+pub use gpus::gpu_names;
 pub use image::ImageEncoder;
 pub use load::check_device;
 pub use text::TextEncoder;

@@ -210,11 +210,11 @@ impl Course {
             .with("settings.batch_size", self.batch_rows)
             .with("settings.accumulate", self.accumulate)
             .with("settings.learning_rate", self.learning_rate)
-            .with("settings.schedule", format!("{:?}", self.schedule).to_lowercase())
+            .with("settings.schedule", self.schedule.name())
             .with("settings.warmup_steps", self.warmup_steps)
             .with("settings.weight_decay", self.weight_decay)
             .with("settings.dropout", self.dropout)
-            .with("dtype", format!("{:?}", self.compute).to_lowercase())
+            .with("dtype", self.compute.name())
             .with("settings.seed", self.seed)
             .with("settings.max_tokens", self.max_tokens);
         let fingerprint = match self.clip_norm {
@@ -301,7 +301,7 @@ impl Caption {
 impl Evaluate {
     pub(super) fn fingerprint(&self) -> Fingerprint {
         Fingerprint::new("evaluate", versions::EVALUATE)
-            .with("settings.tokenizer", format!("{:?}", self.words).to_lowercase())
+            .with("settings.tokenizer", self.words.name())
     }
 }
 

@@ -61,7 +61,7 @@ impl TrainClip {
             .with("settings.epochs", course.epochs)
             .with("settings.batch_size", course.batch_rows)
             .with("settings.learning_rate", course.learning_rate)
-            .with("settings.schedule", format!("{:?}", course.schedule).to_lowercase())
+            .with("settings.schedule", course.schedule.name())
             .with("settings.warmup_steps", course.warmup_steps)
             .with("settings.weight_decay", course.weight_decay)
             .with("settings.seed", course.seed);

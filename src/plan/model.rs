@@ -85,6 +85,16 @@ pub enum DeviceChoice {
     Auto,
 }
 
+impl DeviceChoice {
+    /// Whether models leave it open which GPU they run on: one of them asks for one, and none for
+    /// a certain one.
+    #[must_use]
+    pub fn leave_gpu_open(devices: &[Self]) -> bool {
+        let certain = |of: &Self| matches!(of, Self::Cuda(Some(_)));
+        devices.iter().any(|of| *of != Self::Cpu) && !devices.iter().any(certain)
+    }
+}
+
 /// What a file of a model decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -304,6 +314,15 @@ mod tests {
     use super::*;
     use crate::base::files::write_atomic;
     use std::io::Write as _;
+
+    #[test]
+    fn a_number_in_a_definition_is_kept() {
+        use DeviceChoice::{Auto, Cpu, Cuda};
+        assert!(DeviceChoice::leave_gpu_open(&[Cpu, Cuda(None)]));
+        assert!(DeviceChoice::leave_gpu_open(&[Auto]));
+        assert!(!DeviceChoice::leave_gpu_open(&[Cpu]));
+        assert!(!DeviceChoice::leave_gpu_open(&[Cuda(None), Cuda(Some(0))]));
+    }
 
     #[test]
     fn names_every_missing_file_of_a_folder() {

@@ -187,7 +187,7 @@ impl Known {
         };
         // Neither the split nor the file is in the fingerprint: a row's digest covers its own
         // text and split, so that one changed line changes one row.
-        let clean: Vec<_> = settings.clean.iter().map(|step| format!("{step:?}")).collect();
+        let clean: Vec<_> = settings.clean.iter().map(|step| step.name()).collect();
         let fingerprint = Fingerprint::new(operator.name(), versions::READ_CAPTIONS)
             .with("settings.clean", clean.join(","));
         let work = Work::ReadCaptions(ReadCaptions {

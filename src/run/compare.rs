@@ -109,14 +109,19 @@ pub(super) fn texts<'t>(
         return Ok(None);
     }
     texts.sort_unstable();
-    let full = TextEncoder::load_beside(&in_f32(model))?;
-    let mut sample = Sample::default();
+    let texts: Vec<&str> = texts.into_iter().map(|(_, text)| text).collect();
+    let mut made = Vectors::default();
     for batch in texts.chunks(batch_rows.max(1)) {
         if cancel.is_cancelled() {
             return Ok(None);
         }
-        let batch: Vec<&str> = batch.iter().map(|(_, text)| *text).collect();
-        sample.push(&encoder.encode(&batch)?, &full.encode(&batch)?);
+        let of_batch = encoder.encode(batch)?;
+        made.width = of_batch.width;
+        made.data.extend(of_batch.data);
     }
+    // All at once: each time its weights are read anew.
+    let full = TextEncoder::load_beside(&in_f32(model))?.encode(&texts)?;
+    let mut sample = Sample::default();
+    sample.push(&made, &full);
     Ok(sample.measure())
 }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::base::Result;
-use crate::embed::leaves_choice;
 use crate::plan::Stage;
 use crate::plan::model::DeviceChoice;
 use crate::plan::stage::{EmbedCaptions, EmbedImages, IndexImages};
@@ -139,15 +138,11 @@ pub(super) fn texts(
     Ok(())
 }
 
-/// Who computes for models on `devices`, and on which GPUs, if others do.
+/// The processes that compute for models on `devices`, if others than this one do.
 fn team(ctx: &Context<'_>, devices: &[DeviceChoice]) -> Option<Workers> {
     let mut team = ctx.means.workers.clone()?;
-    if !leaves_choice(devices) {
+    if !DeviceChoice::leave_gpu_open(devices) {
         team.gpus.clear();
-    }
-    if team.gpus.len() > 1 {
-        let names = team.gpus.join(", ");
-        ctx.options.progress.note(&format!("each process takes one of the GPUs {names}, in turn"));
     }
     Some(team)
 }

@@ -43,6 +43,11 @@ pub(super) fn compute(
         failed: Mutex::default(),
         notes: Mutex::default(),
     };
+    let gpus: Vec<&str> = team.gpus.iter().take(processes).map(String::as_str).collect();
+    if gpus.len() > 1 {
+        let gpus = gpus.join(", ");
+        progress.note(&format!("the processes take the GPUs {gpus} in turn, each as its cuda:0"));
+    }
     progress.begin(task, Some(rows));
     std::thread::scope(|scope| {
         let shared = &shared;

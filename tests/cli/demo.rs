@@ -56,7 +56,7 @@ fn a_device_is_taken_or_missed_in_words() {
         demo.arg(dir.path()).output().unwrap()
     };
     let unknown = demo("tpu");
-    assert_eq!(code(&unknown), 1);
+    assert_eq!(code(&unknown), 3);
     assert!(stderr(&unknown).contains("`auto`"), "{}", stderr(&unknown));
     if cfg!(not(feature = "cuda")) {
         let missed = demo("cuda");

@@ -12,11 +12,12 @@ use crate::cli::console;
 use crate::cli::demo::{Contents, DEFINITION, Recipe, prepare};
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
+use crate::definition::model::Device;
 use crate::query::TableStyle;
 use crate::run::RunReport;
 
 use super::demo_truth::{self, Truth};
-use super::{drawing, run, store, summary};
+use super::{definition, drawing, run, store, summary};
 
 const COUNT_SQL: &str = "SELECT split, COUNT(DISTINCT image_id) AS images, COUNT(*) AS captions \
                          FROM captions GROUP BY split ORDER BY captions DESC, split";
@@ -25,11 +26,11 @@ const SEARCH_SQL: &str = "SELECT image_id, cosine(embedding, \
                           clip_text('A large red star in the middle .')) AS score \
                           FROM image_features ORDER BY score DESC, image_id LIMIT 3";
 
-/// What `--set` would say for all models to be on a device.
-fn on_device(device: Option<&str>, untrained: bool) -> Vec<String> {
-    let models: &[&str] = if untrained { &["clip"] } else { &["start", "clip", "gpt2"] };
-    let Some(device) = device else { return Vec::new() };
-    models.iter().map(|model| format!("models.{model}.device={device}")).collect()
+/// What `--set` would say for all models of the definition to be on a device.
+fn on_device(device: Option<Device>, file: &Path, session: &Session) -> Result<Vec<String>> {
+    let Some(device) = device else { return Ok(Vec::new()) };
+    let models = definition::read(file, &[], session)?.models;
+    Ok(models.iter().map(|model| format!("models.{}.device={device}", model.name.value)).collect())
 }
 
 /// Makes and runs the demo.
@@ -45,7 +46,7 @@ pub(crate) fn perform(args: &Demo, session: &Session) -> Result<Code> {
     };
     told(&contents, asked, &args.dir, session);
     let definition = args.dir.join(DEFINITION);
-    let sets = on_device(args.device.as_deref(), args.untrained);
+    let sets = on_device(args.device, &definition, session)?;
     let wishes = run::Wishes { sets: &sets, ..run::Wishes::default() };
     let (plan, report) = run::carry_out(&definition, wishes, session)?;
     let code = summary::code(&report);

@@ -113,7 +113,7 @@ fn workers(jobs: u16, session: &Session) -> Result<Option<Workers>> {
         .map_err(|cause| Error::io("cannot find", "the running program", cause))?;
     let mut arguments = session.logging.clone();
     arguments.extend(["work".into(), "-".into()]);
-    let gpus = crate::embed::gpus(session.environment.get("CUDA_VISIBLE_DEVICES"));
+    let gpus = crate::embed::gpu_names(session.environment.get("CUDA_VISIBLE_DEVICES"));
     Ok(Some(Workers { count, program, arguments, gpus }))
 }
 

@@ -1,7 +1,8 @@
 //! Operators that candle lacks, or has less exactly.
 //!
 //! On the processor, in f32, each is one pass over rows shared out by rayon, and a row's numbers
-//! depend on that row alone. Elsewhere candle's own operators are put together.
+//! depend on that row alone; a [`product`]'s last bits may also depend on how many rows there are,
+//! since that decides how it is computed, but never on threads. Elsewhere candle's own operators are put together.
 
 mod activation;
 mod exponential;

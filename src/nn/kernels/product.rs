@@ -54,7 +54,9 @@ impl<'a> Matrix<'a> {
 const WORTH_SHARING: usize = 1 << 18;
 
 /// From so many numbers on, a matrix that lies by columns costs gemm more to pack than our tiles,
-/// which take its columns as rows. Below, and for one that lies by rows, gemm is the faster.
+/// which take its columns as rows: 1.2 to 1.5 times as fast for 9 to 64 rows, up to 2 for more. Below,
+/// for one that lies by rows, and for more rows than it has columns, gemm is as fast or faster; so
+/// it may be where our tiles have no instructions of their own.
 const WORTH_TURNING: usize = 1 << 18;
 
 /// Writes `a · b`, row-major, into `out`, or, with `onto`, adds it to what is there.

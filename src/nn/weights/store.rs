@@ -141,3 +141,31 @@ pub(super) fn contiguous(shape: &[usize]) -> Vec<usize> {
     }
     strides
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_read_alone() {
+        let bytes: Vec<u8> = (0..12_u8).flat_map(|n| f32::from(n).to_le_bytes()).collect();
+        let storage = Storage::Owned(Arc::new(bytes));
+        let stored = |shape: &[usize], strides: &[usize], first| Stored {
+            element: Element::F32,
+            shape: shape.to_vec(),
+            strides: strides.to_vec(),
+            first,
+            storage: storage.clone(),
+        };
+        let row = |of: &Stored, index| of.at(index).map(|row| row.to_f32().unwrap());
+        let whole = stored(&[3, 4], &[4, 1], 0);
+        assert_eq!(row(&whole, 2), Some(vec![8.0, 9.0, 10.0, 11.0]));
+        assert_eq!(row(&whole, 3), None);
+        let transposed = stored(&[4, 3], &[1, 4], 0);
+        assert_eq!(row(&transposed, 3), Some(vec![3.0, 7.0, 11.0]));
+        assert_eq!(row(&stored(&[2, 2], &[2, 1], 5), 1), Some(vec![7.0, 8.0]));
+        assert_eq!(row(&stored(&[12], &[1], 0), 11), Some(vec![11.0]));
+        assert_eq!(row(&stored(&[], &[], 0), 0), None);
+        assert!(stored(&[4, 4], &[4, 1], 0).at(3).unwrap().to_f32().is_err());
+    }
+}

@@ -56,6 +56,8 @@ impl PackedText {
     fn group(&self, texts: &[&[u32]], at: &mut Workspace, share: Share) -> Vec<f32> {
         let width = self.of.transformer.width.max(1);
         at.x.shape(texts.iter().map(|ids| ids.len()).sum(), width);
+        // `cut` saw that every token is in the vocabulary, and the table has a row for each: its
+        // shape was checked when the weights were opened.
         let tokens = texts.iter().flat_map(|ids| ids.iter().zip(self.positions.chunks(width)));
         for (row, (id, position)) in tokens.enumerate() {
             let token = usize::try_from(*id).ok().and_then(|id| self.tokens.chunks(width).nth(id));

@@ -237,10 +237,10 @@ impl Head<'_, '_> {
             }
         }
         let left = if is_bf16 { reduced } else { scores };
-        let panel = self.segment.len.div_ceil(2) * COLUMNS;
         let in_place = self.segment.start * of.keys.stride() + of.values_at + self.head * each;
         for column in (0..each).step_by(COLUMNS) {
             let (values, at, right_stride) = if is_bf16 {
+                let panel = self.segment.len.div_ceil(2) * COLUMNS;
                 (values.words(), column / COLUMNS * panel, COLUMNS)
             } else {
                 (of.keys.words(), in_place + column, of.keys.stride())

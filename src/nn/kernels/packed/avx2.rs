@@ -56,6 +56,7 @@ unsafe fn half<const ROWS: usize>(factors: &Factors<'_>, column: usize, tile: &m
         let b: [__m256; 2] =
             unsafe { [_mm256_loadu_ps(right), _mm256_loadu_ps(right.wrapping_add(8))] };
         each_row!(ROWS, ROW, {
+            // As in AVX-512's tiles: `*` and `add` check their pointers where assertions are on.
             // SAFETY: the caller's promise.
             let number = unsafe { _mm_load_ss(at[ROW / 3].wrapping_add(ROW % 3 * stride).cast()) };
             let a = _mm256_broadcastss_ps(number);

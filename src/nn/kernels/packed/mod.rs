@@ -1,7 +1,7 @@
 //! Products over weights packed once, and what stands between them in a transformer, for the
 //! processor.
 //!
-//! Everything here works on rows of a [`Grid`]. An element of a product is one sum in the order
+//! All but [`multiply_rows`], which training calls, works on rows of a [`Grid`]. An element of a product is one sum in the order
 //! of its inputs, whatever the number of rows, the number of threads or the width of the
 //! registers; so a row's numbers do not depend on its company. With a fused multiply-add, which
 //! AVX-512, AVX2 and NEON have, f32 and int8 give the same bits at every width. A processor
@@ -12,6 +12,7 @@
 mod attention;
 mod avx2;
 mod avx512;
+mod dots;
 mod grid;
 mod level;
 mod linear;
@@ -22,7 +23,6 @@ mod panels;
 mod plain;
 mod product;
 mod reduce;
-mod rows;
 mod share;
 mod softmax;
 #[cfg(test)]
@@ -30,11 +30,11 @@ mod tests;
 mod tile;
 
 pub(in crate::nn) use attention::{Attention, Queries, Segment};
+pub(super) use dots::multiply_rows;
 pub(in crate::nn) use grid::Grid;
 pub(in crate::nn) use level::{Level, widest};
 pub(in crate::nn) use linear::{Linear, Scratch};
 pub(in crate::nn) use norm::Norm;
 pub(in crate::nn) use panels::Number;
 pub(in crate::nn) use product::Finish;
-pub(super) use rows::multiply_rows;
 pub(in crate::nn) use share::Share;

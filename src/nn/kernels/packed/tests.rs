@@ -180,14 +180,17 @@ fn rows_are_multiplied_as_they_lie() {
         (29, 3100, 31),
     ] {
         let (a, b, before) = (numbers(m * k, 1), numbers(n * k, 2), numbers(m * n, 3));
+        let multiply = |level, onto, share| {
+            let mut out = if onto { before.clone() } else { vec![f32::NAN; m * n] };
+            multiply_rows(level, &mut out, &a, &b, k, onto, share);
+            out
+        };
+        let fused = Level::available().into_iter().filter(|level| *level != Level::Portable);
+        let all: Vec<_> = fused.map(|level| multiply(level, false, Share::Alone)).collect();
+        assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{m} {k} {n}");
         for (level, onto) in Level::available().into_iter().flat_map(|l| [(l, false), (l, true)]) {
-            let multiply = |share| {
-                let mut out = if onto { before.clone() } else { vec![f32::NAN; m * n] };
-                multiply_rows(level, &mut out, &a, &b, k, onto, share);
-                out
-            };
-            let got = multiply(Share::Alone);
-            assert_eq!(got, multiply(Share::All), "{level:?} {m} {k} {n}");
+            let got = multiply(level, onto, Share::Alone);
+            assert_eq!(got, multiply(level, onto, Share::All), "{level:?} {m} {k} {n}");
             for (i, got) in got.iter().enumerate() {
                 let (a, b) = (a.chunks(k).nth(i / n), b.chunks(k).nth(i % n));
                 let pairs = a.into_iter().flatten().zip(b.into_iter().flatten());

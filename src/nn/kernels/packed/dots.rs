@@ -21,7 +21,8 @@ const DEPTH: usize = 1536;
 const TILES: usize = 4;
 
 thread_local! {
-    /// What threads share, kept by the one that has it packed.
+    /// What threads share; the calling thread keeps it for its next product. It is taken out
+    /// meanwhile, so that a task which rayon has this thread do between does not meet it.
     static SHARED: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
     /// What a thread packs for itself.
     static OWN: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
@@ -31,7 +32,7 @@ thread_local! {
 /// it to what is there: `a · bᵀ`, where `b` is the larger.
 ///
 /// # Shapes
-/// `a`: (m, k); `b`: (n, k); `out`: (m, n); all row-major.
+/// `a`: (m, k); `b`: (n, k); `out`: (m, n); all row-major; `k` is at least 1.
 pub(in crate::nn::kernels) fn multiply_rows(
     level: Level,
     out: &mut [f32],
