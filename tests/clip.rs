@@ -48,15 +48,8 @@ const CAPTIONS: [&str; 6] = [
 /// Where features are compared with the reference's: the processor, or what
 /// `CLIPMILL_TEST_DEVICE` says, such as `cuda`.
 fn device() -> DeviceChoice {
-    match std::env::var("CLIPMILL_TEST_DEVICE").ok().as_deref() {
-        None | Some("" | "cpu") => DeviceChoice::Cpu,
-        Some("cuda") => DeviceChoice::Cuda(None),
-        Some(other) => {
-            let number = other.strip_prefix("cuda:").and_then(|number| number.parse().ok());
-            let number = number.unwrap_or_else(|| panic!("CLIPMILL_TEST_DEVICE=`{other}`"));
-            DeviceChoice::Cuda(Some(number))
-        }
-    }
+    let device = std::env::var("CLIPMILL_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+    device.parse().unwrap_or_else(|what| panic!("CLIPMILL_TEST_DEVICE is `{device}`: {what}"))
 }
 
 fn spec(files: ModelFiles) -> ModelSpec {

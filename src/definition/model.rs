@@ -152,10 +152,20 @@ pub enum Device {
     /// `cpu`
     #[default]
     Cpu,
-    /// `cuda:N`, or `cuda`: the first, or where processes share a run's work, one for each of them
+    /// `cuda:N`, or `cuda`: the first that the process sees.
     Cuda(Option<usize>),
-    /// `auto`
+    /// `auto`: the first GPU if this build and machine have one, else the processor; says which.
     Auto,
+}
+
+impl Device {
+    /// Whether models leave it open which GPU they run on, so that processes can share the GPUs
+    /// out: one of them asks for one, and none for a certain one.
+    #[must_use]
+    pub fn leave_gpu_open(devices: &[Self]) -> bool {
+        let certain = |of: &Self| matches!(of, Self::Cuda(Some(_)));
+        devices.iter().any(|of| *of != Self::Cpu) && !devices.iter().any(certain)
+    }
 }
 
 impl fmt::Display for Device {
@@ -306,6 +316,15 @@ impl Setting for Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_in_a_definition_is_kept() {
+        use Device::{Auto, Cpu, Cuda};
+        assert!(Device::leave_gpu_open(&[Cpu, Cuda(None)]));
+        assert!(Device::leave_gpu_open(&[Auto]));
+        assert!(!Device::leave_gpu_open(&[Cpu]));
+        assert!(!Device::leave_gpu_open(&[Cuda(None), Cuda(Some(0))]));
+    }
 
     #[test]
     fn a_device_is_written_as_it_is_read() {

@@ -6,13 +6,13 @@ use crate::base::diagnostic::Finding;
 use crate::base::digest::Digester;
 use crate::base::{Digest, Error, Kind, Result};
 use crate::definition;
-use crate::definition::model::{Device, ModelLayout, NumericType};
+use crate::definition::model::{ModelLayout, NumericType};
 use crate::definition::pipeline::Pipeline;
 use crate::definition::span::Spanned;
 
 use super::captioner::Gpt2Spec;
 use super::digests::FileDigests;
-use super::model::{DeviceChoice, Dtype, Inventory, ModelFiles, ModelSpec, Role, gpt2_inventory};
+use super::model::{Dtype, Inventory, ModelFiles, ModelSpec, Role, gpt2_inventory};
 use super::source::{CaptionFormat, IdRule};
 use super::trained::{Trained, UNTRAINED, models_folder};
 
@@ -75,7 +75,7 @@ pub(super) fn inventory(model: &definition::model::Model, base: &Path) -> Invent
 fn spec<'d>(model: &'d definition::model::Model, base: &Path) -> (Spec, &'d Spanned<String>) {
     let at = |path: &Spanned<String>| base.join(&path.value);
     let (name, common) = (model.name.value.clone(), &model.common);
-    let (dtype, device) = (dtype(common.dtype.value), device(common.device.value));
+    let (dtype, device) = (dtype(common.dtype.value), common.device.value);
     let (files, named) = match &model.layout {
         // Where it lies is for the store to say: `super::trained` and `trained` below.
         ModelLayout::Trained(f) => {
@@ -213,14 +213,6 @@ fn dtype(written: NumericType) -> Dtype {
         NumericType::Bf16 => Dtype::Bf16,
         NumericType::F16 => Dtype::F16,
         NumericType::Int8 => Dtype::Int8,
-    }
-}
-
-fn device(written: Device) -> DeviceChoice {
-    match written {
-        Device::Cpu => DeviceChoice::Cpu,
-        Device::Cuda(number) => DeviceChoice::Cuda(number),
-        Device::Auto => DeviceChoice::Auto,
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// A device, as it was asked for.
+pub use crate::definition::model::Device as DeviceChoice;
+
 /// A CLIP on disk.
 #[derive(Debug, Clone)]
 pub struct ModelSpec {
@@ -70,28 +73,6 @@ impl Dtype {
             Self::F16 => "f16",
             Self::Int8 => "int8",
         }
-    }
-}
-
-/// A device, as it was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum DeviceChoice {
-    /// The processor.
-    #[default]
-    Cpu,
-    /// The GPU of this number, or any: the first that the process sees.
-    Cuda(Option<usize>),
-    /// The first GPU if this build and machine have one, else the processor; says which.
-    Auto,
-}
-
-impl DeviceChoice {
-    /// Whether models leave it open which GPU they run on: one of them asks for one, and none for
-    /// a certain one.
-    #[must_use]
-    pub fn leave_gpu_open(devices: &[Self]) -> bool {
-        let certain = |of: &Self| matches!(of, Self::Cuda(Some(_)));
-        devices.iter().any(|of| *of != Self::Cpu) && !devices.iter().any(certain)
     }
 }
 
@@ -314,15 +295,6 @@ mod tests {
     use super::*;
     use crate::base::files::write_atomic;
     use std::io::Write as _;
-
-    #[test]
-    fn a_number_in_a_definition_is_kept() {
-        use DeviceChoice::{Auto, Cpu, Cuda};
-        assert!(DeviceChoice::leave_gpu_open(&[Cpu, Cuda(None)]));
-        assert!(DeviceChoice::leave_gpu_open(&[Auto]));
-        assert!(!DeviceChoice::leave_gpu_open(&[Cpu]));
-        assert!(!DeviceChoice::leave_gpu_open(&[Cuda(None), Cuda(Some(0))]));
-    }
 
     #[test]
     fn names_every_missing_file_of_a_folder() {

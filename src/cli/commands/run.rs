@@ -8,6 +8,8 @@ use crate::cli::args::{Report, Run};
 use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
+use crate::embed::gpu_names;
+use crate::plan::model::DeviceChoice;
 use crate::plan::{Plan, resolve_only};
 use crate::run::{Means, Options, RunReport, Workers};
 
@@ -96,7 +98,7 @@ pub(crate) fn carry_out(
         wait: wishes.wait,
         ..options(session)
     };
-    let means = Means { workers: workers(wishes.jobs, session)?, ..Means::default() };
+    let means = Means { workers: workers(wishes.jobs, &plan, session)?, ..Means::default() };
     let report = crate::run::run_with(&plan, &options, &means)?;
     for note in &report.notes {
         session.say(note);
@@ -105,7 +107,7 @@ pub(crate) fn carry_out(
 }
 
 /// How `--jobs` starts other processes; none for one.
-fn workers(jobs: u16, session: &Session) -> Result<Option<Workers>> {
+fn workers(jobs: u16, plan: &Plan, session: &Session) -> Result<Option<Workers>> {
     let Some(count) = NonZeroUsize::new(jobs.into()).filter(|count| count.get() > 1) else {
         return Ok(None);
     };
@@ -113,7 +115,13 @@ fn workers(jobs: u16, session: &Session) -> Result<Option<Workers>> {
         .map_err(|cause| Error::io("cannot find", "the running program", cause))?;
     let mut arguments = session.logging.clone();
     arguments.extend(["work".into(), "-".into()]);
-    let gpus = crate::embed::gpu_names(session.environment.get("CUDA_VISIBLE_DEVICES"));
+    // The driver is asked only where a model may want a GPU: that takes it a while.
+    let mut models = plan.stages.iter().filter_map(|stage| stage.work.model());
+    let gpus = if models.any(|model| model.device != DeviceChoice::Cpu) {
+        gpu_names(session.environment.get("CUDA_VISIBLE_DEVICES"))
+    } else {
+        Vec::new()
+    };
     Ok(Some(Workers { count, program, arguments, gpus }))
 }
 

@@ -89,7 +89,7 @@ impl StreamedText {
             for (row, (id, position)) in tokens.enumerate() {
                 let token = usize::try_from(*id).ok().and_then(|id| table?.at(id));
                 let token = token.ok_or_else(|| {
-                    Error::new(Kind::BadInput, format!("the weights have no token {id}"))
+                    Error::new(Kind::Internal, format!("token {id} is not in the table of tokens"))
                 })?;
                 text::sum(stream.at.x.row_mut(row), &token.to_f32()?, position);
             }
