@@ -1,6 +1,6 @@
 //! Residual blocks over packed weights.
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
 use super::super::architecture::Transformer;
 use super::super::names::{Affine, BlockWeights, Reader, TowerNames};
@@ -9,6 +9,7 @@ use crate::nn::fault::candle;
 use crate::nn::kernels::{
     Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share,
 };
+use crate::nn::weights::Weights;
 
 /// How a tower's blocks compute.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +92,13 @@ fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
         .map_err(candle("cannot read a weight"))
 }
 
-impl Packer<'_> {
+impl<'a> Packer<'a> {
+    /// Reads in f32, on the processor.
+    pub(super) fn new(weights: &'a Weights, names: &'a TowerNames, number: Number) -> Self {
+        let reader = Reader { weights, device: &Device::Cpu, dtype: DType::F32 };
+        Self { reader, names, number }
+    }
+
     pub(super) fn floats(&self, name: &str) -> Result<Vec<f32>> {
         floats(&self.reader.tensor(name)?)
     }

@@ -45,7 +45,7 @@ impl StreamedVision {
     /// When a tensor cannot be read.
     pub fn forward(&self, images: Images<'_>) -> Result<Vec<f32>> {
         let of = &self.of;
-        let packer = vision::packer(&self.weights, &self.names, Number::F32);
+        let packer = Packer::new(&self.weights, &self.names.vision, Number::F32);
         let mut stream = Stream::new(&packer, of.transformer, false);
         let each = 3 * of.size_px * of.size_px;
         let at_once = (ROWS / (of.grid() * of.grid() + 1)).max(1);
@@ -76,7 +76,7 @@ impl StreamedText {
     /// As there, and when a tensor cannot be read.
     pub fn forward(&self, texts: &[Vec<u32>]) -> Result<Vec<f32>> {
         let of = &self.of;
-        let packer = text::packer(&self.weights, &self.names, Number::F32);
+        let packer = Packer::new(&self.weights, &self.names.text, Number::F32);
         let mut stream = Stream::new(&packer, of.transformer, true);
         let texts = text::cut(of, texts)?;
         let positions = packer.floats(&packer.names.position)?;

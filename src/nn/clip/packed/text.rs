@@ -1,7 +1,7 @@
 //! The text tower on the processor.
 
 use super::super::architecture::{Architecture, TextTower};
-use super::super::names::{Names, Reader};
+use super::super::names::Names;
 use super::blocks::{PackedBlocks, Packer, Workspace};
 use super::crew::Crew;
 use crate::base::{Error, Kind, Result};
@@ -25,7 +25,7 @@ impl PackedText {
         of: &Architecture,
         number: Number,
     ) -> Result<Self> {
-        let packer = packer(weights, names, number);
+        let packer = Packer::new(weights, &names.text, number);
         Ok(Self {
             of: of.text,
             tokens: packer.floats(&packer.names.input)?,
@@ -67,13 +67,6 @@ impl PackedText {
         self.blocks.forward(at, &segments, &pooled, share);
         at.features(texts.len(), self.blocks.outputs())
     }
-}
-
-/// What reads a text tower's weights, in f32 and on the processor.
-pub(super) fn packer<'a>(weights: &'a Weights, names: &'a Names, number: Number) -> Packer<'a> {
-    let reader =
-        Reader { weights, device: &candle_core::Device::Cpu, dtype: candle_core::DType::F32 };
-    Packer { reader, names: &names.text, number }
 }
 
 /// Texts up to their pooled tokens: a token sees only those before it.

@@ -2,7 +2,7 @@
 
 use super::super::architecture::{Architecture, VisionTower};
 use super::super::images::Images;
-use super::super::names::{Names, Reader};
+use super::super::names::Names;
 use super::blocks::{PackedBlocks, Packer, Workspace, linear};
 use super::crew::Crew;
 use crate::base::{Error, Kind, Result};
@@ -29,13 +29,6 @@ pub(super) struct Begin {
     pre: Norm,
 }
 
-/// What reads an image tower's weights, in f32 and on the processor.
-pub(super) fn packer<'a>(weights: &'a Weights, names: &'a Names, number: Number) -> Packer<'a> {
-    let reader =
-        Reader { weights, device: &candle_core::Device::Cpu, dtype: candle_core::DType::F32 };
-    Packer { reader, names: &names.vision, number }
-}
-
 /// Rows of `count` images that stand together, and their class tokens'.
 pub(super) fn segments(of: &VisionTower, count: usize) -> (Vec<Segment>, Vec<usize>) {
     let tokens = of.grid() * of.grid() + 1;
@@ -50,7 +43,7 @@ impl PackedVision {
         of: &Architecture,
         number: Number,
     ) -> Result<Self> {
-        let packer = packer(weights, names, number);
+        let packer = Packer::new(weights, &names.vision, number);
         Ok(Self {
             begin: Begin::pack(&packer, of.vision)?,
             blocks: PackedBlocks::pack(&packer, of.vision.transformer, false)?,
