@@ -99,14 +99,11 @@ fn survey(
     stage: &Stage,
     work: &Caption,
 ) -> Result<(State, Counts, Vec<Wanted>)> {
-    let state = State::load(&ctx.store, stage, GENERATED)?;
-    let (mut counts, mut wanted) = (Counts::default(), Vec::new());
+    let mut judge = Judge::new(ctx, stage, work)?;
+    let mut wanted = Vec::new();
     let Some(features) = ctx.store.snapshot(&work.image_features)? else {
-        return Ok((state, counts, wanted));
+        return Ok((judge.state, judge.counts, wanted));
     };
-    let captioned = of_split(ctx, work)?;
-    let prints = Prints::plain(&stage.fingerprint.digest().to_string());
-    let before = ledger.before();
     let columns = ["image_id", "embedding", "input_digest", "fingerprint"];
     for part in features.parts() {
         for batch in features.scan_part(part, &columns)? {
@@ -117,68 +114,109 @@ fn survey(
             let vectors = rows::column::<arrow::array::ListArray>(&batch, "embedding")?;
             for at in 0..batch.num_rows() {
                 let id = ids.value(at);
-                if captioned.as_ref().is_some_and(|known| !known.contains(id)) {
-                    continue;
-                }
-                let digest = Digester::new()
-                    .field("image", inputs.value(at).as_bytes())
-                    .field("features", made_by.value(at).as_bytes())
-                    .finish();
-                let keys = || {
-                    (0..work.strategy.captions())
-                        .map(move |n| Key::caption(id, i32::try_from(n).unwrap_or(i32::MAX)))
-                };
-                if before.refused(&stage.table, &digest, &prints).is_some() {
-                    counts.add(Reason::RejectedEarlier);
-                    keys().for_each(|key| state.replace(&key));
-                    ctx.watch(id, || {
-                        Sight::new(stage, Key::caption(id, 0), Reason::RejectedEarlier, &state)
-                            .of(digest)
-                            .at(&origin(work, id))
-                    });
-                    ledger.carry_at(&stage.table, &prints, &digest, origin(work, id), id);
-                    continue;
-                }
-                let reasons: Vec<_> =
-                    keys().map(|key| (key, state.judge(&key, &digest, 0))).collect();
-                if reasons.iter().any(|(_, reason)| reason.computes()) {
-                    // All captions of an image are made together.
-                    for (key, reason) in &reasons {
-                        let reason = if reason.computes() { *reason } else { Reason::New };
-                        counts.add(reason);
-                        state.replace(key);
-                        ctx.watch(id, || Sight::new(stage, *key, reason, &state).of(digest));
-                    }
+                let digest = digest(inputs.value(at), made_by.value(at));
+                if judge.needs(ctx, ledger, id, digest) {
                     let vector = vectors.value(at);
                     let vector = vector.as_any().downcast_ref::<Float32Array>();
                     let feature = vector.map(|v| v.values().to_vec()).unwrap_or_default();
                     wanted.push(Wanted { image_id: id.to_owned(), feature, digest });
-                    continue;
-                }
-                for (key, reason) in &reasons {
-                    counts.add(*reason);
-                    ctx.watch(id, || Sight::new(stage, *key, *reason, &state).of(digest));
-                    match reason {
-                        Reason::Resumed => state.take_resumed(key),
-                        _ => state.keep(key),
-                    }
                 }
             }
         }
     }
-    Ok((state, counts, wanted))
+    Ok((judge.state, judge.counts, wanted))
 }
 
-/// Judges every row, for a survey: what would be computed counts as replaced.
+/// As [`survey`], of the features that there will be once the run that is planned is over: what
+/// would be computed counts as replaced.
 pub(super) fn judged(
     ctx: &Context<'_>,
     ledger: &mut Ledger,
     stage: &Stage,
     work: &Caption,
 ) -> Result<(State, Counts)> {
-    let (state, counts, _) = survey(ctx, ledger, stage, work)?;
+    let mut judge = Judge::new(ctx, stage, work)?;
+    let world = ctx.foresight.as_ref();
+    if let Some(features) = world.and_then(|world| world.features.get(&work.image_features)) {
+        for (id, input) in &features.rows {
+            let input = input.map(|input| input.to_string()).unwrap_or_default();
+            judge.needs(ctx, ledger, id, digest(&input, &features.fingerprint));
+        }
+    }
     ledger.complete(&stage.table);
-    Ok((state, counts))
+    Ok((judge.state, judge.counts))
+}
+
+/// What the captions of an image depend on beside the stage: its content, and what made its feature.
+fn digest(input: &str, features: &str) -> Digest {
+    Digester::new().field("image", input.as_bytes()).field("features", features.as_bytes()).finish()
+}
+
+/// Which images need captions.
+struct Judge<'a> {
+    stage: &'a Stage,
+    work: &'a Caption,
+    state: State,
+    counts: Counts,
+    prints: Prints,
+    /// The images of the part of the data that is captioned; none where all are.
+    captioned: Option<BTreeSet<String>>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(ctx: &Context<'_>, stage: &'a Stage, work: &'a Caption) -> Result<Self> {
+        Ok(Self {
+            stage,
+            work,
+            state: State::load(&ctx.store, stage, GENERATED)?,
+            counts: Counts::default(),
+            prints: Prints::plain(&stage.fingerprint.digest().to_string()),
+            captioned: of_split(ctx, work)?,
+        })
+    }
+
+    /// Counts the captions of an image, and says whether they are to be made.
+    fn needs(&mut self, ctx: &Context<'_>, ledger: &mut Ledger, id: &str, digest: Digest) -> bool {
+        let Self { stage, work, state, counts, .. } = self;
+        if self.captioned.as_ref().is_some_and(|known| !known.contains(id)) {
+            return false;
+        }
+        let keys = || {
+            (0..work.strategy.captions())
+                .map(move |n| Key::caption(id, i32::try_from(n).unwrap_or(i32::MAX)))
+        };
+        if ledger.before().refused(&stage.table, &digest, &self.prints).is_some() {
+            counts.add(Reason::RejectedEarlier);
+            keys().for_each(|key| state.replace(&key));
+            ctx.watch(id, || {
+                Sight::new(stage, Key::caption(id, 0), Reason::RejectedEarlier, state)
+                    .of(digest)
+                    .at(&origin(work, id))
+            });
+            ledger.carry_at(&stage.table, &self.prints, &digest, origin(work, id), id);
+            return false;
+        }
+        let reasons: Vec<_> = keys().map(|key| (key, state.judge(&key, &digest, 0))).collect();
+        if reasons.iter().any(|(_, reason)| reason.computes()) {
+            // All captions of an image are made together.
+            for (key, reason) in &reasons {
+                let reason = if reason.computes() { *reason } else { Reason::New };
+                counts.add(reason);
+                state.replace(key);
+                ctx.watch(id, || Sight::new(stage, *key, reason, state).of(digest));
+            }
+            return true;
+        }
+        for (key, reason) in &reasons {
+            counts.add(*reason);
+            ctx.watch(id, || Sight::new(stage, *key, *reason, state).of(digest));
+            match reason {
+                Reason::Resumed => state.take_resumed(key),
+                _ => state.keep(key),
+            }
+        }
+        false
+    }
 }
 
 fn origin(work: &Caption, image_id: &str) -> Origin {
@@ -188,6 +226,11 @@ fn origin(work: &Caption, image_id: &str) -> Origin {
 /// The images of the part of the data that is captioned; none where all are.
 fn of_split(ctx: &Context<'_>, work: &Caption) -> Result<Option<BTreeSet<String>>> {
     let Some((split, captions)) = &work.split else { return Ok(None) };
+    let foreseen = ctx.foresight.as_ref().and_then(|world| world.captions.get(captions));
+    if let Some(foreseen) = foreseen {
+        let of_split = foreseen.rows.iter().filter(|row| row.split == Some(*split));
+        return Ok(Some(of_split.map(|row| row.caption.image_id.clone()).collect()));
+    }
     let mut images = BTreeSet::new();
     let Some(snapshot) = ctx.store.snapshot(captions)? else { return Ok(Some(images)) };
     for batch in snapshot.scan(&["image_id", "split"])? {

@@ -13,6 +13,7 @@ use crate::plan::{Plan, Reason, Work};
 use crate::table::Store;
 
 use super::align::{self, EXAMPLES};
+use super::caption::GENERATED;
 use super::context::{Context, Means, Options};
 use super::foresight::{Captions, Foresight};
 use super::key::Key;
@@ -135,9 +136,12 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
     let wanted = wanted(plan, &ctx.options.only)?;
     let mut below = BTreeMap::new();
     for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
-        if matches!(stage.work, Work::Align(_)) {
-            below.insert(stage.table.as_str(), State::load(&ctx.store, stage, EXAMPLES)?);
-        }
+        let columns = match stage.work {
+            Work::Align(_) => EXAMPLES,
+            Work::Caption(_) => GENERATED,
+            _ => continue,
+        };
+        below.insert(stage.table.as_str(), State::load(&ctx.store, stage, columns)?);
     }
     let mut found: BTreeMap<String, Foreseen> = BTreeMap::new();
     for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {

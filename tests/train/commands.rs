@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::house::{House, picture, put};
 use crate::studio::{CAPTIONS, STAGES, definition, studio};
 
-fn clipmill(house: &House, args: &[&str]) -> Output {
+pub fn clipmill(house: &House, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_clipmill"))
         .current_dir(house.dir.path())
         .args(args)

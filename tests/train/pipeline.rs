@@ -1,9 +1,11 @@
 //! Whole pipelines with a captioner.
 
 use clipmill::base::Kind;
-use clipmill::plan::Reason;
+use clipmill::plan::{Counts, Reason};
 use clipmill::run::RunReport;
 
+use crate::commands::clipmill;
+use crate::house::{House, picture, pictures, put};
 use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio, survey};
 
 /// Training is a part of its own, and the part that took longest is the bottleneck.
@@ -224,6 +226,62 @@ fn a_survey_foresees_a_training_and_what_follows_from_it() {
     house.define(&definition(&all().replace("max_tokens = 8", "max_tokens = 9")));
     let tables: Vec<String> = foreseen().into_iter().map(|(table, _, _)| table).collect();
     assert_eq!(tables, ["generated", "scores"]);
+}
+
+/// What is foreseen of made captions, and then done; both are the same.
+fn of_captions(house: &House) -> Vec<(Reason, u64)> {
+    let counts = |of: &Counts| of.iter().filter(|(_, rows)| *rows > 0).collect::<Vec<_>>();
+    let foreseen = survey(house).unwrap();
+    let foreseen = foreseen.tables.iter().find(|t| t.table == "generated").unwrap();
+    let report = house.run().unwrap();
+    let done = report.tables.iter().find(|t| t.table == "generated").unwrap();
+    assert_eq!(counts(&foreseen.counts), counts(&done.counts));
+    assert_eq!(foreseen.pending, done.published);
+    counts(&done.counts)
+}
+
+#[test]
+fn captions_of_a_captioner_that_stands_are_foreseen_image_by_image() {
+    let stages = format!("{STAGES}{CAPTIONS}");
+    let house = studio(40, &stages);
+    house.run().unwrap();
+    // One that was brought along is not trained again, whatever examples become.
+    let succeeds = |arguments: &[&str]| {
+        let out = clipmill(&house, arguments);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    };
+    succeeds(&["export-checkpoint", "pipeline.toml", "-o", "out.safetensors"]);
+    std::fs::remove_dir_all(house.path("store")).unwrap();
+    let import = ["import-checkpoint", "out.safetensors", "--into", "pipeline.toml"];
+    succeeds(&[&import[..], &["--end", "<|endoftext|>"]].concat());
+    house.run().unwrap();
+    let captioned = house.rows("generated", &["image_id"]);
+    let all = captioned.len() as u64;
+    assert_eq!(of_captions(&house), [(Reason::UpToDate, all)]);
+
+    // The features come again as they were.
+    let parts = std::fs::read_dir(house.path("store/image_features")).unwrap();
+    let mut parts = parts.map(|entry| entry.unwrap().path());
+    let part = parts.find(|path| path.extension().is_some_and(|e| e == "parquet")).unwrap();
+    put(&part, b"no parquet");
+    assert_eq!(of_captions(&house), [(Reason::UpToDate, all)]);
+
+    // Other pixels of one that is captioned; one that is not changes nothing.
+    let mut images = pictures(40);
+    let is_captioned = |name: &str| captioned.iter().any(|id| name == format!("{id}.jpg"));
+    for (wanted, expected) in [
+        (false, vec![(Reason::UpToDate, all)]),
+        (true, vec![(Reason::ContentChanged, 1), (Reason::UpToDate, all - 1)]),
+    ] {
+        let at = images.iter().position(|(name, _)| is_captioned(name) == wanted).unwrap();
+        images[at].1 = picture(at + 50);
+        house.images(&images);
+        assert_eq!(of_captions(&house), expected);
+    }
+    let gone = images.iter().position(|(name, _)| is_captioned(name)).unwrap();
+    images.remove(gone);
+    house.images(&images);
+    assert_eq!(of_captions(&house), [(Reason::Removed, 1), (Reason::UpToDate, all - 1)]);
 }
 
 #[test]
