@@ -1,8 +1,10 @@
-//! Features a second of a model: `cargo bench --bench encode -- FOLDER DTYPE BATCHES SECONDS`,
-//! where the folder is Hugging Face's, batches are a list such as `1,8,32`, and with `texts=FILE`
-//! in place of batches the lines of a file are embedded once.
+//! Features a second of a model: `cargo bench --bench encode -- FOLDER DTYPE BATCHES SECONDS
+//! [DEVICE]`, where the folder is Hugging Face's, batches are a list such as `1,8,32`, and with
+//! `texts=FILE` in place of batches the lines of a file are embedded once. The device is `cpu`
+//! where none is said.
 //!
-//! Prints `batch images/s` of the median call after one call to warm up.
+//! Prints `batch images/s` of the median call after one call to warm up. A call takes images as a
+//! run hands them over, as levels in memory, and gives features in memory.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -19,21 +21,21 @@ use std::time::Instant;
 use clipmill::embed::{ImageEncoder, TextEncoder};
 use clipmill::plan::model::{DeviceChoice, Dtype, ModelFiles, ModelSpec};
 
-/// Pseudo-random pixels, scaled as a model wants them.
-fn pixels(count: usize) -> Vec<f32> {
+/// Pseudo-random levels.
+fn levels(count: usize) -> Vec<u8> {
     let mut state = 12_345_u32;
     (0..count)
         .map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            f32::from((state >> 16) as u16) / 16_384.0 - 2.0
+            (state >> 24) as u8
         })
         .collect()
 }
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let [folder, dtype, batches, seconds] = args.as_slice() else {
-        println!("skipped: expected FOLDER DTYPE BATCHES SECONDS");
+    let [folder, dtype, batches, seconds, device @ ..] = args.as_slice() else {
+        println!("skipped: expected FOLDER DTYPE BATCHES SECONDS [DEVICE]");
         return;
     };
     let dtype = [Dtype::F32, Dtype::Bf16, Dtype::F16, Dtype::Int8]
@@ -45,7 +47,7 @@ fn main() {
         name: "bench".into(),
         files,
         dtype,
-        device: DeviceChoice::Cpu,
+        device: device.first().map_or(DeviceChoice::Cpu, |name| name.parse().unwrap()),
         trained_by: None,
         awaits_training: false,
     };
@@ -56,13 +58,13 @@ fn main() {
     let encoder = ImageEncoder::load(&model).unwrap();
     let side = encoder.preprocessing().size_px as usize;
     for rows in batches.split(',').map(|rows| rows.parse::<usize>().unwrap()) {
-        let batch = pixels(rows * 3 * side * side);
-        encoder.encode(&batch, rows).unwrap();
+        let batch = levels(rows * 3 * side * side);
+        encoder.encode_levels(&batch, rows).unwrap();
         let start = Instant::now();
         let mut calls = Vec::new();
         while calls.len() < 3 || start.elapsed().as_secs_f64() < seconds {
             let call = Instant::now();
-            black_box(encoder.encode(&batch, rows).unwrap());
+            black_box(encoder.encode_levels(&batch, rows).unwrap());
             calls.push(call.elapsed().as_secs_f64());
         }
         calls.sort_by(f64::total_cmp);

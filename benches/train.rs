@@ -1,8 +1,9 @@
-//! Steps of training a captioner of a GPT-2 small and an mlp mapper, batch 8, 10 + 20 tokens, f32:
-//! `cargo bench --bench train -- FOLDER fine-tune|frozen`, and benches/peers/train.py for PyTorch.
+//! Steps of training a captioner of a GPT-2 small and an mlp mapper, 10 + 20 tokens:
+//! `cargo bench --bench train -- FOLDER fine-tune|frozen [DEVICE DTYPE ROWS]`, and
+//! benches/peers/train.py for PyTorch. Without the last three on the processor, in f32, of 8 rows.
 //!
-//! FOLDER is a GPT-2 as transformers writes it. Prints the median step in seconds, and the most
-//! memory that the process had resident, in MB.
+//! FOLDER is a GPT-2 as transformers writes it. Prints the median step in seconds, tokens of
+//! captions a second, and the most memory that the process had resident, in MB.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -13,17 +14,17 @@
 
 use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 use clipmill::base::files::read_text_capped;
 use clipmill::nn::captioner::{Batch, Captioner};
+use clipmill::nn::device;
 use clipmill::nn::gpt2::Gpt2;
 use clipmill::nn::mapper::{Mapper, MapperConfig, MapperKind};
+use clipmill::plan::model::{DeviceChoice, Dtype};
 use clipmill::train::adamw::AdamW;
 
-const ROWS: usize = 8;
 const TOKENS: usize = 20;
 const CLIP_WIDTH: usize = 512;
-const STEPS: usize = 8;
 
 fn peak_mb() -> f64 {
     let status = read_text_capped("/proc/self/status".as_ref(), 1 << 20).unwrap();
@@ -33,25 +34,33 @@ fn peak_mb() -> f64 {
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let [folder, mode] = args.as_slice() else {
-        println!("skipped: expected FOLDER fine-tune|frozen");
-        return;
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (folder, mode, device, dtype, rows) = match args.as_slice() {
+        [folder, mode] => (folder, *mode, "cpu", "f32", 8),
+        [folder, mode, device, dtype, rows] => (folder, *mode, *device, *dtype, rows.parse().unwrap()),
+        _ => {
+            println!("skipped: expected FOLDER fine-tune|frozen [DEVICE DTYPE ROWS]");
+            return;
+        }
     };
-    let device = Device::Cpu;
-    let gpt2 = Gpt2::load(folder.as_ref(), &device, DType::F32, mode == "fine-tune").unwrap();
+    let device = device::open(device.parse::<DeviceChoice>().unwrap()).unwrap().device;
+    let dtype = [Dtype::F32, Dtype::Bf16].into_iter().find(|of| of.name() == dtype).unwrap();
+    let dtype = device::dtype(dtype, &device).unwrap();
+    let steps = if device.is_cpu() { 8 } else { 40 };
+    let gpt2 = Gpt2::load(folder.as_ref(), &device, dtype, mode == "fine-tune").unwrap();
     let sizes = MapperConfig::new(MapperKind::Mlp, CLIP_WIDTH, 10, gpt2.config().width);
     let vocabulary = gpt2.config().vocabulary;
     let mapper = Mapper::new(sizes, 2, &device).unwrap();
     let captioner = Captioner { gpt2, mapper, normalize_prefix: false };
     let mut optimizer = AdamW::new(captioner.parameters(), 0.01).unwrap();
     let mut seconds = Vec::new();
-    for step in 0..STEPS {
+    for step in 0..steps {
         let features: Vec<f32> =
-            (0..ROWS * CLIP_WIDTH).map(|i| ((step * 31 + i) as f32).sin()).collect();
-        let features = Tensor::from_vec(features, (ROWS, CLIP_WIDTH), &device).unwrap();
+            (0..rows * CLIP_WIDTH).map(|i| ((step * 31 + i) as f32).sin()).collect();
+        let features = Tensor::from_vec(features, (rows, CLIP_WIDTH), &device).unwrap();
         let token = |row, at| ((step * 7919 + row * 331 + at * 17) % vocabulary) as u32;
         let captions: Vec<Vec<u32>> =
-            (0..ROWS).map(|row| (0..TOKENS).map(|at| token(row, at)).collect()).collect();
+            (0..rows).map(|row| (0..TOKENS).map(|at| token(row, at)).collect()).collect();
         let captions: Vec<&[u32]> = captions.iter().map(Vec::as_slice).collect();
         let begun = Instant::now();
         let batch = Batch::new(&features, &captions, 0, &device).unwrap();
@@ -60,12 +69,15 @@ fn main() {
         let norm = optimizer.norm(&gradients).unwrap();
         optimizer.step(&gradients, 2e-5, norm, None).unwrap();
         captioner.recycle(gradients);
+        device.synchronize().unwrap();
         assert!(loss.to_scalar::<f32>().unwrap().is_finite());
         seconds.push(begun.elapsed().as_secs_f64());
     }
     // The first makes what the others find.
     let steps = &mut seconds[1..];
     steps.sort_by(f64::total_cmp);
-    println!("step {:.3}", steps[steps.len() / 2]);
+    let step = steps[steps.len() / 2];
+    println!("step {step:.4}");
+    println!("tokens {:.0}", (rows * TOKENS) as f64 / step);
     println!("peak {:.0}", peak_mb());
 }

@@ -1,5 +1,8 @@
 """One peer of benches/encode.rs in a process of its own: python encode.py PEER FOLDER DTYPE BATCHES SECONDS
 
+PEER is torch, onnxruntime or openvino on the processor, and torch-cuda or torch-compile on a GPU.
+There the images lie on the GPU, scaled and in its type, before a call begins.
+
 Prints `batch images/s` of the median call after one call to warm up, as ours does. With
 `texts=FILE` in place of batches, the lines of the file are embedded once, padded to 77.
 """
@@ -29,8 +32,8 @@ def quantized():
 
 
 def load():
-    if peer == "torch":
-        return torch_call()
+    if peer.startswith("torch"):
+        return torch_call(None if peer == "torch" else "cuda", peer == "torch-compile")
     if peer == "onnxruntime":
         import onnxruntime as ort
         options = ort.SessionOptions()
@@ -48,17 +51,24 @@ def load():
     sys.exit(f"no peer {peer}")
 
 
-def torch_call():
+def torch_call(device, compiles):
     import torch
     from transformers import CLIPModel
     torch.set_num_threads(threads)
-    of = torch.bfloat16 if dtype == "bf16" else torch.float32
-    model = CLIPModel.from_pretrained(folder).eval().to(of)
+    of = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}[dtype]
+    model = CLIPModel.from_pretrained(folder, attn_implementation="sdpa").eval().to(device, of)
+    forward = lambda x: model.visual_projection(model.vision_model(pixel_values=x).pooler_output)
+    if compiles:
+        forward = torch.compile(forward, dynamic=False)
+    placed = {}
 
     def call(batch):
         with torch.inference_mode():
-            x = torch.from_numpy(batch).to(of)
-            return model.visual_projection(model.vision_model(pixel_values=x).pooler_output)
+            if device is None:
+                return forward(torch.from_numpy(batch).to(of))
+            if len(batch) not in placed:
+                placed[len(batch)] = torch.from_numpy(batch).to(device, of)
+            return forward(placed[len(batch)]).float().cpu()
     return call
 
 
@@ -91,6 +101,8 @@ call = load()
 for rows in map(int, batches.split(",")):
     batch = np.random.default_rng(0).standard_normal((rows, 3, side, side), dtype=np.float32)
     call(batch)
+    if peer.startswith("torch-"):
+        call(batch)
     times, start = [], time.perf_counter()
     while len(times) < 3 or time.perf_counter() - start < seconds:
         at = time.perf_counter()

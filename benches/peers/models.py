@@ -29,9 +29,9 @@ class Vision(torch.nn.Module):
         return self.projection(self.model(pixel_values=pixel_values).pooler_output)
 
 
-def make(folder, name, tokenizer=None):
+def make(folder, name, tokenizer=None, onnx=True):
     folder = pathlib.Path(folder) / name
-    if (folder / "vision.onnx").exists():
+    if (folder / ("vision.onnx" if onnx else "model.safetensors")).exists():
         return folder
     of = SIZES[name]
     tower = lambda width, layers: dict(
@@ -53,6 +53,8 @@ def make(folder, name, tokenizer=None):
     CLIPImageProcessor(size={"shortest_edge": of["size"]}, crop_size=size).save_pretrained(folder)
     if tokenizer:
         shutil.copy(tokenizer, folder / "tokenizer.json")
+    if not onnx:
+        return folder
     batch = torch.zeros(2, 3, of["size"], of["size"])
     torch.onnx.export(Vision(model).eval(), (batch,), folder / "vision.onnx", input_names=["pixel_values"],
                       output_names=["features"], dynamic_shapes={"pixel_values": {0: torch.export.Dim("rows")}},

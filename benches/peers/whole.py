@@ -24,7 +24,7 @@ paths = "photos.tar"
 [models.clip.huggingface]
 path = "{model}"
 dtype = "{dtype}"
-device = "cpu"
+device = "{device}"
 
 [stages.images.index_images]
 source = "photos"
@@ -32,7 +32,7 @@ source = "photos"
 [stages.image_features.embed_images]
 images = "images"
 model = "clip"
-batch_size = 32
+batch_size = {rows}
 """
 
 
@@ -47,12 +47,13 @@ def photos_tar(testdata, path, count):
             tar.addfile(member, io.BytesIO(photo))
 
 
-def clipmill(binary, environment, testdata, model, dtype, count):
+def clipmill(binary, environment, testdata, model, dtype, count, device="cpu", rows=32):
     """Seconds and peak MB of a run over `count` photos into an empty store."""
     with tempfile.TemporaryDirectory(prefix="clipmill-speed-") as folder:
         folder = pathlib.Path(folder)
         photos_tar(testdata, folder / "photos.tar", count)
-        (folder / "pipeline.toml").write_text(PIPELINE.format(model=model.absolute(), dtype=dtype))
+        text = PIPELINE.format(model=model.absolute(), dtype=dtype, device=device, rows=rows)
+        (folder / "pipeline.toml").write_text(text)
         start = time.perf_counter()
         run = subprocess.Popen([binary, "run", folder / "pipeline.toml"], env=environment,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -43,21 +43,25 @@ impl Blocks {
     }
 
     fn attention(&self, block: &BlockWeights, x: &Tensor) -> Result<Tensor> {
-        let (rows, tokens, width) = x.dims3()?;
-        let heads = self.of.heads;
-        let each = width / heads;
-        // (rows, tokens, 3, heads, each) → three times (rows, heads, tokens, each)
-        let qkv = linear(x, &block.qkv)?.reshape((rows, tokens, 3, heads, each))?;
-        let part = |i| qkv.narrow(2, i, 1)?.squeeze(2)?.transpose(1, 2);
-        #[expect(clippy::cast_precision_loss, reason = "a head has few floats")]
-        let scale = (each as f64).powf(-0.5);
-        let q = (part(0)?.contiguous()? * scale)?;
-        let k = part(1)?.transpose(2, 3)?.contiguous()?;
-        let v = part(2)?.contiguous()?;
-        let weights = kernels::softmax(&q.matmul(&k)?, self.causal)?;
-        let mixed = weights.matmul(&v)?.transpose(1, 2)?.reshape((rows, tokens, width))?;
-        linear(&mixed, &block.out)
+        linear(&attend(&linear(x, &block.qkv)?, self.of.heads, self.causal)?, &block.out)
     }
+}
+
+/// # Shapes
+/// `qkv`: (rows, tokens, 3 · width); the result: (rows, tokens, width).
+pub(super) fn attend(qkv: &Tensor, heads: usize, causal: bool) -> Result<Tensor> {
+    let (rows, tokens, three) = qkv.dims3()?;
+    let each = three / 3 / heads;
+    // (rows, tokens, 3, heads, each) → three times (rows, heads, tokens, each)
+    let qkv = qkv.reshape((rows, tokens, 3, heads, each))?;
+    let part = |i| qkv.narrow(2, i, 1)?.squeeze(2)?.transpose(1, 2);
+    #[expect(clippy::cast_precision_loss, reason = "a head has few floats")]
+    let scale = (each as f64).powf(-0.5);
+    let q = (part(0)?.contiguous()? * scale)?;
+    let k = part(1)?.transpose(2, 3)?.contiguous()?;
+    let v = part(2)?.contiguous()?;
+    let weights = kernels::softmax(&q.matmul(&k)?, causal)?;
+    weights.matmul(&v)?.transpose(1, 2)?.reshape((rows, tokens, heads * each))
 }
 
 /// A layer norm with its scale and shift.

@@ -6,6 +6,8 @@
 
 pub mod architecture;
 mod block;
+#[cfg(feature = "cuda")]
+mod fused;
 mod hugging_face;
 mod images;
 pub mod names;
@@ -17,6 +19,8 @@ mod text;
 mod towers;
 mod vision;
 
+#[cfg(feature = "cuda")]
+pub use fused::{FusedText, FusedVision};
 pub use architecture::{Activation, Architecture, Pooling, TextTower, Transformer, VisionTower};
 pub use hugging_face::{
     config as hugging_face_config, preprocessing as hugging_face_preprocessing,

@@ -193,6 +193,8 @@ pub(super) struct Reader<'a> {
     pub(super) weights: &'a Weights,
     pub(super) device: &'a Device,
     pub(super) dtype: DType,
+    /// Of biases.
+    pub(super) bias: DType,
 }
 
 /// A weight stored input-first, and a bias.
@@ -203,10 +205,20 @@ impl Reader<'_> {
         self.weights.tensor(name, self.dtype, self.device)
     }
 
+    /// A tensor in f32.
+    #[cfg(feature = "cuda")]
+    pub(super) fn floats(&self, name: &str) -> Result<Tensor> {
+        self.weights.tensor(name, DType::F32, self.device)
+    }
+
     /// Scale and shift of a layer norm, always f32: it is computed in f32.
     pub(super) fn norm(&self, name: &str) -> Result<Affine> {
         let part = |part| self.weights.tensor(&format!("{name}.{part}"), DType::F32, self.device);
         Ok((part("weight")?, part("bias")?))
+    }
+
+    fn bias(&self, name: &str) -> Result<Tensor> {
+        self.weights.tensor(name, self.bias, self.device)
     }
 
     fn transposed(&self, name: &str) -> Result<Tensor> {
@@ -217,7 +229,7 @@ impl Reader<'_> {
     }
 
     fn linear(&self, name: &str) -> Result<Affine> {
-        Ok((self.transposed(&format!("{name}.weight"))?, self.tensor(&format!("{name}.bias"))?))
+        Ok((self.transposed(&format!("{name}.weight"))?, self.bias(&format!("{name}.bias"))?))
     }
 
     /// The projection of a tower, input-first.
@@ -235,7 +247,7 @@ impl Reader<'_> {
         let qkv = match tower.style {
             Style::OpenAi => (
                 self.transposed(&at("attn.in_proj_weight"))?,
-                self.tensor(&at("attn.in_proj_bias"))?,
+                self.bias(&at("attn.in_proj_bias"))?,
             ),
             Style::HuggingFace => {
                 let parts = ["q", "k", "v"]

@@ -34,7 +34,7 @@ impl TextModel {
         dtype: DType,
         device: &Device,
     ) -> crate::base::Result<Self> {
-        let reader = Reader { weights, device, dtype };
+        let reader = Reader { weights, device, dtype, bias: dtype };
         let names = &names.text;
         Ok(Self {
             of: of.text,

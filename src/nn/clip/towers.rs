@@ -1,8 +1,11 @@
-//! A tower where it runs: on packed weights on the processor, on candle's tensors elsewhere.
+//! A tower where it runs: on packed weights on the processor, by the kernels of this house on a
+//! GPU that has what they need, on candle's tensors elsewhere.
 
 use candle_core::{DType, Device, Tensor};
 
 use super::architecture::Architecture;
+#[cfg(feature = "cuda")]
+use super::fused::{FusedText, FusedVision};
 use super::images::Images;
 use super::names::Names;
 use super::packed::{PackedText, PackedVision, StreamedText, StreamedVision};
@@ -21,6 +24,9 @@ pub enum VisionTowers {
     Packed(Box<PackedVision>),
     /// On the processor, a block at a time.
     Streamed(Box<StreamedVision>),
+    /// On a GPU, by the kernels of this house.
+    #[cfg(feature = "cuda")]
+    Fused(Box<FusedVision>),
     /// On candle's tensors.
     Candle(Box<VisionModel>, Device),
 }
@@ -42,6 +48,10 @@ impl VisionTowers {
                 Self::Packed(Box::new(PackedVision::pack(weights, names, of, number)?))
             }
             Computation::Candle(dtype) => {
+                #[cfg(feature = "cuda")]
+                if let Some(model) = FusedVision::read(weights, names, of, dtype, device)? {
+                    return Ok(Self::Fused(Box::new(model)));
+                }
                 let model = VisionModel::read(weights, names, of, dtype, device)?;
                 Self::Candle(Box::new(model), device.clone())
             }
@@ -79,6 +89,10 @@ impl VisionTowers {
         match self {
             Self::Packed(tower) => Ok(tower.forward(images)),
             Self::Streamed(tower) => tower.forward(images),
+            #[cfg(feature = "cuda")]
+            Self::Fused(tower) => {
+                tower.forward(images, rows).map_err(candle("cannot embed images"))
+            }
             Self::Candle(tower, device) => on_device(images, rows, side, device)
                 .and_then(|images| tower.forward(&images)?.flatten_all()?.to_vec1())
                 .map_err(candle("cannot embed images")),
@@ -116,6 +130,9 @@ pub enum TextTowers {
     Packed(Box<PackedText>),
     /// On the processor, a block at a time.
     Streamed(Box<StreamedText>),
+    /// On a GPU, by the kernels of this house.
+    #[cfg(feature = "cuda")]
+    Fused(Box<FusedText>),
     /// On candle's tensors.
     Candle(Box<TextModel>),
 }
@@ -137,6 +154,10 @@ impl TextTowers {
                 Self::Packed(Box::new(PackedText::pack(weights, names, of, number)?))
             }
             Computation::Candle(dtype) => {
+                #[cfg(feature = "cuda")]
+                if let Some(model) = FusedText::read(weights, names, of, dtype, device)? {
+                    return Ok(Self::Fused(Box::new(model)));
+                }
                 Self::Candle(Box::new(TextModel::read(weights, names, of, dtype, device)?))
             }
         })
@@ -174,6 +195,8 @@ impl TextTowers {
         match self {
             Self::Packed(tower) => tower.forward(texts),
             Self::Streamed(tower) => tower.forward(texts),
+            #[cfg(feature = "cuda")]
+            Self::Fused(tower) => tower.forward(texts),
             Self::Candle(tower) => tower
                 .forward(texts)
                 .and_then(|features| features.flatten_all()?.to_vec1())

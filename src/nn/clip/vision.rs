@@ -34,7 +34,7 @@ impl VisionModel {
         dtype: DType,
         device: &Device,
     ) -> crate::base::Result<Self> {
-        let reader = Reader { weights, device, dtype };
+        let reader = Reader { weights, device, dtype, bias: dtype };
         let tower = of.vision;
         let names = &names.vision;
         let place = crate::nn::fault::candle("cannot lay out the image tower");
@@ -71,18 +71,10 @@ impl VisionModel {
     /// # Errors
     /// When the shape is another, or the device fails.
     pub fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        let (rows, channels, _, _) = images.dims4()?;
-        let (grid, side) = (self.of.grid(), self.of.patch_px);
+        let rows = images.dim(0)?;
         let epsilon = self.of.transformer.epsilon;
-        let used = grid * side;
         // A convolution whose stride is its kernel is one product of matrices.
-        let patches = images
-            .narrow(2, 0, used)?
-            .narrow(3, 0, used)?
-            .to_dtype(self.dtype)?
-            .reshape((rows, channels, grid, side, grid, side))?
-            .permute((0, 2, 4, 1, 3, 5))?
-            .reshape((rows, grid * grid, channels * side * side))?;
+        let patches = patches(images, (self.of.grid(), self.of.patch_px), self.dtype)?;
         let patches = project(&patches, &self.patch)?;
         let class = self.class.broadcast_as((rows, 1, self.of.transformer.width))?;
         let x = Tensor::cat(&[&class.contiguous()?, &patches], 1)?;
@@ -92,4 +84,23 @@ impl VisionModel {
         let x = norm(&x, &self.post, epsilon)?;
         project(&x, &self.projection)?.to_dtype(DType::F32)
     }
+}
+
+/// The pixels of each patch side by side.
+///
+/// # Shapes
+/// `images`: (rows, channels, size, size); the result: (rows, grid², channels · patch²).
+pub(super) fn patches(
+    images: &Tensor,
+    (grid, patch): (usize, usize),
+    dtype: DType,
+) -> Result<Tensor> {
+    let (rows, channels, _, _) = images.dims4()?;
+    images
+        .narrow(2, 0, grid * patch)?
+        .narrow(3, 0, grid * patch)?
+        .to_dtype(dtype)?
+        .reshape((rows, channels, grid, patch, grid, patch))?
+        .permute((0, 2, 4, 1, 3, 5))?
+        .reshape((rows, grid * grid, channels * patch * patch))
 }

@@ -5,6 +5,9 @@
 //! since that decides how it is computed, but never on threads. Elsewhere candle's own operators are put together.
 
 mod activation;
+#[cfg(feature = "cuda")]
+#[expect(unsafe_code, reason = "kernels of the GPU take addresses")]
+mod cuda;
 mod exponential;
 mod few;
 mod layer_norm;
@@ -16,6 +19,8 @@ mod softmax;
 mod waiting;
 
 pub(super) use activation::activate;
+#[cfg(feature = "cuda")]
+pub(super) use cuda::{ClipKernels, ClipSizes};
 pub(super) use exponential::{exp, tanh};
 pub(super) use layer_norm::layer_norm;
 pub(super) use packed::{

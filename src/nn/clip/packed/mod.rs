@@ -9,4 +9,6 @@ mod vision;
 
 pub use streamed::{StreamedText, StreamedVision};
 pub use text::PackedText;
+#[cfg(feature = "cuda")]
+pub(super) use text::cut;
 pub use vision::PackedVision;

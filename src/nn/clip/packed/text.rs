@@ -73,7 +73,7 @@ impl PackedText {
 ///
 /// # Errors
 /// When an id is not in the vocabulary, or a text is longer than the context.
-pub(super) fn cut<'a>(of: &TextTower, texts: &'a [Vec<u32>]) -> Result<Vec<&'a [u32]>> {
+pub(in super::super) fn cut<'a>(of: &TextTower, texts: &'a [Vec<u32>]) -> Result<Vec<&'a [u32]>> {
     let texts: Vec<&[u32]> =
         texts.iter().map(|ids| ids.get(..=of.pooled(ids)).unwrap_or_default()).collect();
     for ids in &texts {

@@ -1,0 +1,102 @@
+//! The image tower on a GPU.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::super::architecture::{Architecture, VisionTower};
+use super::super::images::Images;
+use super::super::names::{Affine, Names};
+use super::blocks::{FusedBlocks, reader};
+use crate::base::{Error, Kind};
+use crate::flow::preprocessing::Scale;
+use crate::nn::fault::candle;
+use crate::nn::weights::Weights;
+
+/// A vision transformer with its projection.
+#[derive(Debug)]
+pub struct FusedVision {
+    of: VisionTower,
+    dtype: DType,
+    /// (channels × patch × patch, width)
+    patch: Tensor,
+    class: Tensor,
+    position: Tensor,
+    pre: Affine,
+    blocks: FusedBlocks,
+}
+
+impl FusedVision {
+    /// Reads the tower out of weights that [`check`](super::super::names::check) passed. None
+    /// where the GPU or the kernels do not have what it needs.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read or placed on the GPU, or the kernels are not compiled.
+    pub fn read(
+        weights: &Weights,
+        names: &Names,
+        of: &Architecture,
+        dtype: DType,
+        device: &Device,
+    ) -> crate::base::Result<Option<Self>> {
+        let reader = reader(weights, device, dtype);
+        let names = &names.vision;
+        let Some(blocks) = FusedBlocks::read(&reader, names, of.vision.transformer, false)? else {
+            return Ok(None);
+        };
+        let (Some(class), Some(pre)) = (&names.class, &names.pre_norm) else {
+            return Err(Error::new(Kind::Internal, "an image tower without class token"));
+        };
+        let patch = reader
+            .tensor(&names.input)?
+            .flatten_from(1)
+            .and_then(|t| t.t()?.contiguous())
+            .map_err(candle("cannot lay out the image tower"))?;
+        Ok(Some(Self {
+            of: of.vision,
+            dtype,
+            patch,
+            class: reader.floats(class)?,
+            position: reader.floats(&names.position)?,
+            pre: reader.norm(pre)?,
+            blocks,
+        }))
+    }
+
+    /// Features, not normalised.
+    ///
+    /// # Shapes
+    /// `images`: `rows` of the tower's size; the result: a feature for each.
+    ///
+    /// # Errors
+    /// When the GPU fails.
+    pub fn forward(&self, images: Images<'_>, rows: usize) -> Result<Vec<f32>> {
+        let tokens = self.of.grid() * self.of.grid() + 1;
+        let patches = self.patches(images, rows)?.matmul(&self.patch)?;
+        let norms = (&self.pre, self.blocks.first());
+        let begun = self.blocks.kernels.embed(&patches, &self.class, &self.position, norms)?;
+        let features = self.blocks.forward(begun, tokens, |normed| {
+            normed.reshape((rows, tokens, ()))?.narrow(1, 0, 1)?.squeeze(1)?.contiguous()
+        })?;
+        features.flatten_all()?.to_vec1()
+    }
+
+    /// (rows · grid², channels · patch²)
+    fn patches(&self, images: Images<'_>, rows: usize) -> Result<Tensor> {
+        let (grid, patch, side) = (self.of.grid(), self.of.patch_px, self.of.size_px);
+        match images {
+            Images::Levels(levels, scale) => {
+                let numbers = table(scale, self.patch.device())?;
+                self.blocks.kernels.patches(levels, &numbers, (rows, side, patch))
+            }
+            Images::Numbers(numbers) => {
+                let images = Tensor::from_slice(numbers, (rows, 3, side, side), self.patch.device())?;
+                super::super::vision::patches(&images, (grid, patch), self.dtype)?
+                    .reshape((rows * grid * grid, ()))
+            }
+        }
+    }
+}
+
+/// The number of each level of each channel.
+fn table(scale: &Scale, device: &Device) -> Result<Tensor> {
+    Tensor::from_vec(scale.numbers.concat(), (3, 256), device)
+}
