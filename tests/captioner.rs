@@ -42,12 +42,20 @@ fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/captioner").join(name)
 }
 
+/// Where numbers are compared with PyTorch's: the processor, or what `CLIPMILL_TEST_DEVICE` says,
+/// such as `cuda`.
+fn device() -> Device {
+    let name = std::env::var("CLIPMILL_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+    let choice = name.parse().unwrap_or_else(|what| panic!("CLIPMILL_TEST_DEVICE: {what}"));
+    clipmill::nn::device::open(choice).unwrap().device
+}
+
 fn gpt2(trainable: bool) -> Gpt2 {
-    Gpt2::load(&golden("gpt2"), &Device::Cpu, DType::F32, trainable).unwrap()
+    Gpt2::load(&golden("gpt2"), &device(), DType::F32, trainable).unwrap()
 }
 
 fn tensor(weights: &Weights, name: &str) -> Tensor {
-    weights.tensor(name, DType::F32, &Device::Cpu).unwrap()
+    weights.tensor(name, DType::F32, &device()).unwrap()
 }
 
 /// One checkpoint of those that the golden script saved, and what it wrote of it.
@@ -56,7 +64,7 @@ fn case(kind: &str) -> (Captioner, Case) {
     let case: Case = serde_json::from_str(&text).unwrap();
     let weights = checkpoint(kind);
     let config = *gpt2(false).config();
-    let placed = (&Device::Cpu, DType::F32, !case.freeze);
+    let placed = (&device(), DType::F32, !case.freeze);
     let captioner = Captioner::from_checkpoint(&weights, Some(&config), None, placed).unwrap();
     (captioner, case)
 }
@@ -91,7 +99,7 @@ struct Examples {
 
 impl Examples {
     fn features(&self) -> Tensor {
-        Tensor::new(self.features.clone(), &Device::Cpu).unwrap()
+        Tensor::new(self.features.clone(), &device()).unwrap()
     }
 }
 

@@ -15,6 +15,8 @@
 
 #[path = "clip/alone.rs"]
 mod alone;
+#[path = "clip/gpu.rs"]
+mod gpu;
 #[path = "clip/odd_weights.rs"]
 mod odd_weights;
 #[path = "clip/parity.rs"]

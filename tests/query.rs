@@ -25,7 +25,7 @@ mod fixture;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use clipmill::base::Error;
+use clipmill::base::{Error, Kind};
 use clipmill::base::environment::Environment;
 use clipmill::query::{Format, Session, TableStyle};
 
@@ -207,6 +207,30 @@ fn each_text_is_encoded_once_a_table() {
         WHERE cosine(embedding, clip_text('red')) > 0 ORDER BY cosine(embedding, clip_text('red'))";
     session.sql(statement).unwrap();
     assert_eq!(store.asked(), ["image_features text red", "image_features text blue"]);
+}
+
+#[test]
+fn a_damaged_part_is_named_with_what_to_do() {
+    let statement = "SELECT count(*) FROM image_features JOIN captions USING (image_id)";
+    let fixture = fixture::Fixture::new();
+    let part = &fixture.parts("image_features")[1];
+    let whole = std::fs::read(part).unwrap();
+    let mut flipped = whole.clone();
+    // the first page, behind the magic number
+    flipped[4..40].fill(0xff);
+    for damage in [&b"no parquet"[..], &whole[..whole.len() / 2], &[], &flipped] {
+        std::fs::write(part, damage).unwrap();
+        let error = fixture.session().sql(statement).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Store, "{error}");
+        assert!(error.what().contains("'image_features' is missing or damaged"), "{error}");
+        assert!(error.to_string().contains(part.to_str().unwrap()), "{error}");
+        assert!(error.help_text().unwrap().contains("clipmill run"), "{error}");
+    }
+    std::fs::remove_file(part).unwrap();
+    let error = fixture.session().sql(statement).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains(part.to_str().unwrap()), "{error}");
+    std::fs::write(part, whole).unwrap();
+    fixture.session().sql(statement).unwrap();
 }
 
 #[test]

@@ -27,6 +27,7 @@ parser.add_argument("--seconds", type=float, default=3)
 parser.add_argument("--only", nargs="*", default=["encode", "train", "whole"])
 parser.add_argument("--model", nargs="*", default=["vit-b-32", "vit-b-16", "vit-l-14"])
 parser.add_argument("--batches", default="256,1024")
+parser.add_argument("--peers", nargs="*", default=["torch-cuda", "torch-compile"])
 parser.add_argument("--photos", type=int, default=20000)
 args = parser.parse_args()
 
@@ -52,14 +53,15 @@ def model_folder(name):
 
 
 def encode():
-    peers = ["torch-cuda", "torch-compile"]
+    names = {"torch-cuda": "PyTorch, SDPA", "torch-compile": "PyTorch, SDPA, compiled"}
     print("\n### Images/s, bf16\n\nOurs from levels in memory to features in memory, PyTorch's from scaled images on the GPU.\n")
-    print("| model | batch | clipmill | PyTorch, SDPA | compiled | ours / best |\n|---|---|---|---|---|---|")
+    print(f"| model | batch | clipmill | {' | '.join(names[peer] for peer in args.peers)} | ours / best |")
+    print("|---" * (len(args.peers) + 4) + "|")
     for name in args.model:
         folder = model_folder(name)
         tail = [folder, "bf16", args.batches, args.seconds]
         ours = medians([args.ours / "encode", *tail, "cuda"])
-        theirs = [medians([sys.executable, HERE / "encode.py", peer, *tail]) for peer in peers]
+        theirs = [medians([sys.executable, HERE / "encode.py", peer, *tail]) for peer in args.peers]
         for batch in args.batches.split(","):
             figures = [found.get(batch, float("nan")) for found in [ours, *theirs]]
             cells = " | ".join(f"{f:.0f}" for f in figures)

@@ -15,6 +15,8 @@ pub mod tokens;
 pub mod weights;
 
 pub(crate) use kernels::keep_cores_free;
+#[cfg(feature = "cuda")]
+pub(crate) use kernels::{AdamKernels, AdamRates};
 
 pub(crate) mod fault;
 mod kernels;

@@ -1,5 +1,7 @@
 //! What Polars says about a statement, in the words of this house.
 
+use std::path::Path;
+
 use polars::prelude::PolarsError;
 
 use super::catalog::TableEntry;
@@ -31,7 +33,31 @@ pub(super) fn explain(text: &Text, lineage: &Lineage, cause: PolarsError) -> Err
 
 /// An error of Polars about the parts of a table, whatever the statement.
 pub(super) fn unreadable(table: &TableEntry, cause: PolarsError) -> Error {
-    Error::new(Kind::Store, "cannot be read").at(format!("table '{}'", table.name)).caused_by(cause)
+    match super::scan::damaged_part(table) {
+        Some((name, part)) => damaged(&name, &part, cause),
+        None => Error::new(Kind::Store, "cannot be read")
+            .at(format!("table '{}'", table.name))
+            .caused_by(cause),
+    }
+}
+
+/// Whether an error may be of a file, not of a statement.
+pub(super) fn is_of_files(cause: &PolarsError) -> bool {
+    match root(cause) {
+        PolarsError::IO { .. } => true,
+        other => other.to_string().contains("parquet"),
+    }
+}
+
+/// A part of a table that is not what was written.
+pub(super) fn damaged(table: &str, part: &Path, cause: PolarsError) -> Error {
+    Error::new(Kind::Store, format!("a part of the table '{table}' is missing or damaged"))
+        .at(part.display())
+        .help(
+            "`clipmill run` makes its rows again, and only those; `clipmill verify` finds every \
+             such part",
+        )
+        .caused_by(cause)
 }
 
 /// Whether a message has `name` as a whole word.

@@ -1,5 +1,7 @@
 //! A table of the catalog as a lazy Polars frame.
 
+use std::path::PathBuf;
+
 use arrow::datatypes::{DataType as ArrowType, TimeUnit as ArrowUnit};
 use polars::prelude::{
     DataFrame, DataType, IntoLazy, LazyFrame, PlRefPath, PolarsResult, ScanArgsParquet, Schema,
@@ -26,6 +28,15 @@ pub(super) fn frame(table: &TableEntry) -> PolarsResult<LazyFrame> {
     // No globbing: a store's folder may be called `a[1]`.
     let args = ScanArgsParquet { glob: false, ..ScanArgsParquet::default() };
     LazyFrame::scan_parquet_files(paths.into_iter().collect(), args)
+}
+
+/// The first part of `table` that cannot be read whole, and the table's name.
+pub(super) fn damaged_part(table: &TableEntry) -> Option<(String, PathBuf)> {
+    let is_damaged = |part: &&PathBuf| {
+        let alone = TableEntry { parts: vec![(*part).clone()], ..table.clone() };
+        frame(&alone).and_then(LazyFrame::collect).is_err()
+    };
+    table.parts.iter().find(is_damaged).map(|part| (table.name.clone(), part.clone()))
 }
 
 fn schema(table: &TableEntry) -> PolarsResult<Schema> {

@@ -11,6 +11,8 @@ use rayon::prelude::*;
 
 use super::fault::candle;
 use crate::base::{Error, Kind, Result};
+#[cfg(feature = "cuda")]
+use crate::nn::{AdamKernels, AdamRates};
 
 /// Numbers that one thread works on at a time. Sums are made block by block in this size, so that
 /// they do not depend on the number of threads.
@@ -28,6 +30,9 @@ pub struct AdamW {
     weight_decay: f64,
     steps: u64,
     slots: Vec<Slot>,
+    /// Where all weights are on one GPU that they run on.
+    #[cfg(feature = "cuda")]
+    kernels: Option<AdamKernels>,
 }
 
 /// A weight, with the running means of its gradient and of its square. On the processor all three
@@ -70,7 +75,14 @@ impl AdamW {
             let (first, second) = (zeros()?, zeros()?);
             Ok(Slot { name, var, first, second })
         });
-        Ok(Self { weight_decay, steps: 0, slots: slots.collect::<Result<_>>()? })
+        let slots = slots.collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            weight_decay,
+            steps: 0,
+            #[cfg(feature = "cuda")]
+            kernels: kernels(&slots)?,
+            slots,
+        })
     }
 
     /// Steps made so far.
@@ -84,6 +96,10 @@ impl AdamW {
     /// # Errors
     /// When a device fails.
     pub fn norm(&self, gradients: &GradStore) -> Result<f64> {
+        #[cfg(feature = "cuda")]
+        if let Some(kernels) = &self.kernels {
+            return self.norm_by(kernels, gradients);
+        }
         let mut sum = 0.0;
         for slot in &self.slots {
             if let Some(gradient) = gradients.get(&slot.var) {
@@ -117,9 +133,29 @@ impl AdamW {
         };
         for slot in &mut self.slots {
             let Some(gradient) = gradients.get(&slot.var) else { continue };
+            #[cfg(feature = "cuda")]
+            if let Some(kernels) = &self.kernels {
+                let numbers = [slot.var.as_tensor(), &slot.first, &slot.second];
+                let step = kernels.step(numbers, gradient, rates.of_kernels());
+                step.map_err(candle("a step of the optimiser"))?;
+                continue;
+            }
             slot.update(gradient, rates).map_err(candle("a step of the optimiser"))?;
         }
         Ok(())
+    }
+
+    /// All sums of squares are fetched at once: the GPU is waited for one time.
+    #[cfg(feature = "cuda")]
+    fn norm_by(&self, kernels: &AdamKernels, gradients: &GradStore) -> Result<f64> {
+        let all = self.slots.iter().filter_map(|slot| gradients.get(&slot.var));
+        let sums = all.map(|gradient| kernels.squares(gradient)).collect::<Result<Vec<_>, _>>();
+        let sums = sums.and_then(|sums| match sums.is_empty() {
+            true => Ok(Vec::new()),
+            false => Tensor::cat(&sums, 0)?.to_vec1::<f32>(),
+        });
+        let sums = sums.map_err(candle("the norm of the gradients"))?;
+        Ok(sums.into_iter().map(f64::from).sum::<f64>().sqrt())
     }
 
     /// The moments by name, `<weight>.first` and `<weight>.second`: what a checkpoint keeps. They
@@ -165,6 +201,31 @@ impl AdamW {
         self.steps = steps;
         Ok(())
     }
+}
+
+#[cfg(feature = "cuda")]
+impl Rates {
+    fn of_kernels(self) -> AdamRates {
+        AdamRates {
+            scale: f64::from(self.scale),
+            keep: f64::from(self.keep),
+            step_size: f64::from(self.step_size),
+            second_bias_root: f64::from(self.second_bias_root),
+            beta1: BETA1,
+            beta2: BETA2,
+            epsilon: EPSILON,
+        }
+    }
+}
+
+/// The kernels of the GPU that all weights are on.
+#[cfg(feature = "cuda")]
+fn kernels(slots: &[Slot]) -> Result<Option<AdamKernels>> {
+    let Some(first) = slots.first().map(|slot| slot.var.device()) else { return Ok(None) };
+    if !slots.iter().all(|slot| slot.var.device().same_device(first)) {
+        return Ok(None);
+    }
+    AdamKernels::compile(first).map_err(candle("cannot make the optimiser's kernels"))
 }
 
 impl Slot {

@@ -1,10 +1,10 @@
 //! GPT-2's logits, and what the mappers make, beside PyTorch's.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use clipmill::nn::gpt2::Gpt2;
 use clipmill::nn::weights::Weights;
 
-use crate::{case, golden, gpt2, off, tensor};
+use crate::{case, device, golden, gpt2, off, tensor};
 
 fn logits(gpt2: &Gpt2, ids: &Tensor, mask: Option<&Tensor>) -> Tensor {
     let embeds = gpt2.embed(ids).unwrap();
@@ -38,7 +38,7 @@ fn logits_are_pytorchs_whole_and_padded_on_either_side() {
 fn candles_operators_in_f64_give_them_too() {
     let file = Weights::open(&golden("logits.safetensors")).unwrap();
     let ids = tensor(&file, "ids").to_dtype(DType::U32).unwrap();
-    let gpt2 = Gpt2::load(&golden("gpt2"), &Device::Cpu, DType::F64, false).unwrap();
+    let gpt2 = Gpt2::load(&golden("gpt2"), &device(), DType::F64, false).unwrap();
     let off = off(&logits(&gpt2, &ids, None), &tensor(&file, "logits_whole"));
     assert!(off <= 1e-4, "{off}");
 }

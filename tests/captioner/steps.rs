@@ -1,15 +1,14 @@
 //! Fifty steps of AdamW beside PyTorch's, from the same weights over the same batches.
 
-use candle_core::Device;
 use clipmill::nn::captioner::Batch;
 use clipmill::train::adamw::AdamW;
 
-use crate::{Case, case};
+use crate::{Case, case, device};
 
 fn batch(case: &Case, step: usize) -> Batch {
     let examples = &case.batches[step % case.batches.len()];
     let captions: Vec<&[u32]> = examples.tokens.iter().map(Vec::as_slice).collect();
-    Batch::new(&examples.features(), &captions, 0, &Device::Cpu).unwrap()
+    Batch::new(&examples.features(), &captions, 0, &device()).unwrap()
 }
 
 fn run(kind: &str) {
@@ -72,14 +71,14 @@ fn padding_changes_no_loss() {
     let mut count = 0;
     for (row, caption) in examples.tokens.iter().enumerate() {
         let features = examples.features().narrow(0, row, 1).unwrap();
-        let alone = Batch::new(&features, &[caption], 0, &Device::Cpu).unwrap();
+        let alone = Batch::new(&features, &[caption], 0, &device()).unwrap();
         let loss = captioner.loss(&alone, None).unwrap().to_scalar::<f32>().unwrap();
         sum += f64::from(loss) * alone.count() as f64;
         count += alone.count();
     }
     for padding in [0, 5] {
         let captions: Vec<&[u32]> = examples.tokens.iter().map(Vec::as_slice).collect();
-        let batch = Batch::new(&examples.features(), &captions, padding, &Device::Cpu).unwrap();
+        let batch = Batch::new(&examples.features(), &captions, padding, &device()).unwrap();
         let loss = captioner.loss(&batch, None).unwrap().to_scalar::<f32>().unwrap();
         assert!((f64::from(loss) - sum / count as f64).abs() < 1e-5, "{loss}");
     }

@@ -150,6 +150,11 @@ impl Fixture {
         Session::over(self.catalog.clone(), Arc::clone(&self.vectors) as Arc<dyn VectorSource>)
     }
 
+    /// The files of a table.
+    pub(crate) fn parts(&self, table: &str) -> Vec<PathBuf> {
+        self.catalog.table(table).unwrap().parts.clone()
+    }
+
     /// What was encoded, in order.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.vectors.0.lock().unwrap().clone()

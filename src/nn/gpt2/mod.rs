@@ -4,6 +4,8 @@
 mod block;
 mod cache;
 mod config;
+#[cfg(feature = "cuda")]
+mod fused;
 mod load;
 mod model;
 mod plain;

@@ -9,6 +9,12 @@ use super::cache::Cache;
 use super::config::Gpt2Config;
 use super::plain::Scratch;
 use crate::nn::gradient::{Weight, is_native, node, numbers};
+#[cfg(feature = "cuda")]
+use crate::nn::{
+    fault::candle,
+    kernels::TrainKernels,
+    layers::fused_entropy,
+};
 use crate::nn::layers::{Dropout, Embedding, Expected, Init, Linear, Norm, Seen, Source, entropy};
 
 /// A GPT-2 with its head.
@@ -23,6 +29,9 @@ pub struct Gpt2 {
     weights: Vec<(String, Weight)>,
     compute: DType,
     device: Device,
+    /// On a GPU that has what they need.
+    #[cfg(feature = "cuda")]
+    kernels: Option<Arc<TrainKernels>>,
 }
 
 impl Gpt2 {
@@ -64,7 +73,22 @@ impl Gpt2 {
             source.weight("lm_head.weight", &[config.vocabulary, width], normal)?
         };
         let (weights, device, blocks) = (source.given(), device.clone(), Arc::new(blocks));
-        Ok(Self { config, tokens, positions, blocks, norm, head, weights, compute, device })
+        Ok(Self {
+            #[cfg(feature = "cuda")]
+            kernels: TrainKernels::compile((width, config.inner, config.heads), compute, &device)
+                .map_err(candle("cannot make the kernels of the GPU"))?
+                .filter(|_| blocks.iter().all(Block::is_fused))
+                .map(Arc::new),
+            config,
+            tokens,
+            positions,
+            blocks,
+            norm,
+            head,
+            weights,
+            compute,
+            device,
+        })
     }
 
     /// Its sizes.
@@ -218,6 +242,14 @@ impl Gpt2 {
             x = dropout.forward(&x)?;
         }
         let real = real.filter(|real| real.contains(&false)).map(Arc::new);
+        #[cfg(feature = "cuda")]
+        if let Some(kernels) = &self.kernels
+            && cache.is_none()
+            && real.is_none()
+            && dropout.as_deref().is_none_or(Dropout::is_idle)
+        {
+            return super::fused::hidden(kernels, &self.blocks, &self.norm, &x);
+        }
         let seen = Seen { causal: true, real };
         let x = if self.is_plain() && is_native(&x) {
             self.run_plain(&x, &seen, cache, dropout)?
@@ -295,7 +327,12 @@ impl Gpt2 {
     /// # Errors
     /// When a target is not in the vocabulary, there are no rows, or the device fails.
     pub fn loss(&self, hidden: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        entropy(hidden, &self.head, &targets.to_vec1::<u32>()?)
+        let targets = targets.to_vec1::<u32>()?;
+        #[cfg(feature = "cuda")]
+        if let Some(kernels) = &self.kernels {
+            return fused_entropy(kernels, hidden, &self.head, &targets);
+        }
+        entropy(hidden, &self.head, &targets)
     }
 }
 

@@ -66,11 +66,12 @@ impl<const N: usize> Followed<N> {
     }
 }
 
-/// A tensor whose numbers are all of its storage.
+/// A tensor whose numbers begin where its storage does. Candle's `copy` is no way to one: it copies
+/// all of the storage.
 fn whole(value: &Tensor) -> Result<Mutex<Option<Tensor>>> {
     let value = value.contiguous()?;
-    let value = if value.layout().start_offset() == 0 { value } else { value.copy()? };
-    Ok(Mutex::new(Some(value)))
+    let begins = value.layout().start_offset() == 0;
+    Ok(Mutex::new(Some(if begins { value } else { value.force_contiguous()? })))
 }
 
 impl CustomOp1 for Followed<1> {
@@ -126,5 +127,22 @@ impl CustomOp2 for Followed<2> {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let [of_x, of_y] = (self.backward)(gradient)?;
         Ok((of_x, of_y))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn a_value_may_be_a_part_of_something_larger() {
+        let x = Var::new(&[1.0_f32, 2.0], &Device::Cpu).unwrap();
+        let all = Tensor::new(&[[1.0_f32, 2.0], [3.0, 4.0]], &Device::Cpu).unwrap();
+        for row in 0..2 {
+            let value = all.narrow(0, row, 1).unwrap().squeeze(0).unwrap();
+            let out = follow("part", x.as_tensor(), &value, |g| Ok(g.clone())).unwrap();
+            assert_eq!(out.to_vec1::<f32>().unwrap(), value.to_vec1::<f32>().unwrap());
+        }
     }
 }

@@ -85,9 +85,25 @@ impl Weight {
         write(&mut gradient.numbers, fresh);
     }
 
+    /// As [`add_gradient`](Self::add_gradient), of a gradient on another device than the processor,
+    /// of any type.
+    #[cfg(feature = "cuda")]
+    pub(in crate::nn) fn add_elsewhere(&self, gradient: Tensor) -> Result<()> {
+        let new = gradient.detach().to_dtype(DType::F32)?;
+        let mut kept = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.elsewhere = Some(match kept.elsewhere.take() {
+            Some(sum) => (sum + new)?,
+            None => new,
+        });
+        Ok(())
+    }
+
     /// The gradient that operators added up, of the weight's shape; afterwards there is none.
     pub(super) fn take_gradient(&self) -> Result<Option<Tensor>> {
         let mut gradient = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(elsewhere) = gradient.elsewhere.take() {
+            return elsewhere.reshape(self.tensor.shape()).map(Some);
+        }
         if !std::mem::take(&mut gradient.counts) {
             return Ok(None);
         }
@@ -97,7 +113,9 @@ impl Weight {
 
     /// Forgets the gradient so far; its room stays.
     pub(super) fn forget_gradient(&self) {
-        self.gradient.lock().unwrap_or_else(PoisonError::into_inner).counts = false;
+        let mut gradient = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
+        gradient.counts = false;
+        gradient.elsewhere = None;
     }
 
     /// Takes back a gradient that [`take_gradient`](Self::take_gradient) gave and nobody else
@@ -115,7 +133,7 @@ impl Weight {
         }
         let numbers = emptied.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut kept = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
-        *kept = Gradient { numbers, counts };
+        *kept = Gradient { numbers, counts, elsewhere: None };
         None
     }
 }
@@ -126,6 +144,8 @@ struct Gradient {
     numbers: Vec<f32>,
     /// Whether there is one; else the numbers are of an earlier step.
     counts: bool,
+    /// One on another device, if there is one.
+    elsewhere: Option<Tensor>,
 }
 
 /// Takes the numbers out of a tensor, which is left without.

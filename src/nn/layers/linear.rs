@@ -1,5 +1,7 @@
 //! Linear maps.
 
+#[cfg(feature = "cuda")]
+use candle_core::DType;
 use candle_core::{Result, Tensor};
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut};
 
@@ -144,6 +146,34 @@ impl Linear {
             product(of_x, by_row, self.matrix(&weight).transposed(), false);
         }
         Ok(())
+    }
+
+    /// Its matrix, as it lies, in `dtype`, and its bias in f32, outside of any graph.
+    #[cfg(feature = "cuda")]
+    pub(in crate::nn) fn constants(&self, dtype: DType) -> Result<(Tensor, Tensor)> {
+        let weight = self.weight.tensor().detach().to_dtype(dtype)?.contiguous()?;
+        let bias = match &self.bias {
+            Some(bias) => bias.tensor().detach().to_dtype(DType::F32)?.contiguous()?,
+            None => Tensor::zeros(self.outputs, DType::F32, weight.device())?,
+        };
+        Ok((weight, bias))
+    }
+
+    /// Adds to the gradients of what trains, on another device than the processor. `of_weight`
+    /// makes that of the matrix as it lies, `of_bias` that of the bias.
+    #[cfg(feature = "cuda")]
+    pub(in crate::nn) fn add_gradients(
+        &self,
+        of_weight: impl FnOnce() -> Result<Tensor>,
+        of_bias: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<()> {
+        if self.weight.trains() {
+            self.weight.add_elsewhere(of_weight()?)?;
+        }
+        match self.bias.as_ref().filter(|bias| bias.trains()) {
+            Some(bias) => bias.add_elsewhere(of_bias()?),
+            None => Ok(()),
+        }
     }
 
     fn matrix<'a>(&self, numbers: &'a [f32]) -> Matrix<'a> {

@@ -11,6 +11,8 @@ mod attention;
 mod dropout;
 mod embedding;
 mod entropy;
+#[cfg(feature = "cuda")]
+mod fused_entropy;
 mod linear;
 mod norm;
 mod source;
@@ -28,6 +30,8 @@ pub(in crate::nn) use attention::{
 };
 pub(in crate::nn) use embedding::Embedding;
 pub(in crate::nn) use entropy::entropy;
+#[cfg(feature = "cuda")]
+pub(in crate::nn) use fused_entropy::fused_entropy;
 pub(in crate::nn) use linear::{Form, Linear};
 pub(in crate::nn) use norm::Norm;
 pub(in crate::nn) use source::{Init, Source};

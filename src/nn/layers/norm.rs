@@ -78,6 +78,25 @@ impl Norm {
         Ok(())
     }
 
+    /// Scale and shift in f32, outside of any graph, and epsilon.
+    #[cfg(feature = "cuda")]
+    pub(in crate::nn) fn constants(&self) -> Result<(Tensor, Tensor, f64)> {
+        let of = |weight: &Weight| weight.tensor().detach().to_dtype(DType::F32)?.contiguous();
+        Ok((of(&self.scale)?, of(&self.shift)?, self.epsilon))
+    }
+
+    /// Adds (2, width) to the gradients of scale and shift, if they train, on another device than
+    /// the processor.
+    #[cfg(feature = "cuda")]
+    pub(in crate::nn) fn add_gradients(&self, sums: &Tensor) -> Result<()> {
+        for (weight, at) in [(&self.scale, 0), (&self.shift, 1)] {
+            if weight.trains() {
+                weight.add_elsewhere(sums.narrow(0, at, 1)?.squeeze(0)?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Mean, and the reciprocal of the deviation.
     #[expect(clippy::cast_possible_truncation, reason = "the numbers are f32")]
     #[expect(clippy::cast_precision_loss, reason = "a row has few numbers")]

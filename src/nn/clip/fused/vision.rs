@@ -11,6 +11,9 @@ use crate::flow::preprocessing::Scale;
 use crate::nn::fault::candle;
 use crate::nn::weights::Weights;
 
+/// Images that go up at once, while the GPU computes those before.
+const PIECE: usize = 128;
+
 /// A vision transformer with its projection.
 #[derive(Debug)]
 pub struct FusedVision {
@@ -69,14 +72,24 @@ impl FusedVision {
     /// # Errors
     /// When the GPU fails.
     pub fn forward(&self, images: Images<'_>, rows: usize) -> Result<Vec<f32>> {
+        let each = 3 * self.of.size_px * self.of.size_px;
+        let pieces = (0..rows).step_by(PIECE).map(|first| {
+            let piece = first..rows.min(first + PIECE);
+            self.features(images.part(piece.clone(), each), piece.len())
+        });
+        let features = pieces.collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&features, 0)?.flatten_all()?.to_vec1()
+    }
+
+    /// (rows, width of a feature), f32; nothing waits for the GPU.
+    fn features(&self, images: Images<'_>, rows: usize) -> Result<Tensor> {
         let tokens = self.of.grid() * self.of.grid() + 1;
         let patches = self.patches(images, rows)?.matmul(&self.patch)?;
         let norms = (&self.pre, self.blocks.first());
         let begun = self.blocks.kernels.embed(&patches, &self.class, &self.position, norms)?;
-        let features = self.blocks.forward(begun, tokens, |normed| {
+        self.blocks.forward(begun, tokens, |normed| {
             normed.reshape((rows, tokens, ()))?.narrow(1, 0, 1)?.squeeze(1)?.contiguous()
-        })?;
-        features.flatten_all()?.to_vec1()
+        })
     }
 
     /// (rows · grid², channels · patch²)

@@ -3,14 +3,12 @@
 use candle_core::cuda_backend::cudarc::driver::CudaFunction;
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::launch::{Grid, Number, Program, int};
+use super::launch::{Grid, Number, Program, float, int, long, type_name};
 use super::upload::Upload;
 use crate::nn::clip::Activation;
 
-const SOURCE: &str = include_str!("clip.cu");
+const SOURCE: &str = concat!(include_str!("rows.cu"), include_str!("clip.cu"));
 
-/// Threads of a block, where a warp has a row.
-const THREADS: u32 = 128;
 /// Numbers that a warp takes at once: eight a thread.
 const CHUNK: usize = 256;
 /// Widest row that fits a warp's registers.
@@ -49,12 +47,7 @@ impl ClipSizes {
     }
 
     fn macros(&self) -> Option<Vec<String>> {
-        let number = match self.dtype {
-            DType::BF16 => "bf16",
-            DType::F16 => "f16",
-            DType::F32 => "float",
-            _ => return None,
-        };
+        let number = type_name(self.dtype)?;
         let curve = match self.activation {
             Activation::QuickGelu => 0,
             Activation::Gelu => 1,
@@ -129,13 +122,15 @@ impl ClipKernels {
         let levels = self.upload.bring(levels, self.program.device())?;
         let shape = (rows * grid * grid, 3 * patch * patch);
         let sizes = [int(rows)?, int(side)?, int(patch)?, int(grid)?];
-        let blocks = spread(rows * (grid * patch).pow(2));
+        let blocks = Grid::turns(rows * (grid * patch).pow(2));
         // SAFETY: the levels and the table have the sizes that were checked; a thread a pixel
         // writes its three numbers, and all pixels of the patches are gone through.
-        unsafe {
+        let [out] = unsafe {
             let inputs = [&levels, numbers];
-            self.program.call(&self.patches, blocks, &inputs, (shape.into(), self.of.dtype), &sizes)
-        }
+            let out = [(shape.into(), self.of.dtype)];
+            self.program.call(&self.patches, blocks, &inputs, out, &sizes)?
+        };
+        Ok(out)
     }
 
     /// Class token and patches with their positions under the norm before the first block, and
@@ -161,9 +156,9 @@ impl ClipKernels {
         let sizes = [int(rows)?, int(tokens)?, int(width)?, self.epsilon()];
         let inputs = [patches, class, position, &norm.0, &norm.1, &first.0, &first.1];
         // SAFETY: sizes were checked; a warp a token writes its row of both results.
-        let both = unsafe {
-            let out = ((2, rows * tokens, width).into(), self.of.dtype);
-            self.program.call(&self.embed, warps(rows * tokens), &inputs, out, &sizes)?
+        let [both] = unsafe {
+            let out = [((2, rows * tokens, width).into(), self.of.dtype)];
+            self.program.call(&self.embed, Grid::warps(rows * tokens), &inputs, out, &sizes)?
         };
         halves(&both)
     }
@@ -197,9 +192,9 @@ impl ClipKernels {
         let sizes = [int(rows)?, int(tokens)?, int(width)?, self.epsilon()];
         let inputs = [&ids, table, position, &first.0, &first.1];
         // SAFETY: sizes and ids were checked; a warp a token writes its row of both results.
-        let both = unsafe {
-            let out = ((2, rows * tokens, width).into(), self.of.dtype);
-            self.program.call(&self.look_up, warps(rows * tokens), &inputs, out, &sizes)?
+        let [both] = unsafe {
+            let out = [((2, rows * tokens, width).into(), self.of.dtype)];
+            self.program.call(&self.look_up, Grid::warps(rows * tokens), &inputs, out, &sizes)?
         };
         halves(&both)
     }
@@ -223,10 +218,10 @@ impl ClipKernels {
         }
         let sizes = [int(rows)?, int(width)?, self.epsilon()];
         // SAFETY: sizes were checked; a warp a row writes its row of both results.
-        let both = unsafe {
-            let out = ((2, rows, width).into(), self.of.dtype);
+        let [both] = unsafe {
+            let out = [((2, rows, width).into(), self.of.dtype)];
             let inputs = [x, y, bias, &norm.0, &norm.1];
-            self.program.call(&self.add_norm, warps(rows), &inputs, out, &sizes)?
+            self.program.call(&self.add_norm, Grid::warps(rows), &inputs, out, &sizes)?
         };
         halves(&both)
     }
@@ -242,12 +237,13 @@ impl ClipKernels {
         }
         of_f32(bias, hidden)?;
         let count = rows * hidden;
-        let sizes = [Number::Long(i64::try_from(count).unwrap_or(0)), int(hidden)?];
+        let sizes = [long(count), int(hidden)?];
         // SAFETY: sizes were checked; a thread writes each eight numbers that it read.
-        unsafe {
-            let out = (x.shape().clone(), self.of.dtype);
-            self.program.call(&self.activate, spread(count / 8), &[x, bias], out, &sizes)
-        }
+        let [out] = unsafe {
+            let out = [(x.shape().clone(), self.of.dtype)];
+            self.program.call(&self.activate, Grid::turns(count / 8), &[x, bias], out, &sizes)?
+        };
+        Ok(out)
     }
 
     /// Attention over queries, keys and values that still lack their bias; None in f32.
@@ -281,11 +277,11 @@ impl ClipKernels {
             );
             let qkv = qkv.narrow(0, first * tokens, rows * tokens)?;
             // SAFETY: sizes were checked; a block writes the rows of its queries of its head.
-            parts.push(unsafe {
-                let out = ((rows * tokens, width).into(), self.of.dtype);
-                let grid = Grid { blocks, threads: THREADS };
-                self.program.call(function, grid, &[&qkv, bias], out, &sizes)?
-            });
+            let [part] = unsafe {
+                let out = [((rows * tokens, width).into(), self.of.dtype)];
+                self.program.call(function, Grid::new(blocks, 128), &[&qkv, bias], out, &sizes)?
+            };
+            parts.push(part);
         }
         match parts.as_slice() {
             [one] => Ok(Some(one.clone())),
@@ -294,9 +290,7 @@ impl ClipKernels {
     }
 
     fn epsilon(&self) -> Number {
-        #[expect(clippy::cast_possible_truncation, reason = "the kernels compute in f32")]
-        let epsilon = self.of.epsilon as f32;
-        Number::Float(epsilon)
+        float(self.of.epsilon)
     }
 
     fn check(&self, x: &Tensor, rows: usize) -> Result<()> {
@@ -324,16 +318,4 @@ fn whole(size: usize) -> Result<u32> {
         Ok(size) => Ok(size),
         Err(_) => candle_core::bail!("{size} is more than a grid has blocks"),
     }
-}
-
-/// A warp for each of so many rows.
-fn warps(rows: usize) -> Grid {
-    let blocks = rows.div_ceil(4).try_into().unwrap_or(u32::MAX);
-    Grid { blocks: (blocks, 1, 1), threads: THREADS }
-}
-
-/// Threads enough for so much work, which takes further turns beyond some thousand blocks.
-fn spread(work: usize) -> Grid {
-    let blocks = u32::try_from(work.div_ceil(256)).unwrap_or(u32::MAX).clamp(1, 1 << 14);
-    Grid { blocks: (blocks, 1, 1), threads: 256 }
 }

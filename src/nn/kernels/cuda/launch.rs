@@ -51,28 +51,33 @@ impl Program {
         &self.device
     }
 
-    /// Calls `function` with the addresses of `inputs`, then that of a new tensor of `shape`, then
-    /// `numbers`. The new tensor holds what the kernel wrote.
+    /// Calls `function` with the addresses of `inputs`, then those of new tensors of the shapes
+    /// `outs`, then `numbers`. The new tensors hold what the kernel wrote.
     ///
     /// # Safety
     /// The kernel must take these arguments, read no further than the inputs reach, and write
-    /// every number of the new tensor and nothing else.
-    pub(super) unsafe fn call(
+    /// every number of the new tensors and nothing else; or numbers of inputs that nobody else
+    /// holds.
+    pub(super) unsafe fn call<const N: usize>(
         &self,
         function: &CudaFunction,
         grid: Grid,
         inputs: &[&Tensor],
-        (shape, dtype): (Shape, DType),
+        outs: [(Shape, DType); N],
         numbers: &[Number],
-    ) -> Result<Tensor> {
+    ) -> Result<[Tensor; N]> {
         let stream = self.device.cuda_stream();
-        // SAFETY: the kernel writes every number, says the caller.
-        let out = unsafe { self.device.alloc_uninit(&shape, dtype)? };
-        let mut addresses = Vec::with_capacity(inputs.len() + 1);
+        let mut addresses = Vec::with_capacity(inputs.len() + N);
         for input in inputs {
             addresses.push(address_of(input, &stream)?);
         }
-        addresses.push(address(&out, 0, &stream)?);
+        let mut made = Vec::with_capacity(N);
+        for (shape, dtype) in outs {
+            // SAFETY: the kernel writes every number, says the caller.
+            let out = unsafe { self.device.alloc_uninit(&shape, dtype)? };
+            addresses.push(address(&out, 0, &stream)?);
+            made.push((out, shape));
+        }
         let mut call = stream.launch_builder(function);
         addresses.iter().for_each(|address| {
             call.arg(address);
@@ -87,12 +92,19 @@ impl Program {
         let config = LaunchConfig {
             grid_dim: grid.blocks,
             block_dim: (grid.threads, 1, 1),
-            shared_mem_bytes: 0,
+            shared_mem_bytes: grid.shared_bytes,
         };
         // SAFETY: the arguments are what the kernel takes, says the caller. All of them were made
         // on this stream or are older than it, and none is freed but on this stream, so later.
         unsafe { call.launch(config) }.w()?;
-        Ok(Tensor::from_storage(Storage::Cuda(out), shape, BackpropOp::none(), false))
+        let tensor = |(out, shape)| {
+            Tensor::from_storage(Storage::Cuda(out), shape, BackpropOp::none(), false)
+        };
+        let made: Vec<Tensor> = made.into_iter().map(tensor).collect();
+        match made.try_into() {
+            Ok(made) => Ok(made),
+            Err(_) => candle_core::bail!("a kernel makes {N} tensors"),
+        }
     }
 }
 
@@ -101,6 +113,30 @@ impl Program {
 pub(super) struct Grid {
     pub(super) blocks: (u32, u32, u32),
     pub(super) threads: u32,
+    pub(super) shared_bytes: u32,
+}
+
+impl Grid {
+    pub(super) fn new(blocks: (u32, u32, u32), threads: u32) -> Self {
+        Self { blocks, threads, shared_bytes: 0 }
+    }
+
+    /// A warp for each of so many rows.
+    pub(super) fn warps(rows: usize) -> Self {
+        Self::new((rows.div_ceil(4).try_into().unwrap_or(u32::MAX), 1, 1), 128)
+    }
+
+    /// A thread for each piece of so much work.
+    pub(super) fn threads(work: usize) -> Self {
+        Self::new((work.div_ceil(256).try_into().unwrap_or(u32::MAX), 1, 1), 256)
+    }
+
+    /// As [`threads`](Self::threads), for a kernel that takes further turns beyond some thousand
+    /// blocks.
+    pub(super) fn turns(work: usize) -> Self {
+        let Self { blocks: (blocks, _, _), threads, .. } = Self::threads(work);
+        Self::new((blocks.clamp(1, 1 << 14), 1, 1), threads)
+    }
 }
 
 /// A number that a kernel is called with.
@@ -109,6 +145,27 @@ pub(super) enum Number {
     Int(i32),
     Long(i64),
     Float(f32),
+}
+
+/// A count as the kernels take it.
+pub(super) fn long(count: usize) -> Number {
+    Number::Long(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// A number as the kernels take it.
+#[expect(clippy::cast_possible_truncation, reason = "the kernels compute in f32")]
+pub(super) fn float(number: f64) -> Number {
+    Number::Float(number as f32)
+}
+
+/// How the kernels call a type of candle's.
+pub(super) fn type_name(dtype: DType) -> Option<&'static str> {
+    match dtype {
+        DType::BF16 => Some("bf16"),
+        DType::F16 => Some("f16"),
+        DType::F32 => Some("float"),
+        _ => None,
+    }
 }
 
 /// A size as the kernels take it.
