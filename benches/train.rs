@@ -37,7 +37,9 @@ fn main() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let (folder, mode, device, dtype, rows) = match args.as_slice() {
         [folder, mode] => (folder, *mode, "cpu", "f32", 8),
-        [folder, mode, device, dtype, rows] => (folder, *mode, *device, *dtype, rows.parse().unwrap()),
+        [folder, mode, device, dtype, rows] => {
+            (folder, *mode, *device, *dtype, rows.parse().unwrap())
+        }
         _ => {
             println!("skipped: expected FOLDER fine-tune|frozen [DEVICE DTYPE ROWS]");
             return;

@@ -25,8 +25,8 @@ mod fixture;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use clipmill::base::{Error, Kind};
 use clipmill::base::environment::Environment;
+use clipmill::base::{Error, Kind};
 use clipmill::query::{Format, Session, TableStyle};
 
 fn case_files() -> Vec<PathBuf> {

@@ -29,27 +29,28 @@ impl ImageEncoder {
     /// When files are missing, damaged or do not belong together, or the device or the numeric
     /// type is not there.
     pub fn load(model: &ModelSpec) -> Result<Self> {
-        Self::with(model, |of, device| {
+        Self::with(model, device::open(model.device)?, |of, device| {
             VisionTowers::read(&of.weights, &of.names, &of.architecture, model.dtype, device)
         })
     }
 
-    /// Loads the image tower in f32, for few images beside another type of the same model: in
-    /// little memory, at the price of reading the weights for every batch.
+    /// Loads the image tower of a model in f32, for few images beside this encoder and on its
+    /// device: on a processor in little memory, at the price of reading the weights for every
+    /// batch.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn load_beside(model: &ModelSpec) -> Result<Self> {
-        Self::with(model, |of, device| {
+    pub fn load_beside(&self, model: &ModelSpec) -> Result<Self> {
+        Self::with(model, self.device.clone(), |of, device| {
             VisionTowers::read_beside(of.weights, of.names, &of.architecture, device)
         })
     }
 
     fn with(
         model: &ModelSpec,
+        device: Opened,
         read: impl FnOnce(load::Opened, &Device) -> Result<VisionTowers>,
     ) -> Result<Self> {
-        let device = device::open(model.device)?;
         let opened = load::open(model)?;
         let (preprocessing, width) = (opened.preprocessing, opened.architecture.width);
         Ok(Self {

@@ -29,27 +29,27 @@ impl TextEncoder {
     /// When files are missing, damaged or do not belong together, or the device or the numeric
     /// type is not there.
     pub fn load(model: &ModelSpec) -> Result<Self> {
-        Self::with(model, |of, device| {
+        Self::with(model, device::open(model.device)?, |of, device| {
             TextTowers::read(&of.weights, &of.names, &of.architecture, model.dtype, device)
         })
     }
 
-    /// Loads the text tower in f32, for few texts beside another encoder, in little memory:
-    /// features are those of the model in f32, and a batch costs a reading of all weights.
+    /// Loads the text tower of a model in f32, for few texts beside this encoder and on its device:
+    /// on a processor in little memory, at the price of reading the weights for every batch.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn load_beside(model: &ModelSpec) -> Result<Self> {
-        Self::with(model, |of, device| {
+    pub fn load_beside(&self, model: &ModelSpec) -> Result<Self> {
+        Self::with(model, self.device.clone(), |of, device| {
             TextTowers::read_beside(of.weights, of.names, &of.architecture, device)
         })
     }
 
     fn with(
         model: &ModelSpec,
+        device: Opened,
         read: impl FnOnce(load::Opened, &Device) -> Result<TextTowers>,
     ) -> Result<Self> {
-        let device = device::open(model.device)?;
         let opened = load::open(model)?;
         let text = opened.architecture.text;
         let tokenizer = load::tokenizer(model)?;

@@ -48,9 +48,14 @@ pub fn gpus() -> usize {
 #[cfg(feature = "cuda")]
 fn cuda(index: usize) -> Result<Device> {
     Device::new_cuda(index).map_err(|cause| {
-        Error::new(Kind::Device, format!("CUDA device {index} cannot be opened"))
-            .help("see `nvidia-smi` for the devices that are there, or take `device = \"cpu\"`")
-            .caused_by(cause)
+        let what = format!("CUDA device {index} cannot be opened");
+        let said = cause.to_string();
+        let help = if said.contains("OUT_OF_MEMORY") || said.contains("ALLOC_FAILED") {
+            "its memory is taken: see `nvidia-smi` for who has it, or take another device"
+        } else {
+            "see `nvidia-smi` for the devices that are there, or take `device = \"cpu\"`"
+        };
+        Error::new(Kind::Device, what).help(help).caused_by(cause)
     })
 }
 

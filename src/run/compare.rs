@@ -42,7 +42,12 @@ impl Comparison {
     ///
     /// # Errors
     /// When the model cannot be loaded in `f32`, or fails.
-    pub(super) fn add(&mut self, model: &ModelSpec, input: &[u8], made: &Vectors) -> Result<()> {
+    pub(super) fn add(
+        &mut self,
+        (model, encoder): (&ModelSpec, &ImageEncoder),
+        input: &[u8],
+        made: &Vectors,
+    ) -> Result<()> {
         let each = input.len().checked_div(made.rows()).unwrap_or(0);
         for (input, made_row) in input.chunks(each.max(1)).zip(made.iter()) {
             if self.is_full() {
@@ -52,20 +57,20 @@ impl Comparison {
             self.made.data.extend_from_slice(made_row);
             self.input.extend_from_slice(input);
             if self.made.rows() >= AT_ONCE {
-                self.compute(model)?;
+                self.compute(model, encoder)?;
             }
         }
         Ok(())
     }
 
-    fn compute(&mut self, model: &ModelSpec) -> Result<()> {
+    fn compute(&mut self, model: &ModelSpec, encoder: &ImageEncoder) -> Result<()> {
         let (input, made) = (std::mem::take(&mut self.input), std::mem::take(&mut self.made));
         if made.rows() == 0 {
             return Ok(());
         }
         let full = match &mut self.full {
             Some(full) => full,
-            slot => slot.insert(ImageEncoder::load_beside(&in_f32(model))?),
+            slot => slot.insert(encoder.load_beside(&in_f32(model))?),
         };
         let other = full.encode_levels(&input, made.rows())?;
         self.sample.push(&made, &other);
@@ -81,8 +86,12 @@ impl Comparison {
     ///
     /// # Errors
     /// As [`Self::add`].
-    pub(super) fn measure(&mut self, model: &ModelSpec) -> Result<Option<Fidelity>> {
-        self.compute(model)?;
+    pub(super) fn measure(
+        &mut self,
+        model: &ModelSpec,
+        encoder: &ImageEncoder,
+    ) -> Result<Option<Fidelity>> {
+        self.compute(model, encoder)?;
         Ok(self.sample.measure())
     }
 }
@@ -120,7 +129,7 @@ pub(super) fn texts<'t>(
         made.data.extend(of_batch.data);
     }
     // All at once: each time its weights are read anew.
-    let full = TextEncoder::load_beside(&in_f32(model))?.encode(&texts)?;
+    let full = encoder.load_beside(&in_f32(model))?.encode(&texts)?;
     let mut sample = Sample::default();
     sample.push(&made, &full);
     Ok(sample.measure())

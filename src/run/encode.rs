@@ -167,7 +167,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
             self.options.tell_smaller(&target.stage.table, rows);
         }
         if let Some(comparison) = &mut batch.comparison {
-            let add = || comparison.add(&target.work.model, &batch.input, &vectors);
+            let add = || comparison.add((&target.work.model, encoder), &batch.input, &vectors);
             self.clocks.time(Part::Encode, Spend::Busy, add)?;
         }
         batch.input.clear();
@@ -206,12 +206,12 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
     /// The rows that waited for the comparison of the target `number` go on.
     fn compared(&mut self, number: usize) -> Result<()> {
         let Some(batch) = self.batches.get_mut(number) else { return Ok(()) };
-        let (Some(mut comparison), Some(target)) =
-            (batch.comparison.take(), self.pass.targets.get(number))
+        let (Some(mut comparison), Some(encoder), Some(target)) =
+            (batch.comparison.take(), &batch.encoder, self.pass.targets.get(number))
         else {
             return Ok(());
         };
-        let measure = || comparison.measure(&target.work.model);
+        let measure = || comparison.measure(&target.work.model, encoder);
         batch.fidelity = self.clocks.time(Part::Encode, Spend::Busy, measure)?;
         let fidelity = batch.fidelity;
         for batch in comparison.held {

@@ -29,8 +29,9 @@ use super::queues::Queue;
 use super::recipe::{Outcome, Recipe, Task};
 use super::sink::{Sink, Write};
 
-/// Members that travel together.
-const CHUNK: usize = 32;
+/// Members of a chunk for each thread that decodes: the next chunk begins when the last of them is
+/// done, so that with few the others wait for it.
+const A_THREAD: usize = 16;
 /// Chunks that wait between two parts.
 const WAITING: usize = 2;
 /// How often the writer looks at the age of its parts while no rows come.
@@ -193,7 +194,8 @@ impl<'r> Threads<'r> {
 
     /// Gives members, in order; true if it came to the end.
     fn read(&self, work: &'r [Option<Vec<u32>>], out: Sender<Vec<Task<'r>>>) -> Result<bool> {
-        let mut chunk = Chunk { clocks: self.clocks, out, tasks: Vec::with_capacity(CHUNK) };
+        let most = A_THREAD * rayon::current_num_threads();
+        let mut chunk = Chunk { clocks: self.clocks, out, tasks: Vec::with_capacity(most), most };
         let cancel = &self.options.cancel;
         let archives = self.listed.archives.iter().zip(&self.listed.members);
         for ((number, (archive, members)), wanted) in archives.enumerate().zip(work) {
@@ -307,12 +309,14 @@ struct Chunk<'r> {
     clocks: &'r Clocks,
     out: Sender<Vec<Task<'r>>>,
     tasks: Vec<Task<'r>>,
+    /// Members that travel together.
+    most: usize,
 }
 
 impl<'r> Chunk<'r> {
     fn push(&mut self, task: Task<'r>) -> ControlFlow<()> {
         self.tasks.push(task);
-        if self.tasks.len() < CHUNK { ControlFlow::Continue(()) } else { self.flush() }
+        if self.tasks.len() < self.most { ControlFlow::Continue(()) } else { self.flush() }
     }
 
     /// Breaks when nobody takes members any more: another part of the run failed.
@@ -320,7 +324,7 @@ impl<'r> Chunk<'r> {
         if self.tasks.is_empty() {
             return ControlFlow::Continue(());
         }
-        let tasks = std::mem::replace(&mut self.tasks, Vec::with_capacity(CHUNK));
+        let tasks = std::mem::replace(&mut self.tasks, Vec::with_capacity(self.most));
         match self.clocks.send(Part::Read, (Queue::Members, &self.out), tasks) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

@@ -50,7 +50,7 @@ fn an_image_in_a_batch_is_the_image_alone() {
         let together = encoder.encode(&batch, 7).unwrap();
         assert_eq!(together.width, config.width);
         // and the same where the weights stay in their file
-        let beside = ImageEncoder::load_beside(&random_clip(folder.path(), &config)).unwrap();
+        let beside = encoder.load_beside(&random_clip(folder.path(), &config)).unwrap();
         let many = images(45, config.size_px);
         let expected = encoder.encode(&many, 45).unwrap();
         assert_eq!(beside.encode(&many, 45).unwrap(), expected, "{config:?}");
@@ -96,7 +96,7 @@ fn a_text_in_a_batch_is_the_text_alone() {
         let together = encoder.encode(&CAPTIONS).unwrap();
         assert_eq!(together.rows(), CAPTIONS.len());
         // and the same where the weights stay in their file
-        let beside = TextEncoder::load_beside(&random_clip(folder.path(), &config)).unwrap();
+        let beside = encoder.load_beside(&random_clip(folder.path(), &config)).unwrap();
         let many = CAPTIONS.repeat(40);
         assert_eq!(beside.encode(&many).unwrap(), encoder.encode(&many).unwrap(), "{config:?}");
         for (row, text) in CAPTIONS.iter().enumerate() {

@@ -19,9 +19,9 @@ mod text;
 mod towers;
 mod vision;
 
+pub use architecture::{Activation, Architecture, Pooling, TextTower, Transformer, VisionTower};
 #[cfg(feature = "cuda")]
 pub use fused::{FusedText, FusedVision};
-pub use architecture::{Activation, Architecture, Pooling, TextTower, Transformer, VisionTower};
 pub use hugging_face::{
     config as hugging_face_config, preprocessing as hugging_face_preprocessing,
 };

@@ -245,10 +245,9 @@ impl Reader<'_> {
         let at = |part: &str| format!("{}.{layer}.{part}", tower.layers);
         let names = tower.block_names();
         let qkv = match tower.style {
-            Style::OpenAi => (
-                self.transposed(&at("attn.in_proj_weight"))?,
-                self.bias(&at("attn.in_proj_bias"))?,
-            ),
+            Style::OpenAi => {
+                (self.transposed(&at("attn.in_proj_weight"))?, self.bias(&at("attn.in_proj_bias"))?)
+            }
             Style::HuggingFace => {
                 let parts = ["q", "k", "v"]
                     .into_iter()

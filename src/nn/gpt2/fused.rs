@@ -92,10 +92,8 @@ impl Block {
         self.down.add_gradients(|| matrix(&kept.hidden, gradient), || kernels.columns(gradient))?;
         let of_hidden = gradient.matmul(&of_down.0.t()?)?;
         let of_up_out = kernels.activate_back(&kept.up, &of_hidden, &of_up.1)?;
-        self.up.add_gradients(
-            || matrix(&kept.normed_2, &of_up_out),
-            || kernels.columns(&of_up_out),
-        )?;
+        self.up
+            .add_gradients(|| matrix(&kept.normed_2, &of_up_out), || kernels.columns(&of_up_out))?;
         let of_normed = of_up_out.matmul(&of_up.0.t()?)?;
         let (gradient, sums) =
             kernels.norm_back(&kept.middle, &of_normed, gradient, &kept.norms[1])?;
@@ -156,8 +154,7 @@ pub(super) fn hidden(
     let mut all = Vec::with_capacity(blocks.len());
     for (number, (block, own)) in blocks.iter().zip(&norms).enumerate() {
         let next = norms.get(number + 1).map_or(&of_last, |[next, _]| next);
-        let (after, kept) =
-            block.fused(kernels, stream, (rows, tokens), (own.clone(), next))?;
+        let (after, kept) = block.fused(kernels, stream, (rows, tokens), (own.clone(), next))?;
         stream = after;
         if x.track_op() {
             all.push(kept);

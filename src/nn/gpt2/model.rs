@@ -9,13 +9,9 @@ use super::cache::Cache;
 use super::config::Gpt2Config;
 use super::plain::Scratch;
 use crate::nn::gradient::{Weight, is_native, node, numbers};
-#[cfg(feature = "cuda")]
-use crate::nn::{
-    fault::candle,
-    kernels::TrainKernels,
-    layers::fused_entropy,
-};
 use crate::nn::layers::{Dropout, Embedding, Expected, Init, Linear, Norm, Seen, Source, entropy};
+#[cfg(feature = "cuda")]
+use crate::nn::{fault::candle, kernels::TrainKernels, layers::fused_entropy};
 
 /// A GPT-2 with its head.
 #[derive(Debug)]

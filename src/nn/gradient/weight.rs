@@ -88,7 +88,7 @@ impl Weight {
     /// As [`add_gradient`](Self::add_gradient), of a gradient on another device than the processor,
     /// of any type.
     #[cfg(feature = "cuda")]
-    pub(in crate::nn) fn add_elsewhere(&self, gradient: Tensor) -> Result<()> {
+    pub(in crate::nn) fn add_elsewhere(&self, gradient: &Tensor) -> Result<()> {
         let new = gradient.detach().to_dtype(DType::F32)?;
         let mut kept = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
         kept.elsewhere = Some(match kept.elsewhere.take() {

@@ -20,9 +20,9 @@ mod waiting;
 
 pub(super) use activation::activate;
 #[cfg(feature = "cuda")]
-pub(super) use cuda::{ClipKernels, ClipSizes, NormOf, TrainKernels};
-#[cfg(feature = "cuda")]
 pub(crate) use cuda::{AdamKernels, AdamRates};
+#[cfg(feature = "cuda")]
+pub(super) use cuda::{ClipKernels, ClipSizes, NormOf, TrainKernels};
 pub(super) use exponential::{exp, tanh};
 pub(super) use layer_norm::layer_norm;
 pub(super) use packed::{

@@ -168,10 +168,10 @@ impl Linear {
         of_bias: impl FnOnce() -> Result<Tensor>,
     ) -> Result<()> {
         if self.weight.trains() {
-            self.weight.add_elsewhere(of_weight()?)?;
+            self.weight.add_elsewhere(&of_weight()?)?;
         }
         match self.bias.as_ref().filter(|bias| bias.trains()) {
-            Some(bias) => bias.add_elsewhere(of_bias()?),
+            Some(bias) => bias.add_elsewhere(&of_bias()?),
             None => Ok(()),
         }
     }

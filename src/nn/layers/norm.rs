@@ -91,7 +91,7 @@ impl Norm {
     pub(in crate::nn) fn add_gradients(&self, sums: &Tensor) -> Result<()> {
         for (weight, at) in [(&self.scale, 0), (&self.shift, 1)] {
             if weight.trains() {
-                weight.add_elsewhere(sums.narrow(0, at, 1)?.squeeze(0)?)?;
+                weight.add_elsewhere(&sums.narrow(0, at, 1)?.squeeze(0)?)?;
             }
         }
         Ok(())

@@ -101,7 +101,8 @@ impl FusedVision {
                 self.blocks.kernels.patches(levels, &numbers, (rows, side, patch))
             }
             Images::Numbers(numbers) => {
-                let images = Tensor::from_slice(numbers, (rows, 3, side, side), self.patch.device())?;
+                let images =
+                    Tensor::from_slice(numbers, (rows, 3, side, side), self.patch.device())?;
                 super::super::vision::patches(&images, (grid, patch), self.dtype)?
                     .reshape((rows * grid * grid, ()))
             }

@@ -95,12 +95,7 @@ fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
 impl<'a> Packer<'a> {
     /// Reads in f32, on the processor.
     pub(super) fn new(weights: &'a Weights, names: &'a TowerNames, number: Number) -> Self {
-        let reader = Reader {
-            weights,
-            device: &Device::Cpu,
-            dtype: DType::F32,
-            bias: DType::F32,
-        };
+        let reader = Reader { weights, device: &Device::Cpu, dtype: DType::F32, bias: DType::F32 };
         Self { reader, names, number }
     }
 

@@ -258,7 +258,8 @@ impl ClipKernels {
     ) -> Result<Option<Tensor>> {
         let Some(function) = &self.attend else { return Ok(None) };
         let (all, three) = qkv.dims2()?;
-        let (rows, width, each) = (all.checked_div(tokens).unwrap_or(0), self.of.width, self.of.each());
+        let (rows, width, each) =
+            (all.checked_div(tokens).unwrap_or(0), self.of.width, self.of.each());
         if three != 3 * width || rows * tokens != all || qkv.dtype() != self.of.dtype {
             candle_core::bail!("expected texts of {tokens} tokens, got {:?}", qkv.shape());
         }
@@ -270,11 +271,7 @@ impl ClipKernels {
         // A grid has at most 65,535 blocks in its third dimension.
         for first in (0..rows).step_by(usize::from(u16::MAX)) {
             let rows = (rows - first).min(usize::from(u16::MAX));
-            let blocks = (
-                whole(tokens.div_ceil(QUERIES))?,
-                whole(self.of.heads)?,
-                whole(rows)?,
-            );
+            let blocks = (whole(tokens.div_ceil(QUERIES))?, whole(self.of.heads)?, whole(rows)?);
             let qkv = qkv.narrow(0, first * tokens, rows * tokens)?;
             // SAFETY: sizes were checked; a block writes the rows of its queries of its head.
             let [part] = unsafe {

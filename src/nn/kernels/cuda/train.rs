@@ -144,10 +144,8 @@ impl TrainKernels {
         let sizes = [int(rows)?, int(self.width)?, float(norm.2)];
         // SAFETY: sizes were checked; warps write all rows between them, and each block its sums.
         let [of_x, sums] = unsafe {
-            let outs = [
-                (x.shape().clone(), self.dtype),
-                ((blocks, 2 * self.width).into(), DType::F32),
-            ];
+            let outs =
+                [(x.shape().clone(), self.dtype), ((blocks, 2 * self.width).into(), DType::F32)];
             let inputs = [x, of_out, more, &norm.0];
             self.program.call(&self.norm_back, grid, &inputs, outs, &sizes)?
         };
@@ -193,8 +191,7 @@ impl TrainKernels {
         let count = x.elem_count();
         // SAFETY: sizes were checked; a thread writes each eight numbers that it read.
         let [out] = unsafe {
-            let (out, sizes) =
-                ([(x.shape().clone(), self.dtype)], [long(count), int(width)?]);
+            let (out, sizes) = ([(x.shape().clone(), self.dtype)], [long(count), int(width)?]);
             self.program.call(&self.activate, Grid::turns(count / 8), &[x, bias], out, &sizes)?
         };
         Ok(out)
@@ -215,8 +212,7 @@ impl TrainKernels {
         let grid = Grid::turns(count / 8);
         // SAFETY: sizes were checked; a thread writes each eight numbers that it read.
         let [out] = unsafe {
-            let (out, sizes) =
-                ([(x.shape().clone(), self.dtype)], [long(count), int(width)?]);
+            let (out, sizes) = ([(x.shape().clone(), self.dtype)], [long(count), int(width)?]);
             self.program.call(&self.activate_back, grid, &[x, of_out, bias], out, &sizes)?
         };
         Ok(out)
