@@ -3,7 +3,7 @@
 //! benches/peers/train.py for PyTorch. Without the last three on the processor, in f32, of 8 rows.
 //!
 //! FOLDER is a GPT-2 as transformers writes it. Prints the median step in seconds, tokens of
-//! captions a second, and the most memory that the process had resident, in MB.
+//! captions a second, and the most memory that the process had resident, in MB (`host` beside a GPU).
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -81,5 +81,6 @@ fn main() {
     let step = steps[steps.len() / 2];
     println!("step {step:.4}");
     println!("tokens {:.0}", (rows * TOKENS) as f64 / step);
-    println!("peak {:.0}", peak_mb());
+    let of_what = if device.is_cpu() { "peak" } else { "host" };
+    println!("{of_what} {:.0}", peak_mb());
 }

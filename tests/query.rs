@@ -225,6 +225,13 @@ fn a_damaged_part_is_named_with_what_to_do() {
         assert!(error.what().contains("'image_features' is missing or damaged"), "{error}");
         assert!(error.to_string().contains(part.to_str().unwrap()), "{error}");
         assert!(error.help_text().unwrap().contains("clipmill run"), "{error}");
+        // What is wrong with a statement is said all the same, and other tables answer.
+        let session = fixture.session();
+        let error = session.sql("SELECT nope FROM captions").map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Query, "{error}");
+        let error = session.sql("SELECT text + 1 FROM captions").map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Query, "{error}");
+        session.sql("SELECT text FROM captions").unwrap();
     }
     std::fs::remove_file(part).unwrap();
     let error = fixture.session().sql(statement).map(|_| ()).unwrap_err();

@@ -1,8 +1,8 @@
 """Ours and the peers on a GPU, whole processes: python gpu.py OURS MODELS TESTDATA [--only PART...]
 
 OURS is the folder of `clipmill` and the benches `encode` and `train`, built with `--features cuda`;
-MODELS a folder for models.py to fill. Prints Markdown, the median of the rounds. Parts: encode,
-train, whole (needs clip-retrieval, see retrieval.py).
+MODELS a folder for models.py to fill. Prints Markdown, the median of the rounds; of whole runs each
+round. Parts: encode, train, whole (needs clip-retrieval, see retrieval.py).
 """
 
 import argparse

@@ -53,13 +53,14 @@ impl ImageEncoder {
     ) -> Result<Self> {
         let opened = load::open(model)?;
         let (preprocessing, width) = (opened.preprocessing, opened.architecture.width);
+        let tower = read(opened, &device.device)?;
         Ok(Self {
-            tower: read(opened, &device.device)?,
+            portion: Portion::new(tower.at_once()),
+            tower,
             device,
             preprocessing,
             scale: Box::new(preprocessing.scale()),
             width,
-            portion: Portion::default(),
         })
     }
 

@@ -12,15 +12,19 @@ use crate::nn::fault::is_out_of_memory;
 pub(super) struct Portion {
     most: AtomicUsize,
     is_news: AtomicBool,
-}
-
-impl Default for Portion {
-    fn default() -> Self {
-        Self { most: AtomicUsize::new(usize::MAX), is_news: AtomicBool::new(false) }
-    }
+    /// Rows that the model has in its device's memory at once, however many it is given.
+    at_once: usize,
 }
 
 impl Portion {
+    pub(super) fn new(at_once: Option<usize>) -> Self {
+        Self {
+            most: AtomicUsize::new(usize::MAX),
+            is_news: AtomicBool::new(false),
+            at_once: at_once.unwrap_or(usize::MAX),
+        }
+    }
+
     /// Has `compute` give the numbers of so many rows, range after range. A range for which the
     /// device has no memory is halved and computed again, and later ranges are no longer than that.
     ///
@@ -42,7 +46,7 @@ impl Portion {
                 Err(error) if take == 1 => return Err(too_small(error)),
                 Err(error) => {
                     tracing::warn!(%error, rows = take, "halved");
-                    self.most.store(take / 2, Ordering::Relaxed);
+                    self.most.store((take.min(self.at_once) / 2).max(1), Ordering::Relaxed);
                     self.is_news.store(true, Ordering::Relaxed);
                     continue;
                 }
@@ -93,7 +97,7 @@ mod tests {
 
     #[test]
     fn with_memory_enough_all_rows_go_at_once() {
-        let (portion, mut asked) = (Portion::default(), Vec::new());
+        let (portion, mut asked) = (Portion::new(None), Vec::new());
         assert_eq!(portion.over(16, device(16, &mut asked)).unwrap(), expected(16));
         assert_eq!(portion.over(0, device(16, &mut asked)).unwrap(), expected(0));
         assert_eq!(asked, [16]);
@@ -102,7 +106,7 @@ mod tests {
 
     #[test]
     fn out_of_memory_halves_the_batch_and_it_stays_so() {
-        let (portion, mut asked) = (Portion::default(), Vec::new());
+        let (portion, mut asked) = (Portion::new(None), Vec::new());
         assert_eq!(portion.over(17, device(5, &mut asked)).unwrap(), expected(17));
         assert_eq!(asked, [17, 8, 4, 4, 4, 4, 1], "the same rows again, and none left out");
         assert_eq!(portion.news(), Some(4));
@@ -118,8 +122,15 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_in_pieces_is_halved_from_a_piece_on() {
+        let (portion, mut asked) = (Portion::new(Some(8)), Vec::new());
+        assert_eq!(portion.over(32, device(4, &mut asked)).unwrap(), expected(32));
+        assert_eq!(asked, [32, 4, 4, 4, 4, 4, 4, 4, 4]);
+    }
+
+    #[test]
     fn no_memory_for_one_row_is_an_error_that_says_so() {
-        let (portion, mut asked) = (Portion::default(), Vec::new());
+        let (portion, mut asked) = (Portion::new(None), Vec::new());
         let error = portion.over(4, device(0, &mut asked)).unwrap_err();
         assert_eq!(asked, [4, 2, 1]);
         assert_eq!(error.kind(), Kind::Device);
@@ -129,7 +140,7 @@ mod tests {
 
     #[test]
     fn other_faults_are_not_tried_again() {
-        let (portion, mut asked) = (Portion::default(), 0);
+        let (portion, mut asked) = (Portion::new(None), 0);
         let error = portion.over(4, |_| {
             asked += 1;
             Err(candle("the image tower failed")(candle_core::Error::Msg("no kernel".to_owned())))

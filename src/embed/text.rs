@@ -80,7 +80,7 @@ impl TextEncoder {
             device,
             context: text.context,
             width,
-            portion: Portion::default(),
+            portion: Portion::new(None),
         })
     }
 

@@ -49,8 +49,7 @@ pub fn gpus() -> usize {
 fn cuda(index: usize) -> Result<Device> {
     Device::new_cuda(index).map_err(|cause| {
         let what = format!("CUDA device {index} cannot be opened");
-        let said = cause.to_string();
-        let help = if said.contains("OUT_OF_MEMORY") || said.contains("ALLOC_FAILED") {
+        let help = if super::fault::is_of_memory(&cause.to_string()) {
             "its memory is taken: see `nvidia-smi` for who has it, or take another device"
         } else {
             "see `nvidia-smi` for the devices that are there, or take `device = \"cpu\"`"

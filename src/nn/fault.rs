@@ -8,8 +8,7 @@ const OUT_OF_MEMORY: &str = "the device is out of memory";
 /// is memory, a driver, or a fault of ours.
 pub(crate) fn candle(what: &'static str) -> impl Fn(candle_core::Error) -> Error {
     move |cause| {
-        let text = cause.to_string();
-        if text.contains("out of memory") || text.contains("OUT_OF_MEMORY") {
+        if is_of_memory(&cause.to_string()) {
             Error::new(Kind::Device, format!("{what}: {OUT_OF_MEMORY}"))
                 .help("take a smaller `batch_size`")
                 .caused_by(cause)
@@ -17,6 +16,15 @@ pub(crate) fn candle(what: &'static str) -> impl Fn(candle_core::Error) -> Error
             Error::new(Kind::Internal, what).caused_by(cause)
         }
     }
+}
+
+/// Whether a device, by what it says, has no memory left; cuBLAS and cuRAND say so in words of their
+/// own.
+pub(crate) fn is_of_memory(said: &str) -> bool {
+    let said = said.to_lowercase();
+    ["out of memory", "out_of_memory", "alloc_failed", "allocation_failed"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 /// Whether it is an error of [`candle`] that fewer rows at once may avoid.

@@ -41,11 +41,12 @@ pub(super) fn unreadable(table: &TableEntry, cause: PolarsError) -> Error {
     }
 }
 
-/// Whether an error may be of a file, not of a statement.
+/// Whether an error is of a file, not of a statement.
 pub(super) fn is_of_files(cause: &PolarsError) -> bool {
     match root(cause) {
         PolarsError::IO { .. } => true,
-        other => other.to_string().contains("parquet"),
+        // The lines that follow may show a plan, in which files have their names.
+        other => other.to_string().lines().next().is_some_and(|said| said.contains("parquet:")),
     }
 }
 

@@ -9,6 +9,7 @@ use polars::prelude::{
 };
 
 use super::catalog::TableEntry;
+use super::refusal::is_of_files;
 
 /// Scans exactly the parts of `table`; without parts, an empty frame of its schema.
 pub(super) fn frame(table: &TableEntry) -> PolarsResult<LazyFrame> {
@@ -34,7 +35,7 @@ pub(super) fn frame(table: &TableEntry) -> PolarsResult<LazyFrame> {
 pub(super) fn damaged_part(table: &TableEntry) -> Option<(String, PathBuf)> {
     let is_damaged = |part: &&PathBuf| {
         let alone = TableEntry { parts: vec![(*part).clone()], ..table.clone() };
-        frame(&alone).and_then(LazyFrame::collect).is_err()
+        frame(&alone).and_then(LazyFrame::collect).is_err_and(|cause| is_of_files(&cause))
     };
     table.parts.iter().find(is_damaged).map(|part| (table.name.clone(), part.clone()))
 }

@@ -90,13 +90,15 @@ impl Session {
         vectors: Vec<Vec<f32>>,
         explain: bool,
     ) -> Result<DataFrame> {
-        let refused = |cause| match refusal::is_of_files(&cause) {
-            // A statement cannot break a file, and Polars does not say which one is.
-            true => match self.catalog.tables().iter().find_map(scan::damaged_part) {
-                Some(part) => refusal::damaged(&part.0, &part.1, cause),
-                None => refusal::explain(text, lineage, cause),
-            },
-            false => refusal::explain(text, lineage, cause),
+        let refused = |cause| {
+            if refusal::is_of_files(&cause) {
+                // Polars does not say which file it is.
+                let damaged = self.catalog.tables().iter().find_map(scan::damaged_part);
+                if let Some((table, part)) = damaged {
+                    return refusal::damaged(&table, &part, cause);
+                }
+            }
+            refusal::explain(text, lineage, cause)
         };
         let mut context =
             SQLContext::new().with_function_registry(Arc::new(Functions::new(vectors)));

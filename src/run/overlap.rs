@@ -29,9 +29,13 @@ use super::queues::Queue;
 use super::recipe::{Outcome, Recipe, Task};
 use super::sink::{Sink, Write};
 
-/// Members of a chunk for each thread that decodes: the next chunk begins when the last of them is
-/// done, so that with few the others wait for it.
+/// Members of a chunk for each thread that decodes, up to [`MOST`]: the next chunk begins when the
+/// last of them is done, so that with few the others wait for it.
 const A_THREAD: usize = 16;
+/// Most members of a chunk.
+const MOST: usize = 256;
+/// Bytes of members out of a stream that are enough for a chunk.
+const BYTES: usize = 32 << 20;
 /// Chunks that wait between two parts.
 const WAITING: usize = 2;
 /// How often the writer looks at the age of its parts while no rows come.
@@ -194,8 +198,9 @@ impl<'r> Threads<'r> {
 
     /// Gives members, in order; true if it came to the end.
     fn read(&self, work: &'r [Option<Vec<u32>>], out: Sender<Vec<Task<'r>>>) -> Result<bool> {
-        let most = A_THREAD * rayon::current_num_threads();
-        let mut chunk = Chunk { clocks: self.clocks, out, tasks: Vec::with_capacity(most), most };
+        let most = (A_THREAD * rayon::current_num_threads()).min(MOST);
+        let tasks = Vec::with_capacity(most);
+        let mut chunk = Chunk { clocks: self.clocks, out, tasks, bytes: 0, most };
         let cancel = &self.options.cancel;
         let archives = self.listed.archives.iter().zip(&self.listed.members);
         for ((number, (archive, members)), wanted) in archives.enumerate().zip(work) {
@@ -309,14 +314,23 @@ struct Chunk<'r> {
     clocks: &'r Clocks,
     out: Sender<Vec<Task<'r>>>,
     tasks: Vec<Task<'r>>,
+    /// What the tasks hold of members out of a stream.
+    bytes: usize,
     /// Members that travel together.
     most: usize,
 }
 
 impl<'r> Chunk<'r> {
     fn push(&mut self, task: Task<'r>) -> ControlFlow<()> {
+        if let Task::Look { bytes: Some(bytes), .. } = &task {
+            self.bytes += bytes.len();
+        }
         self.tasks.push(task);
-        if self.tasks.len() < self.most { ControlFlow::Continue(()) } else { self.flush() }
+        if self.tasks.len() < self.most && self.bytes < BYTES {
+            ControlFlow::Continue(())
+        } else {
+            self.flush()
+        }
     }
 
     /// Breaks when nobody takes members any more: another part of the run failed.
@@ -324,6 +338,7 @@ impl<'r> Chunk<'r> {
         if self.tasks.is_empty() {
             return ControlFlow::Continue(());
         }
+        self.bytes = 0;
         let tasks = std::mem::replace(&mut self.tasks, Vec::with_capacity(self.most));
         match self.clocks.send(Part::Read, (Queue::Members, &self.out), tasks) {
             Ok(()) => ControlFlow::Continue(()),

@@ -13,7 +13,6 @@ use crate::plan::{Plan, Reason, Work};
 use crate::table::Store;
 
 use super::align::{self, EXAMPLES};
-use super::caption::GENERATED;
 use super::context::{Context, Means, Options};
 use super::foresight::{Captions, Foresight};
 use super::key::Key;
@@ -135,13 +134,21 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
     let plan = ctx.plan;
     let wanted = wanted(plan, &ctx.options.only)?;
     let mut below = BTreeMap::new();
+    // Whether rows further down may hang on the content of an image.
+    let mut rows_below = false;
     for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
-        let columns = match stage.work {
-            Work::Align(_) => EXAMPLES,
-            Work::Caption(_) => GENERATED,
-            _ => continue,
-        };
-        below.insert(stage.table.as_str(), State::load(&ctx.store, stage, columns)?);
+        match stage.work {
+            Work::Align(_) => {
+                let state = State::load(&ctx.store, stage, EXAMPLES)?;
+                rows_below |= state.has_rows();
+                below.insert(stage.table.as_str(), state);
+            }
+            Work::Caption(_) => {
+                let snapshot = ctx.store.snapshot(&stage.table)?;
+                rows_below |= snapshot.is_some_and(|snapshot| snapshot.rows() > 0);
+            }
+            _ => {}
+        }
     }
     let mut found: BTreeMap<String, Foreseen> = BTreeMap::new();
     for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
@@ -149,8 +156,8 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
         let one = match &stage.work {
             Work::IndexImages(work) => {
                 let dependents = dependents(plan, &stage.table, &wanted);
-                let below: Vec<_> = below.values().collect();
-                let pass = survey_images::survey(ctx, ledger, stage, work, dependents, &below)?;
+                let pass =
+                    survey_images::survey(ctx, ledger, (stage, work), dependents, rows_below)?;
                 found.extend(pass.into_iter().map(|one| (one.table.clone(), one)));
                 continue;
             }

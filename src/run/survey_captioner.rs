@@ -1,7 +1,8 @@
 //! What a run would do to a captioner, its captions and their scores.
 //!
-//! Which captions a captioner makes nobody knows before it is trained, so where something before
-//! a table would change, all of it is supposed to change.
+//! Which captions a captioner makes nobody knows before it is trained, so where it is to be trained
+//! all of them, and what hangs on them, are supposed to change. Those of a captioner that stands are
+//! judged image by image, and their scores are supposed to change if one of them does.
 
 use std::collections::BTreeMap;
 

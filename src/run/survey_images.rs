@@ -23,27 +23,25 @@ use super::ledger::Ledger;
 use super::lookout::Sight;
 use super::pass::{Listed, Needs, Pass};
 use super::report::Foreseen;
-use super::state::State;
 
 /// Members whose contents are read between two looks at the wish to stop.
 const CHUNK: usize = 64;
 /// Members that are judged together.
 const JUDGED_AT_ONCE: usize = 1 << 14;
 
-/// Judges every member of a source for the table of images and those made from it. `below` are
-/// tables further down, whose rows may hang on a content, too.
+/// Judges every member of a source for the table of images and those made from it. With
+/// `rows_below` there are rows further down that may hang on a content, too.
 pub(super) fn survey(
     ctx: &mut Context<'_>,
     ledger: &mut Ledger,
-    stage: &Stage,
-    work: &IndexImages,
+    (stage, work): (&Stage, &IndexImages),
     dependents: Vec<(&Stage, &EmbedImages)>,
-    below: &[&State],
+    rows_below: bool,
 ) -> Result<Vec<Foreseen>> {
     let mut listed = images::list(ctx, work)?;
     let mut learned = stream(ctx, &mut listed)?;
     let pass = Pass::new(ctx, ledger, stage, work, dependents)?;
-    let unreadable = learn(ctx, &pass, below, &mut listed, &mut learned)?;
+    let unreadable = learn(ctx, &pass, rows_below, &mut listed, &mut learned)?;
     keep(ctx, &listed, &learned);
     for reject in listed.rejects.iter().flatten() {
         ledger.refuse(&stage.table, &pass.prints.plain, reject.clone());
@@ -133,13 +131,12 @@ fn stream(ctx: &Context<'_>, listed: &mut Listed) -> Result<BTreeSet<usize>> {
 fn learn(
     ctx: &Context<'_>,
     pass: &Pass<'_>,
-    below: &[&State],
+    rows_below: bool,
     listed: &mut Listed,
     learned: &mut BTreeSet<usize>,
 ) -> Result<Vec<Reject>> {
     let mut rejects = Vec::new();
     // Examples are not found by their image alone. Rows of theirs may outlive the features.
-    let has_rows_below = below.iter().any(|state| state.has_rows());
     let archives = listed.archives.iter().zip(&mut listed.members).enumerate();
     for (number, (archive, members)) in archives {
         let doubles = &listed.doubles;
@@ -147,7 +144,7 @@ fn learn(
             .iter_mut()
             .flatten()
             .filter(|member| member.digest.is_none() && !doubles.contains(&member.image_id))
-            .filter(|member| pass.content_matters(member) || has_rows_below)
+            .filter(|member| pass.content_matters(member) || rows_below)
             .collect();
         if !unknown.is_empty() {
             learned.insert(number);

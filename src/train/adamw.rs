@@ -36,7 +36,8 @@ pub struct AdamW {
 }
 
 /// A weight, with the running means of its gradient and of its square. On the processor all three
-/// are updated in place and in one pass, elsewhere by the device's operations.
+/// are updated in place and in one pass, on a GPU by a kernel that does so too, or by candle's
+/// operators where it has none.
 #[derive(Debug)]
 struct Slot {
     name: String,
@@ -62,7 +63,8 @@ impl AdamW {
     /// An optimiser of f32 weights that has made no step.
     ///
     /// # Errors
-    /// When a weight is not f32, or its device has no memory for the moments.
+    /// When a weight is not f32, its device has no memory for the moments, or a GPU's kernels do not
+    /// compile.
     pub fn new(
         weights: impl IntoIterator<Item = (String, Var)>,
         weight_decay: f64,
@@ -133,6 +135,7 @@ impl AdamW {
         };
         for slot in &mut self.slots {
             let Some(gradient) = gradients.get(&slot.var) else { continue };
+            slot.check(gradient).map_err(candle("a step of the optimiser"))?;
             #[cfg(feature = "cuda")]
             if let Some(kernels) = &self.kernels {
                 let numbers = [slot.var.as_tensor(), &slot.first, &slot.second];
@@ -229,7 +232,7 @@ fn kernels(slots: &[Slot]) -> Result<Option<AdamKernels>> {
 }
 
 impl Slot {
-    fn update(&mut self, gradient: &Tensor, rates: Rates) -> candle_core::Result<()> {
+    fn check(&self, gradient: &Tensor) -> candle_core::Result<()> {
         if gradient.shape() != self.var.shape() {
             candle_core::bail!(
                 "the gradient of `{}` is {:?}, expected {:?}",
@@ -238,6 +241,10 @@ impl Slot {
                 self.var.dims()
             );
         }
+        Ok(())
+    }
+
+    fn update(&mut self, gradient: &Tensor, rates: Rates) -> candle_core::Result<()> {
         if self.var.device().is_cpu() {
             let gradient = gradient.contiguous()?;
             return self.first.inplace_op1(&InPlace::by(|first: &mut [f32]| {

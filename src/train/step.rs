@@ -4,9 +4,10 @@ use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 
 use super::adamw::AdamW;
-use super::fault::{candle, is_out_of_memory};
+use super::fault::candle;
 use super::learner::{Batch, Draw, Learner};
 use crate::base::{Error, Kind, Result};
+use crate::nn::fault::is_of_memory;
 use crate::plan::captioner::Course;
 
 /// What a step measured.
@@ -94,7 +95,7 @@ pub(super) fn scalar(tensor: &Tensor) -> Result<f32> {
 
 /// A device whose memory is too small, told in the words of the definition.
 pub(super) fn explain_memory(error: Error, course: &Course, batches: &[Batch]) -> Error {
-    if !is_out_of_memory(&error.to_string()) {
+    if !is_of_memory(&error.to_string()) {
         return error;
     }
     let longest = batches.iter().flat_map(|b| &b.tokens).map(Vec::len).max().unwrap_or(0);

@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::architecture::{Architecture, Transformer};
 use crate::base::{Error, Kind, Result};
 use crate::nn::fault::candle;
+use crate::nn::kernels;
 use crate::nn::weights::Weights;
 
 /// How a layout names and stores the parts of a block.
@@ -222,10 +223,7 @@ impl Reader<'_> {
     }
 
     fn transposed(&self, name: &str) -> Result<Tensor> {
-        self.tensor(name)?
-            .t()
-            .and_then(|t| t.contiguous())
-            .map_err(candle("cannot transpose a weight"))
+        kernels::transposed(&self.tensor(name)?).map_err(candle("cannot transpose a weight"))
     }
 
     fn linear(&self, name: &str) -> Result<Affine> {

@@ -77,6 +77,16 @@ impl VisionTowers {
         }
     }
 
+    /// Images whose numbers are on its device at once, where that does not grow with their number.
+    #[must_use]
+    pub fn at_once(&self) -> Option<usize> {
+        match self {
+            #[cfg(feature = "cuda")]
+            Self::Fused(_) => Some(FusedVision::AT_ONCE),
+            _ => None,
+        }
+    }
+
     /// Features, not normalised.
     ///
     /// # Shapes

@@ -163,6 +163,9 @@ pub(super) fn hidden(
     let (end, hidden) = stream;
     let hidden = hidden.reshape((rows, tokens, width))?;
     if !x.track_op() {
+        if last.trains() {
+            candle_core::bail!("a GPT-2 trains, and its embeddings are in no graph");
+        }
         return Ok(hidden);
     }
     let (kernels, blocks, last) = (Arc::clone(kernels), Arc::clone(blocks), last.clone());

@@ -11,7 +11,7 @@ use super::plain::Scratch;
 use crate::nn::gradient::{Weight, is_native, node, numbers};
 use crate::nn::layers::{Dropout, Embedding, Expected, Init, Linear, Norm, Seen, Source, entropy};
 #[cfg(feature = "cuda")]
-use crate::nn::{fault::candle, kernels::TrainKernels, layers::fused_entropy};
+use crate::nn::{kernels::TrainKernels, layers::fused_entropy};
 
 /// A GPT-2 with its head.
 #[derive(Debug)]
@@ -25,9 +25,9 @@ pub struct Gpt2 {
     weights: Vec<(String, Weight)>,
     compute: DType,
     device: Device,
-    /// On a GPU that has what they need.
+    /// Compiled when they are first asked for; none where there is no GPU that has what they need.
     #[cfg(feature = "cuda")]
-    kernels: Option<Arc<TrainKernels>>,
+    kernels: std::sync::OnceLock<Option<Arc<TrainKernels>>>,
 }
 
 impl Gpt2 {
@@ -71,10 +71,7 @@ impl Gpt2 {
         let (weights, device, blocks) = (source.given(), device.clone(), Arc::new(blocks));
         Ok(Self {
             #[cfg(feature = "cuda")]
-            kernels: TrainKernels::compile((width, config.inner, config.heads), compute, &device)
-                .map_err(candle("cannot make the kernels of the GPU"))?
-                .filter(|_| blocks.iter().all(Block::is_fused))
-                .map(Arc::new),
+            kernels: std::sync::OnceLock::new(),
             config,
             tokens,
             positions,
@@ -239,10 +236,10 @@ impl Gpt2 {
         }
         let real = real.filter(|real| real.contains(&false)).map(Arc::new);
         #[cfg(feature = "cuda")]
-        if let Some(kernels) = &self.kernels
-            && cache.is_none()
+        if cache.is_none()
             && real.is_none()
             && dropout.as_deref().is_none_or(Dropout::is_idle)
+            && let Some(kernels) = self.kernels()?
         {
             return super::fused::hidden(kernels, &self.blocks, &self.norm, &x);
         }
@@ -257,6 +254,20 @@ impl Gpt2 {
             x
         };
         self.norm.forward(&x)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn kernels(&self) -> Result<Option<&Arc<TrainKernels>>> {
+        if let Some(known) = self.kernels.get() {
+            return Ok(known.as_ref());
+        }
+        let of = (self.config.width, self.config.inner, self.config.heads);
+        let made = if self.blocks.iter().all(Block::is_fused) {
+            TrainKernels::compile(of, self.compute, &self.device)?.map(Arc::new)
+        } else {
+            None
+        };
+        Ok(self.kernels.get_or_init(|| made).as_ref())
     }
 
     fn is_plain(&self) -> bool {
@@ -325,7 +336,7 @@ impl Gpt2 {
     pub fn loss(&self, hidden: &Tensor, targets: &Tensor) -> Result<Tensor> {
         let targets = targets.to_vec1::<u32>()?;
         #[cfg(feature = "cuda")]
-        if let Some(kernels) = &self.kernels {
+        if let Some(kernels) = self.kernels()? {
             return fused_entropy(kernels, hidden, &self.head, &targets);
         }
         entropy(hidden, &self.head, &targets)

@@ -102,6 +102,9 @@ impl Weight {
     pub(super) fn take_gradient(&self) -> Result<Option<Tensor>> {
         let mut gradient = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(elsewhere) = gradient.elsewhere.take() {
+            if gradient.counts {
+                candle_core::bail!("a weight has gradients on two devices");
+            }
             return elsewhere.reshape(self.tensor.shape()).map(Some);
         }
         if !std::mem::take(&mut gradient.counts) {

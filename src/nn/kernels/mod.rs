@@ -2,7 +2,8 @@
 //!
 //! On the processor, in f32, each is one pass over rows shared out by rayon, and a row's numbers
 //! depend on that row alone; a [`product`]'s last bits may also depend on how many rows there are,
-//! since that decides how it is computed, but never on threads. Elsewhere candle's own operators are put together.
+//! since that decides how it is computed, but never on threads. On a GPU some have kernels of their own;
+//! elsewhere candle's own operators are put together.
 
 mod activation;
 #[cfg(feature = "cuda")]
@@ -16,6 +17,7 @@ mod packed;
 mod product;
 mod rows;
 mod softmax;
+mod transpose;
 mod waiting;
 
 pub(super) use activation::activate;
@@ -30,4 +32,5 @@ pub(super) use packed::{
 };
 pub(super) use product::{Matrix, product};
 pub(super) use softmax::softmax;
+pub(super) use transpose::transposed;
 pub(crate) use waiting::keep_cores_free;

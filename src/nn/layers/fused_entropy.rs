@@ -5,8 +5,8 @@ use candle_core::{Result, Tensor};
 use crate::nn::gradient::{Weight, follow, follow_both};
 use crate::nn::kernels::TrainKernels;
 
-/// Logits that are computed at once, in numbers.
-const AT_ONCE: usize = 1 << 28;
+/// Logits that are computed at once, in numbers: 128 MiB in bf16, and as much for their gradients.
+const AT_ONCE: usize = 1 << 26;
 
 /// As [`entropy`](super::entropy()). The gradient of the logits is made with the loss, in one
 /// kernel, and the head is filled up to a length that tensor cores take.

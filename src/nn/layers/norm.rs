@@ -78,6 +78,12 @@ impl Norm {
         Ok(())
     }
 
+    /// Whether it trains.
+    #[cfg(feature = "cuda")]
+    pub(in crate::nn) fn trains(&self) -> bool {
+        self.scale.trains()
+    }
+
     /// Scale and shift in f32, outside of any graph, and epsilon.
     #[cfg(feature = "cuda")]
     pub(in crate::nn) fn constants(&self) -> Result<(Tensor, Tensor, f64)> {

@@ -11,9 +11,6 @@ use crate::flow::preprocessing::Scale;
 use crate::nn::fault::candle;
 use crate::nn::weights::Weights;
 
-/// Images that go up at once, while the GPU computes those before.
-const PIECE: usize = 128;
-
 /// A vision transformer with its projection.
 #[derive(Debug)]
 pub struct FusedVision {
@@ -28,6 +25,10 @@ pub struct FusedVision {
 }
 
 impl FusedVision {
+    /// Images that go up and are computed at once: the next ones are copied to page-locked memory
+    /// meanwhile.
+    pub const AT_ONCE: usize = 128;
+
     /// Reads the tower out of weights that [`check`](super::super::names::check) passed. None
     /// where the GPU or the kernels do not have what it needs.
     ///
@@ -73,8 +74,8 @@ impl FusedVision {
     /// When the GPU fails.
     pub fn forward(&self, images: Images<'_>, rows: usize) -> Result<Vec<f32>> {
         let each = 3 * self.of.size_px * self.of.size_px;
-        let pieces = (0..rows).step_by(PIECE).map(|first| {
-            let piece = first..rows.min(first + PIECE);
+        let pieces = (0..rows).step_by(Self::AT_ONCE).map(|first| {
+            let piece = first..rows.min(first + Self::AT_ONCE);
             self.features(images.part(piece.clone(), each), piece.len())
         });
         let features = pieces.collect::<Result<Vec<_>>>()?;

@@ -3,14 +3,12 @@
 use candle_core::cuda_backend::cudarc::driver::CudaFunction;
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::launch::{Grid, Number, Program, float, int, long, type_name};
+use super::launch::{CHUNK, Grid, Number, Program, float, halves, int, long, of_f32, type_name};
 use super::upload::Upload;
 use crate::nn::clip::Activation;
 
 const SOURCE: &str = concat!(include_str!("rows.cu"), include_str!("clip.cu"));
 
-/// Numbers that a warp takes at once: eight a thread.
-const CHUNK: usize = 256;
 /// Widest row that fits a warp's registers.
 const WIDEST: usize = 4096;
 /// Largest head that attention has registers for.
@@ -38,7 +36,8 @@ impl ClipSizes {
 
     fn fit(&self) -> bool {
         let of_eight = [self.width, self.hidden, self.each()].iter().all(|n| n.is_multiple_of(8));
-        of_eight && self.width <= WIDEST && self.each() <= LARGEST_HEAD
+        let whole = self.each() * self.heads == self.width;
+        of_eight && whole && self.width <= WIDEST && self.each() <= LARGEST_HEAD
     }
 
     /// f32 is multiplied by tensor cores in too few digits, so its attention is put together.
@@ -116,9 +115,10 @@ impl ClipKernels {
         (rows, side, patch): (usize, usize, usize),
     ) -> Result<Tensor> {
         let grid = side.checked_div(patch).unwrap_or(0);
-        if levels.len() != rows * side * side * 3 || numbers.dims() != [3, 256] {
+        if levels.len() != rows * side * side * 3 {
             candle_core::bail!("expected {rows} images of {side} pixels, got {}", levels.len());
         }
+        of_f32(numbers, 3 * 256)?;
         let levels = self.upload.bring(levels, self.program.device())?;
         let shape = (rows * grid * grid, 3 * patch * patch);
         let sizes = [int(rows)?, int(side)?, int(patch)?, int(grid)?];
@@ -146,9 +146,10 @@ impl ClipKernels {
         position: &Tensor,
         (norm, first): (&Affine, &Affine),
     ) -> Result<(Tensor, Tensor)> {
-        let (tokens, width) = position.dims2()?;
-        let rows = patches.dim(0)?.checked_div(tokens - 1).unwrap_or(0);
-        self.check(patches, rows * (tokens - 1))?;
+        let (tokens, width) = (position.dim(0)?, self.of.width);
+        let rows = patches.dim(0)?.checked_div(tokens.saturating_sub(1)).unwrap_or(0);
+        self.check(patches, rows * tokens.saturating_sub(1))?;
+        int(rows * tokens)?;
         for of_width in [class, &norm.0, &norm.1, &first.0, &first.1] {
             of_f32(of_width, width)?;
         }
@@ -185,6 +186,7 @@ impl ClipKernels {
             candle_core::bail!("token {id} is not among the {vocabulary} of the table");
         }
         let rows = ids.len().checked_div(tokens).unwrap_or(0);
+        int(ids.len())?;
         if rows * tokens != ids.len() {
             candle_core::bail!("{} tokens are no texts of {tokens}", ids.len());
         }
@@ -296,18 +298,6 @@ impl ClipKernels {
         }
         Ok(())
     }
-}
-
-fn of_f32(x: &Tensor, count: usize) -> Result<()> {
-    if x.elem_count() != count || x.dtype() != DType::F32 {
-        candle_core::bail!("expected {count} numbers in f32, got {:?} {:?}", x.shape(), x.dtype());
-    }
-    Ok(())
-}
-
-fn halves(both: &Tensor) -> Result<(Tensor, Tensor)> {
-    let half = |i| both.narrow(0, i, 1)?.squeeze(0);
-    Ok((half(0)?, half(1)?))
 }
 
 fn whole(size: usize) -> Result<u32> {

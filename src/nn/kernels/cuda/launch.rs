@@ -94,8 +94,9 @@ impl Program {
             block_dim: (grid.threads, 1, 1),
             shared_mem_bytes: grid.shared_bytes,
         };
-        // SAFETY: the arguments are what the kernel takes, says the caller. All of them were made
-        // on this stream or are older than it, and none is freed but on this stream, so later.
+        // SAFETY: the arguments are what the kernel takes, says the caller. The stream is that of
+        // this thread: its work is done in the order of the calls, freeing too. A tensor of
+        // another thread's was fetched from, or filled from the host, before it came here.
         unsafe { call.launch(config) }.w()?;
         let tensor = |(out, shape)| {
             Tensor::from_storage(Storage::Cuda(out), shape, BackpropOp::none(), false)
@@ -106,6 +107,24 @@ impl Program {
             Err(_) => candle_core::bail!("a kernel makes {N} tensors"),
         }
     }
+}
+
+/// Numbers of a row that a warp takes at once: eight a thread.
+pub(super) const CHUNK: usize = 256;
+
+/// # Errors
+/// When `x` has not so many numbers, or not in f32.
+pub(super) fn of_f32(x: &Tensor, count: usize) -> Result<()> {
+    if x.elem_count() != count || x.dtype() != DType::F32 {
+        candle_core::bail!("expected {count} numbers in f32, got {:?} {:?}", x.shape(), x.dtype());
+    }
+    Ok(())
+}
+
+/// The two of (2, …).
+pub(super) fn halves(both: &Tensor) -> Result<(Tensor, Tensor)> {
+    let half = |i| both.narrow(0, i, 1)?.squeeze(0);
+    Ok((half(0)?, half(1)?))
 }
 
 /// Blocks of threads.
@@ -183,7 +202,9 @@ fn compiled(source: &str, options: CompileOptions) -> Result<Ptx> {
             CompileError::CompileError { log, .. } => log.to_string_lossy().into_owned(),
             other => format!("{other:?}"),
         };
-        candle_core::Error::Msg(format!("NVRTC does not compile the kernels: {said}"))
+        candle_core::Error::Msg(format!(
+            "NVRTC, of the CUDA toolkit, does not compile the kernels of the GPU: {said}"
+        ))
     })
 }
 

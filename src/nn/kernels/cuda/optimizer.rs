@@ -43,7 +43,7 @@ impl AdamKernels {
     /// Sums whose sum is that of the squares of a tensor in f32.
     pub(crate) fn squares(&self, x: &Tensor) -> Result<Tensor> {
         let x = x.to_dtype(DType::F32)?.contiguous()?;
-        let grid = Grid::new((128, 1, 1), 256);
+        let grid = Grid::new((u32::try_from(BLOCKS).unwrap_or(1), 1, 1), 256);
         // SAFETY: a block writes its sum; all numbers of `x` are gone through, and no others.
         let [sums] = unsafe {
             let out = [(BLOCKS.into(), DType::F32)];

@@ -3,12 +3,10 @@
 use candle_core::cuda_backend::cudarc::driver::CudaFunction;
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::launch::{Grid, Program, float, int, long, type_name};
+use super::launch::{CHUNK, Grid, Program, float, halves, int, long, of_f32, type_name};
 
 const SOURCE: &str = concat!(include_str!("rows.cu"), include_str!("train.cu"));
 
-/// Numbers that a warp takes at once: eight a thread.
-const CHUNK: usize = 256;
 /// Widest row whose gradient fits the shared memory of a block: four of them.
 const WIDEST: usize = 2048;
 /// Blocks that share the rows of a norm's gradient.
@@ -50,7 +48,11 @@ impl TrainKernels {
         device: &Device,
     ) -> Result<Option<Self>> {
         let each = width.checked_div(heads).unwrap_or(0);
-        let fits = [width, inner, each].iter().all(|n| n.is_multiple_of(8)) && width <= WIDEST;
+        let fits = [width, inner, each].iter().all(|n| n.is_multiple_of(8))
+            && each * heads == width
+            && width <= WIDEST
+            // Scores are kept before they are scaled down: f16 ends at 65,504.
+            && dtype != DType::F16;
         let Some(name) = type_name(dtype).filter(|_| fits) else { return Ok(None) };
         let macros = [format!("TYPE={name}"), format!("CHUNKS={}", width.div_ceil(CHUNK))];
         let Some(program) = Program::compile(SOURCE, &macros, device)? else { return Ok(None) };
@@ -117,8 +119,7 @@ impl TrainKernels {
             let inputs = [x, y, bias, &norm.0, &norm.1];
             self.program.call(&self.add_norm, Grid::warps(rows), &inputs, out, &sizes)?
         };
-        let half = |i| both.narrow(0, i, 1)?.squeeze(0);
-        Ok((half(0)?, half(1)?))
+        halves(&both)
     }
 
     /// The gradient of a layer norm's argument `x` with `more` added to it, and those of scale and
@@ -228,7 +229,7 @@ impl TrainKernels {
         bias: &Tensor,
         (rows, tokens, heads): (usize, usize, usize),
     ) -> Result<Tensor> {
-        let each = self.width / heads;
+        let each = self.each(heads)?;
         if qkv.dims() != [rows * tokens, 3 * self.width] || qkv.dtype() != self.dtype {
             candle_core::bail!("expected {rows} texts of {tokens} tokens, got {:?}", qkv.shape());
         }
@@ -277,7 +278,7 @@ impl TrainKernels {
     /// # Shapes
     /// `x`: (rows · tokens, width); the result: (rows · heads, tokens, floats a head).
     pub(in crate::nn) fn part(&self, x: &Tensor, tokens: usize, heads: usize) -> Result<Tensor> {
-        let each = self.width / heads;
+        let each = self.each(heads)?;
         let rows = self.rows(x)?.checked_div(tokens).unwrap_or(0);
         self.swapped(x, (tokens, heads, each))?.reshape((rows * heads, tokens, each))
     }
@@ -324,6 +325,9 @@ impl TrainKernels {
     ) -> Result<Tensor> {
         let (all, queries, keys) = made.dims3()?;
         same(of_out, made)?;
+        if queries > keys || made.dtype() != self.dtype {
+            candle_core::bail!("expected weights of {:?}, got {:?}", self.dtype, made.shape());
+        }
         let rows = all * queries;
         let sizes = [int(rows)?, int(queries)?, int(keys)?, float(scale)];
         // SAFETY: sizes were checked; a warp a row writes its row.
@@ -364,6 +368,14 @@ impl TrainKernels {
         Ok((losses, of_logits))
     }
 
+    /// Floats a head.
+    fn each(&self, heads: usize) -> Result<usize> {
+        match self.width.checked_div(heads) {
+            Some(each) if each * heads == self.width && each.is_multiple_of(8) => Ok(each),
+            _ => candle_core::bail!("{heads} heads are no part of {}", self.width),
+        }
+    }
+
     fn rows(&self, x: &Tensor) -> Result<usize> {
         let (rows, width) = x.dims2()?;
         if width != self.width || x.dtype() != self.dtype {
@@ -397,13 +409,6 @@ impl TrainKernels {
 fn same(x: &Tensor, y: &Tensor) -> Result<()> {
     if x.shape() != y.shape() || x.dtype() != y.dtype() {
         candle_core::bail!("{:?} and {:?} differ", x.shape(), y.shape());
-    }
-    Ok(())
-}
-
-fn of_f32(x: &Tensor, count: usize) -> Result<()> {
-    if x.elem_count() != count || x.dtype() != DType::F32 {
-        candle_core::bail!("expected {count} numbers in f32, got {:?} {:?}", x.shape(), x.dtype());
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Weights in the order in which tiles read them.
 
+use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut};
+
 use super::grid::{Line, lines, words, words_mut};
 use super::tile::COLUMNS;
 
@@ -49,7 +51,7 @@ impl Panels {
         let groups = inputs.div_ceil(each);
         let mut packed = lines(panels * groups * COLUMNS);
         let mut scales = Vec::new();
-        let mut sums = Vec::new();
+        let mut sums = vec![0_i32; panels * COLUMNS];
         if number == Number::Int8 {
             let mut most = vec![0.0_f32; panels * COLUMNS];
             for row in weight.chunks(outputs.max(1)) {
@@ -58,35 +60,37 @@ impl Panels {
                 }
             }
             scales = most.iter().map(|most| most / 127.0).collect();
-            sums = vec![0; panels * COLUMNS];
         }
         let to = words_mut(&mut packed);
-        for (panel, to) in to.chunks_mut((groups * COLUMNS).max(1)).enumerate() {
+        let panels = to.par_chunks_mut((groups * COLUMNS).max(1)).zip(sums.par_chunks_mut(COLUMNS));
+        panels.enumerate().for_each(|(panel, (to, sums))| {
+            let scales = scales.get(panel * COLUMNS..).unwrap_or_default();
             for (input, row) in weight.chunks(outputs.max(1)).enumerate() {
                 let row = row.get(panel * COLUMNS..).unwrap_or_default();
                 let place = input % each;
                 let group = to.chunks_mut(COLUMNS).nth(input / each).unwrap_or_default();
-                for (column, (to, weight)) in group.iter_mut().zip(row).enumerate() {
-                    match number {
-                        Number::F32 => *to = weight.to_bits(),
-                        Number::Bf16 => *to |= u32::from(bf16(*weight)) << (16 * place),
-                        Number::Int8 => {
-                            let output = panel * COLUMNS + column;
-                            let scale = scales.get(output).copied().unwrap_or(0.0);
-                            let unit = if scale > 0.0 { weight / scale } else { 0.0 };
-                            #[expect(
-                                clippy::cast_possible_truncation,
-                                reason = "at most 127 by the choice of the scale"
-                            )]
-                            let unit = unit.round_ties_even().clamp(-127.0, 127.0) as i8;
+                match number {
+                    Number::F32 => {
+                        group.iter_mut().zip(row).for_each(|(to, weight)| *to = weight.to_bits());
+                    }
+                    Number::Bf16 => {
+                        for (to, weight) in group.iter_mut().zip(row) {
+                            *to |= u32::from(bf16(*weight)) << (16 * place);
+                        }
+                    }
+                    Number::Int8 => {
+                        let of = group.iter_mut().zip(row).zip(scales).zip(sums.iter_mut());
+                        for (((to, weight), scale), sum) in of {
+                            let unit = unit(*weight, *scale);
                             *to |= u32::from(unit.cast_unsigned()) << (8 * place);
-                            if let Some(sum) = sums.get_mut(output) {
-                                *sum += i32::from(unit);
-                            }
+                            *sum += i32::from(unit);
                         }
                     }
                 }
             }
+        });
+        if number != Number::Int8 {
+            sums.clear();
         }
         Self { number, inputs, outputs, lines: packed, scales, sums }
     }
@@ -106,6 +110,13 @@ impl Panels {
         let each = self.groups() * COLUMNS;
         words(&self.lines).get(panel * each..(panel + 1) * each).unwrap_or_default()
     }
+}
+
+/// A weight in units of its output's scale, ties to even.
+#[expect(clippy::cast_possible_truncation, reason = "at most 127 by the choice of the scale")]
+fn unit(weight: f32, scale: f32) -> i8 {
+    let unit = if scale > 0.0 { weight / scale } else { 0.0 };
+    unit.round_ties_even().clamp(-127.0, 127.0) as i8
 }
 
 /// The nearest bfloat16, ties to even.
