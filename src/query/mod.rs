@@ -52,6 +52,7 @@ mod binding;
 mod catalog;
 mod cell;
 mod complete;
+mod damage;
 mod distance;
 mod encoders;
 mod fault;

@@ -1,7 +1,5 @@
 //! What Polars says about a statement, in the words of this house.
 
-use std::path::Path;
-
 use polars::prelude::PolarsError;
 
 use super::catalog::TableEntry;
@@ -33,32 +31,7 @@ pub(super) fn explain(text: &Text, lineage: &Lineage, cause: PolarsError) -> Err
 
 /// An error of Polars about the parts of a table, whatever the statement.
 pub(super) fn unreadable(table: &TableEntry, cause: PolarsError) -> Error {
-    match super::scan::damaged_part(table) {
-        Some((name, part)) => damaged(&name, &part, cause),
-        None => Error::new(Kind::Store, "cannot be read")
-            .at(format!("table '{}'", table.name))
-            .caused_by(cause),
-    }
-}
-
-/// Whether an error is of a file, not of a statement.
-pub(super) fn is_of_files(cause: &PolarsError) -> bool {
-    match root(cause) {
-        PolarsError::IO { .. } => true,
-        // The lines that follow may show a plan, in which files have their names.
-        other => other.to_string().lines().next().is_some_and(|said| said.contains("parquet:")),
-    }
-}
-
-/// A part of a table that is not what was written.
-pub(super) fn damaged(table: &str, part: &Path, cause: PolarsError) -> Error {
-    Error::new(Kind::Store, format!("a part of the table '{table}' is missing or damaged"))
-        .at(part.display())
-        .help(
-            "`clipmill run` makes its rows again, and only those; `clipmill verify` finds every \
-             such part",
-        )
-        .caused_by(cause)
+    Error::new(Kind::Store, "cannot be read").at(format!("table '{}'", table.name)).caused_by(cause)
 }
 
 /// Whether a message has `name` as a whole word.
@@ -71,7 +44,8 @@ fn names(said: &str, name: &str) -> bool {
     })
 }
 
-fn root(cause: &PolarsError) -> &PolarsError {
+/// An error without what was said around it.
+pub(super) fn root(cause: &PolarsError) -> &PolarsError {
     match cause {
         PolarsError::Context { error, .. } => root(error),
         other => other,

@@ -1,7 +1,5 @@
 //! A table of the catalog as a lazy Polars frame.
 
-use std::path::PathBuf;
-
 use arrow::datatypes::{DataType as ArrowType, TimeUnit as ArrowUnit};
 use polars::prelude::{
     DataFrame, DataType, IntoLazy, LazyFrame, PlRefPath, PolarsResult, ScanArgsParquet, Schema,
@@ -9,7 +7,6 @@ use polars::prelude::{
 };
 
 use super::catalog::TableEntry;
-use super::refusal::is_of_files;
 
 /// Scans exactly the parts of `table`; without parts, an empty frame of its schema.
 pub(super) fn frame(table: &TableEntry) -> PolarsResult<LazyFrame> {
@@ -29,15 +26,6 @@ pub(super) fn frame(table: &TableEntry) -> PolarsResult<LazyFrame> {
     // No globbing: a store's folder may be called `a[1]`.
     let args = ScanArgsParquet { glob: false, ..ScanArgsParquet::default() };
     LazyFrame::scan_parquet_files(paths.into_iter().collect(), args)
-}
-
-/// The first part of `table` that cannot be read whole, and the table's name.
-pub(super) fn damaged_part(table: &TableEntry) -> Option<(String, PathBuf)> {
-    let is_damaged = |part: &&PathBuf| {
-        let alone = TableEntry { parts: vec![(*part).clone()], ..table.clone() };
-        frame(&alone).and_then(LazyFrame::collect).is_err_and(|cause| is_of_files(&cause))
-    };
-    table.parts.iter().find(is_damaged).map(|part| (table.name.clone(), part.clone()))
 }
 
 fn schema(table: &TableEntry) -> PolarsResult<Schema> {

@@ -15,7 +15,7 @@ use super::guard::{internal, outside_runtimes};
 use super::lineage::{self, Lineage};
 use super::statement::{Statement, parse};
 use super::vectors::VectorSource;
-use super::{parts, refusal, rewrite, scan};
+use super::{damage, parts, refusal, rewrite, scan};
 use crate::base::Result;
 
 /// Answers statements over the tables of a catalog, which never change under it.
@@ -91,19 +91,16 @@ impl Session {
         explain: bool,
     ) -> Result<DataFrame> {
         let refused = |cause| {
-            if refusal::is_of_files(&cause) {
-                // Polars does not say which file it is.
-                let damaged = self.catalog.tables().iter().find_map(scan::damaged_part);
-                if let Some((table, part)) = damaged {
-                    return refusal::damaged(&table, &part, cause);
-                }
-            }
-            refusal::explain(text, lineage, cause)
+            damage::explain(self.catalog.tables(), cause)
+                .unwrap_or_else(|cause| refusal::explain(text, lineage, cause))
         };
         let mut context =
             SQLContext::new().with_function_registry(Arc::new(Functions::new(vectors)));
         for table in self.catalog.tables() {
-            let frame = scan::frame(table).map_err(|cause| refusal::unreadable(table, cause))?;
+            let frame = scan::frame(table).map_err(|cause| {
+                damage::explain(std::slice::from_ref(table), cause)
+                    .unwrap_or_else(|cause| refusal::unreadable(table, cause))
+            })?;
             context.register(&table.name, frame);
         }
         let frame = parts::resolve(&mut context, query).map_err(refused)?;
