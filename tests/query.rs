@@ -236,6 +236,13 @@ fn a_damaged_part_is_named_with_what_to_do() {
     std::fs::remove_file(part).unwrap();
     let error = fixture.session().sql(statement).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains(part.to_str().unwrap()), "{error}");
+    // Of two such parts the one that the statement reads is named.
+    let captions = &fixture.parts("captions")[0];
+    let kept = std::fs::read(captions).unwrap();
+    std::fs::write(captions, b"no parquet").unwrap();
+    let error = fixture.session().sql("SELECT text FROM captions").map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains(captions.to_str().unwrap()), "{error}");
+    std::fs::write(captions, kept).unwrap();
     std::fs::write(part, whole).unwrap();
     fixture.session().sql(statement).unwrap();
 }

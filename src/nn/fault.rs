@@ -31,3 +31,18 @@ pub(crate) fn is_of_memory(said: &str) -> bool {
 pub(crate) fn is_out_of_memory(error: &Error) -> bool {
     error.kind() == Kind::Device && error.what().ends_with(OUT_OF_MEMORY)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_device_is_known_by_the_words_of_driver_and_libraries() {
+        for said in ["out of memory", "CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED"] {
+            let error = candle("cannot embed")(candle_core::Error::Msg(said.to_owned()));
+            assert!(is_out_of_memory(&error), "{said}: {error}");
+        }
+        let error = candle("cannot embed")(candle_core::Error::Msg("no kernel image".to_owned()));
+        assert!(!is_out_of_memory(&error) && error.kind() == Kind::Internal);
+    }
+}

@@ -12,11 +12,14 @@ use crate::base::{Error, Kind};
 
 /// The error of the first part of `tables` that cannot be read, where `cause` is of a file and there
 /// is such a part; else the cause.
-pub(super) fn explain(tables: &[TableEntry], cause: PolarsError) -> Result<Error, PolarsError> {
+pub(super) fn explain<'t>(
+    mut tables: impl Iterator<Item = &'t TableEntry>,
+    cause: PolarsError,
+) -> Result<Error, PolarsError> {
     if !is_of_files(&cause) {
         return Err(cause);
     }
-    match tables.iter().find_map(|table| Some((table, damaged_part(table)?))) {
+    match tables.find_map(|table| Some((table, damaged_part(table)?))) {
         Some((table, part)) => Ok(damaged(&table.name, &part, cause)),
         None => Err(cause),
     }

@@ -14,6 +14,7 @@ use super::functions::Functions;
 use super::guard::{internal, outside_runtimes};
 use super::lineage::{self, Lineage};
 use super::statement::{Statement, parse};
+use super::tables_read::relations;
 use super::vectors::VectorSource;
 use super::{damage, parts, refusal, rewrite, scan};
 use crate::base::Result;
@@ -90,15 +91,17 @@ impl Session {
         vectors: Vec<Vec<f32>>,
         explain: bool,
     ) -> Result<DataFrame> {
+        let names = relations(query);
         let refused = |cause| {
-            damage::explain(self.catalog.tables(), cause)
+            let read = self.catalog.tables().iter().filter(|table| names.contains(&table.name));
+            damage::explain(read, cause)
                 .unwrap_or_else(|cause| refusal::explain(text, lineage, cause))
         };
         let mut context =
             SQLContext::new().with_function_registry(Arc::new(Functions::new(vectors)));
         for table in self.catalog.tables() {
             let frame = scan::frame(table).map_err(|cause| {
-                damage::explain(std::slice::from_ref(table), cause)
+                damage::explain(std::iter::once(table), cause)
                     .unwrap_or_else(|cause| refusal::unreadable(table, cause))
             })?;
             context.register(&table.name, frame);

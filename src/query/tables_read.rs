@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use sqlparser::ast::visit_relations;
+use sqlparser::ast::{Visit, visit_relations};
 
 use super::statement::{split_statements, syntax};
 use crate::base::{Error, Kind, Result};
@@ -20,12 +20,19 @@ pub fn tables_read(sql: &str) -> Result<Vec<String>> {
         let statements = syntax(text).map_err(|cause| {
             Error::new(Kind::Query, "the statement cannot be read").caused_by(cause)
         })?;
-        let _: ControlFlow<()> = visit_relations(&statements, |name| {
-            names.extend(name.0.last().and_then(|part| part.as_ident()).map(|i| i.value.clone()));
-            ControlFlow::Continue(())
-        });
+        names.extend(relations(&statements));
     }
     Ok(names.into_iter().collect())
+}
+
+/// The names that a statement, or some, read from.
+pub(super) fn relations(statements: &impl Visit) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let _: ControlFlow<()> = visit_relations(statements, |name| {
+        names.extend(name.0.last().and_then(|part| part.as_ident()).map(|i| i.value.clone()));
+        ControlFlow::Continue(())
+    });
+    names
 }
 
 #[cfg(test)]

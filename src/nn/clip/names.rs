@@ -194,8 +194,8 @@ pub(super) struct Reader<'a> {
     pub(super) weights: &'a Weights,
     pub(super) device: &'a Device,
     pub(super) dtype: DType,
-    /// Of biases.
-    pub(super) bias: DType,
+    /// Of what is added to numbers: biases, positions, the class token.
+    pub(super) added: DType,
 }
 
 /// A weight stored input-first, and a bias.
@@ -206,10 +206,9 @@ impl Reader<'_> {
         self.weights.tensor(name, self.dtype, self.device)
     }
 
-    /// A tensor in f32.
-    #[cfg(feature = "cuda")]
-    pub(super) fn floats(&self, name: &str) -> Result<Tensor> {
-        self.weights.tensor(name, DType::F32, self.device)
+    /// A tensor that is added to numbers.
+    pub(super) fn added(&self, name: &str) -> Result<Tensor> {
+        self.weights.tensor(name, self.added, self.device)
     }
 
     /// Scale and shift of a layer norm, always f32: it is computed in f32.
@@ -218,8 +217,20 @@ impl Reader<'_> {
         Ok((part("weight")?, part("bias")?))
     }
 
-    fn bias(&self, name: &str) -> Result<Tensor> {
-        self.weights.tensor(name, self.bias, self.device)
+    /// What an image tower begins with.
+    pub(super) fn begin(&self, tower: &TowerNames) -> Result<BeginWeights> {
+        let (Some(class), Some(pre)) = (&tower.class, &tower.pre_norm) else {
+            return Err(Error::new(Kind::Internal, "an image tower without class token"));
+        };
+        // A convolution whose stride is its kernel is one product of matrices.
+        let patch = self.tensor(&tower.input)?.flatten_from(1);
+        let patch = patch.and_then(|patch| kernels::transposed(&patch));
+        Ok(BeginWeights {
+            patch: patch.map_err(candle("cannot lay out the image tower"))?,
+            class: self.added(class)?,
+            position: self.added(&tower.position)?,
+            pre: self.norm(pre)?,
+        })
     }
 
     fn transposed(&self, name: &str) -> Result<Tensor> {
@@ -227,7 +238,7 @@ impl Reader<'_> {
     }
 
     fn linear(&self, name: &str) -> Result<Affine> {
-        Ok((self.transposed(&format!("{name}.weight"))?, self.bias(&format!("{name}.bias"))?))
+        Ok((self.transposed(&format!("{name}.weight"))?, self.added(&format!("{name}.bias"))?))
     }
 
     /// The projection of a tower, input-first.
@@ -243,9 +254,10 @@ impl Reader<'_> {
         let at = |part: &str| format!("{}.{layer}.{part}", tower.layers);
         let names = tower.block_names();
         let qkv = match tower.style {
-            Style::OpenAi => {
-                (self.transposed(&at("attn.in_proj_weight"))?, self.bias(&at("attn.in_proj_bias"))?)
-            }
+            Style::OpenAi => (
+                self.transposed(&at("attn.in_proj_weight"))?,
+                self.added(&at("attn.in_proj_bias"))?,
+            ),
             Style::HuggingFace => {
                 let parts = ["q", "k", "v"]
                     .into_iter()
@@ -267,6 +279,18 @@ impl Reader<'_> {
             mlp: [self.linear(&at(up))?, self.linear(&at(down))?],
         })
     }
+}
+
+/// What stands before the blocks of an image tower.
+#[derive(Debug)]
+pub(super) struct BeginWeights {
+    /// (channels · patch², width)
+    pub(super) patch: Tensor,
+    /// (width)
+    pub(super) class: Tensor,
+    /// (tokens, width)
+    pub(super) position: Tensor,
+    pub(super) pre: Affine,
 }
 
 /// The weights of one block.

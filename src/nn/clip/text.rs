@@ -34,12 +34,12 @@ impl TextModel {
         dtype: DType,
         device: &Device,
     ) -> crate::base::Result<Self> {
-        let reader = Reader { weights, device, dtype, bias: dtype };
+        let reader = Reader { weights, device, dtype, added: dtype };
         let names = &names.text;
         Ok(Self {
             of: of.text,
             tokens: reader.tensor(&names.input)?,
-            position: reader.tensor(&names.position)?,
+            position: reader.added(&names.position)?,
             blocks: Blocks::read(&reader, names, of.text.transformer, true)?,
             post: reader.norm(&names.post_norm)?,
             projection: reader.projection(names)?,

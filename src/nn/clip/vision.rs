@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::architecture::{Architecture, VisionTower};
 use super::block::{Blocks, norm, project};
-use super::names::{Affine, Names, Reader};
+use super::names::{Affine, BeginWeights, Names, Reader};
 use crate::nn::weights::Weights;
 
 /// A vision transformer with its projection.
@@ -12,11 +12,7 @@ use crate::nn::weights::Weights;
 pub struct VisionModel {
     of: VisionTower,
     dtype: DType,
-    /// (channels × patch × patch, width)
-    patch: Tensor,
-    class: Tensor,
-    position: Tensor,
-    pre: Affine,
+    begin: BeginWeights,
     blocks: Blocks,
     post: Affine,
     projection: Tensor,
@@ -34,29 +30,13 @@ impl VisionModel {
         dtype: DType,
         device: &Device,
     ) -> crate::base::Result<Self> {
-        let reader = Reader { weights, device, dtype, bias: dtype };
+        let reader = Reader { weights, device, dtype, added: dtype };
         let tower = of.vision;
         let names = &names.vision;
-        let place = crate::nn::fault::candle("cannot lay out the image tower");
-        let (Some(class), Some(pre)) = (&names.class, &names.pre_norm) else {
-            return Err(crate::base::Error::new(
-                crate::base::Kind::Internal,
-                "an image tower without class token",
-            ));
-        };
-        let patch = reader
-            .tensor(&names.input)?
-            .flatten_from(1)
-            .and_then(|t| t.t()?.contiguous())
-            .map_err(&place)?;
-        let class = reader.tensor(class)?.reshape((1, 1, ())).map_err(&place)?;
         Ok(Self {
             of: tower,
             dtype,
-            patch,
-            class,
-            position: reader.tensor(&names.position)?,
-            pre: reader.norm(pre)?,
+            begin: reader.begin(names)?,
             blocks: Blocks::read(&reader, names, tower.transformer, false)?,
             post: reader.norm(&names.post_norm)?,
             projection: reader.projection(names)?,
@@ -73,12 +53,11 @@ impl VisionModel {
     pub fn forward(&self, images: &Tensor) -> Result<Tensor> {
         let rows = images.dim(0)?;
         let epsilon = self.of.transformer.epsilon;
-        // A convolution whose stride is its kernel is one product of matrices.
         let patches = patches(images, (self.of.grid(), self.of.patch_px), self.dtype)?;
-        let patches = project(&patches, &self.patch)?;
-        let class = self.class.broadcast_as((rows, 1, self.of.transformer.width))?;
+        let patches = project(&patches, &self.begin.patch)?;
+        let class = self.begin.class.broadcast_as((rows, 1, self.of.transformer.width))?;
         let x = Tensor::cat(&[&class.contiguous()?, &patches], 1)?;
-        let x = norm(&x.broadcast_add(&self.position)?, &self.pre, epsilon)?;
+        let x = norm(&x.broadcast_add(&self.begin.position)?, &self.begin.pre, epsilon)?;
         let x = self.blocks.forward(&x)?;
         let x = x.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
         let x = norm(&x, &self.post, epsilon)?;

@@ -21,9 +21,9 @@ pub(super) struct FusedBlocks {
     projection: Tensor,
 }
 
-/// Weights in the type that they are multiplied in, biases in f32.
+/// Weights in the type that they are multiplied in, what is added in f32.
 pub(super) fn reader<'a>(weights: &'a Weights, device: &'a Device, dtype: DType) -> Reader<'a> {
-    Reader { weights, device, dtype, bias: DType::F32 }
+    Reader { weights, device, dtype, added: DType::F32 }
 }
 
 impl FusedBlocks {

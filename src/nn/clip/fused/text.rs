@@ -39,7 +39,7 @@ impl FusedText {
         Ok(Some(Self {
             of: of.text,
             table: reader.tensor(&names.input)?,
-            position: reader.floats(&names.position)?,
+            position: reader.added(&names.position)?,
             blocks,
         }))
     }

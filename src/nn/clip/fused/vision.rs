@@ -4,11 +4,9 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::super::architecture::{Architecture, VisionTower};
 use super::super::images::Images;
-use super::super::names::{Affine, Names};
+use super::super::names::{BeginWeights, Names};
 use super::blocks::{FusedBlocks, reader};
-use crate::base::{Error, Kind};
 use crate::flow::preprocessing::Scale;
-use crate::nn::fault::candle;
 use crate::nn::weights::Weights;
 
 /// A vision transformer with its projection.
@@ -16,11 +14,7 @@ use crate::nn::weights::Weights;
 pub struct FusedVision {
     of: VisionTower,
     dtype: DType,
-    /// (channels × patch × patch, width)
-    patch: Tensor,
-    class: Tensor,
-    position: Tensor,
-    pre: Affine,
+    begin: BeginWeights,
     blocks: FusedBlocks,
 }
 
@@ -46,23 +40,7 @@ impl FusedVision {
         let Some(blocks) = FusedBlocks::read(&reader, names, of.vision.transformer, false)? else {
             return Ok(None);
         };
-        let (Some(class), Some(pre)) = (&names.class, &names.pre_norm) else {
-            return Err(Error::new(Kind::Internal, "an image tower without class token"));
-        };
-        let patch = reader
-            .tensor(&names.input)?
-            .flatten_from(1)
-            .and_then(|t| t.t()?.contiguous())
-            .map_err(candle("cannot lay out the image tower"))?;
-        Ok(Some(Self {
-            of: of.vision,
-            dtype,
-            patch,
-            class: reader.floats(class)?,
-            position: reader.floats(&names.position)?,
-            pre: reader.norm(pre)?,
-            blocks,
-        }))
+        Ok(Some(Self { of: of.vision, dtype, begin: reader.begin(names)?, blocks }))
     }
 
     /// Features, not normalised.
@@ -85,9 +63,10 @@ impl FusedVision {
     /// (rows, width of a feature), f32; nothing waits for the GPU.
     fn features(&self, images: Images<'_>, rows: usize) -> Result<Tensor> {
         let tokens = self.of.grid() * self.of.grid() + 1;
-        let patches = self.patches(images, rows)?.matmul(&self.patch)?;
-        let norms = (&self.pre, self.blocks.first());
-        let begun = self.blocks.kernels.embed(&patches, &self.class, &self.position, norms)?;
+        let BeginWeights { patch, class, position, pre } = &self.begin;
+        let patches = self.patches(images, rows)?.matmul(patch)?;
+        let norms = (pre, self.blocks.first());
+        let begun = self.blocks.kernels.embed(&patches, class, position, norms)?;
         self.blocks.forward(begun, tokens, |normed| {
             normed.reshape((rows, tokens, ()))?.narrow(1, 0, 1)?.squeeze(1)?.contiguous()
         })
@@ -98,12 +77,12 @@ impl FusedVision {
         let (grid, patch, side) = (self.of.grid(), self.of.patch_px, self.of.size_px);
         match images {
             Images::Levels(levels, scale) => {
-                let numbers = table(scale, self.patch.device())?;
+                let numbers = table(scale, self.begin.patch.device())?;
                 self.blocks.kernels.patches(levels, &numbers, (rows, side, patch))
             }
             Images::Numbers(numbers) => {
                 let images =
-                    Tensor::from_slice(numbers, (rows, 3, side, side), self.patch.device())?;
+                    Tensor::from_slice(numbers, (rows, 3, side, side), self.begin.patch.device())?;
                 super::super::vision::patches(&images, (grid, patch), self.dtype)?
                     .reshape((rows * grid * grid, ()))
             }

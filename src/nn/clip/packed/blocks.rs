@@ -85,7 +85,7 @@ pub(super) struct Packer<'a> {
     pub(super) number: Number,
 }
 
-fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
+pub(super) fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
     tensor
         .contiguous()
         .and_then(|t| t.flatten_all()?.to_vec1())
@@ -95,7 +95,7 @@ fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
 impl<'a> Packer<'a> {
     /// Reads in f32, on the processor.
     pub(super) fn new(weights: &'a Weights, names: &'a TowerNames, number: Number) -> Self {
-        let reader = Reader { weights, device: &Device::Cpu, dtype: DType::F32, bias: DType::F32 };
+        let reader = Reader { weights, device: &Device::Cpu, dtype: DType::F32, added: DType::F32 };
         Self { reader, names, number }
     }
 
@@ -113,7 +113,7 @@ impl<'a> Packer<'a> {
     }
 }
 
-fn affine_norm((scale, shift): &Affine, epsilon: f64) -> Result<Norm> {
+pub(super) fn affine_norm((scale, shift): &Affine, epsilon: f64) -> Result<Norm> {
     Ok(Norm::new(floats(scale)?, floats(shift)?, epsilon))
 }
 

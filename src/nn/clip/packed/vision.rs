@@ -2,11 +2,10 @@
 
 use super::super::architecture::{Architecture, VisionTower};
 use super::super::images::Images;
-use super::super::names::Names;
-use super::blocks::{PackedBlocks, Packer, Workspace, linear};
+use super::super::names::{BeginWeights, Names};
+use super::blocks::{PackedBlocks, Packer, Workspace, affine_norm, floats, linear};
 use super::crew::Crew;
-use crate::base::{Error, Kind, Result};
-use crate::nn::fault::candle;
+use crate::base::Result;
 use crate::nn::kernels::{Finish, Level, Linear, Norm, Number, Segment, Share};
 use crate::nn::weights::Weights;
 
@@ -83,23 +82,14 @@ impl PackedVision {
 
 impl Begin {
     pub(super) fn pack(packer: &Packer<'_>, of: VisionTower) -> Result<Self> {
-        let (Some(class), Some(pre)) = (&packer.names.class, &packer.names.pre_norm) else {
-            return Err(Error::new(Kind::Internal, "an image tower without class token"));
-        };
-        let patch = packer
-            .reader
-            .tensor(&packer.names.input)?
-            .flatten_from(1)
-            .and_then(|t| t.t()?.contiguous())
-            .map_err(candle("cannot lay out the image tower"))?;
-        let class = packer.floats(class)?;
-        let mut start = packer.floats(&packer.names.position)?;
+        let BeginWeights { patch, class, position, pre } = packer.reader.begin(packer.names)?;
+        let (class, mut start) = (floats(&class)?, floats(&position)?);
         start.iter_mut().zip(class).for_each(|(position, class)| *position += class);
         Ok(Self {
             of,
             patch: linear(packer.number, &patch, None)?,
             start,
-            pre: packer.norm(pre, of.transformer.epsilon)?,
+            pre: affine_norm(&pre, of.transformer.epsilon)?,
         })
     }
 
