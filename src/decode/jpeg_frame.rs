@@ -25,7 +25,13 @@ const NATURAL: [u8; 128] = {
 /// Position in the block of the k-th coefficient of the zigzag.
 #[inline(always)]
 pub(super) fn natural(k: usize) -> usize {
-    usize::from(NATURAL[k & 127] & 63)
+    usize::from(place(k) & 63)
+}
+
+/// As [`natural`], as a byte.
+#[inline(always)]
+pub(super) fn place(k: usize) -> u8 {
+    NATURAL[k & 127]
 }
 
 /// One component of the frame.

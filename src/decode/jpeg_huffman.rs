@@ -6,7 +6,7 @@
 use super::limits::Fault;
 
 /// Codes up to this length, and short codes with their value, are found in one look.
-const LOOK_BITS: u32 = 10;
+const LOOK_BITS: u32 = 11;
 /// Kind of an entry: a whole coefficient, a symbol, or a longer code.
 const COEFFICIENT: u32 = 0x40;
 const SYMBOL: u32 = 0x80;
@@ -14,7 +14,7 @@ const SYMBOL: u32 = 0x80;
 /// A Huffman table.
 #[derive(Clone)]
 pub(super) struct Huffman {
-    /// By the next ten bits: value in the high half, then run or symbol, then kind and length.
+    /// By the next bits: value in the high half, then run or symbol, then kind and length.
     fast: Box<[u32; 1 << LOOK_BITS]>,
     /// Largest code of each length, left-aligned to 16 bits and one more.
     above: [u32; 18],
@@ -203,10 +203,12 @@ impl<'a> Bits<'a> {
         None
     }
 
+    /// Passes the number of bits in the low six bits of `n`: whatever lies above them costs
+    /// nothing, as shifts take no more of them.
     #[inline(always)]
     fn drop(&mut self, n: u32) {
-        self.held <<= n;
-        self.count -= n;
+        self.held = self.held.wrapping_shl(n);
+        self.count -= n & 63;
     }
 
     /// The next `n` bits, at most 16.
@@ -246,7 +248,7 @@ impl<'a> Bits<'a> {
         if entry & COEFFICIENT == 0 {
             return None;
         }
-        self.drop(entry & 0x3f);
+        self.drop(entry);
         Some(((entry >> 8 & 0xff) as usize, entry.cast_signed() >> 16))
     }
 
@@ -259,7 +261,7 @@ impl<'a> Bits<'a> {
             self.drop(length);
             symbol
         } else {
-            self.drop(entry & 0x3f);
+            self.drop(entry);
             entry >> 8 & 0xff
         };
         let size = symbol & 15;
@@ -282,7 +284,7 @@ impl<'a> Bits<'a> {
             self.drop(length);
             return symbol;
         }
-        self.drop(entry & 0x3f);
+        self.drop(entry);
         entry >> 8 & 0xff
     }
 

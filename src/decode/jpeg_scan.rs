@@ -3,10 +3,13 @@
 //! Damage is treated as libjpeg treats it: once a segment is used up, its blocks stay zero up
 //! to the next restart marker; only data that end with the file are an error.
 
-use super::jpeg_frame::{Component, Scan, State, missing, natural, no_quantisation};
+use super::jpeg_frame::{Component, Scan, State, missing, no_quantisation, place};
 use super::jpeg_huffman::{Bits, Code, Huffman};
 use super::jpeg_progressive;
 use super::limits::Fault;
+
+/// A block, with room for every place that a byte can name: none has to be checked.
+type Block = [i16; 256];
 
 /// Tables and layout of a part, with all that may be missing at hand.
 struct Lane<'a> {
@@ -43,7 +46,7 @@ pub(super) fn run(
     let mut bits = Bits::new(bytes);
     let mut state = State::default();
     let (across, down) = scan.units(components);
-    let mut block = [0; 64];
+    let mut block: Block = [0; 256];
     let mut due = scan.restart_every;
     for y in 0..down {
         for x in 0..across {
@@ -62,11 +65,12 @@ pub(super) fn run(
                     for along in 0..lane.h {
                         let has_ac = !skip && sequential(&mut bits, last, lane, &mut block);
                         let at = (x * lane.h + along, y * lane.v + down);
-                        component.put(at, &block, &lane.quant, has_ac);
+                        let Some(coefficients) = block.first_chunk_mut() else { continue };
+                        component.put(at, coefficients, &lane.quant, has_ac);
                         if has_ac {
-                            block = [0; 64];
+                            coefficients.fill(0);
                         } else {
-                            block[0] = 0;
+                            coefficients[0] = 0;
                         }
                     }
                 }
@@ -113,21 +117,20 @@ fn several(scan: &Scan<'_>, components: &mut [Component], bytes: &[u8]) -> Resul
     Ok(bits.used())
 }
 
-/// Reads into a block of zeros; whether it has more than its DC coefficient.
+/// Reads into a block of zeros; whether it may have more than its DC coefficient.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "coefficients wrap as libjpeg's JCOEF")]
 fn sequential(
     shared: &mut Bits<'_>,
     last: &mut i32,
     lane: &Lane<'_>,
-    block: &mut [i16; 64],
+    block: &mut Block,
 ) -> bool {
     let mut bits = *shared;
     if let Code::Coefficient(_, value) = bits.code(lane.dc) {
         *last = last.wrapping_add(value);
     }
     block[0] = *last as i16;
-    let mut has_ac = false;
     let mut k = 1;
     'block: while k < 64 {
         bits.fill();
@@ -137,8 +140,7 @@ fn sequential(
                 match bits.long(lane.ac) {
                     Code::Coefficient(run, value) => {
                         k += run;
-                        block[natural(k)] = value as i16;
-                        has_ac = true;
+                        block[usize::from(place(k))] = value as i16;
                         k += 1;
                     }
                     Code::Run(15) => k += 16,
@@ -147,14 +149,16 @@ fn sequential(
                 break;
             };
             k += run;
-            block[natural(k)] = value as i16;
-            has_ac = true;
-            k += 1;
-            if k >= 64 {
+            // the last one, and those that a broken run puts behind it
+            if k >= 63 {
+                block[63] = value as i16;
+                k = 64;
                 break;
             }
+            block[usize::from(place(k))] = value as i16;
+            k += 1;
         }
     }
     *shared = bits;
-    has_ac
+    k > 1
 }
