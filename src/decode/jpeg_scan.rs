@@ -120,12 +120,7 @@ fn several(scan: &Scan<'_>, components: &mut [Component], bytes: &[u8]) -> Resul
 /// Reads into a block of zeros; whether it may have more than its DC coefficient.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "coefficients wrap as libjpeg's JCOEF")]
-fn sequential(
-    shared: &mut Bits<'_>,
-    last: &mut i32,
-    lane: &Lane<'_>,
-    block: &mut Block,
-) -> bool {
+fn sequential(shared: &mut Bits<'_>, last: &mut i32, lane: &Lane<'_>, block: &mut Block) -> bool {
     let mut bits = *shared;
     if let Code::Coefficient(_, value) = bits.code(lane.dc) {
         *last = last.wrapping_add(value);

@@ -134,6 +134,11 @@ struct BlockNames {
 }
 
 impl TowerNames {
+    /// The name of a part of a block.
+    fn at(&self, layer: usize, part: &str) -> String {
+        format!("{}.{layer}.{part}", self.layers)
+    }
+
     fn block_names(&self) -> BlockNames {
         match self.style {
             Style::OpenAi => BlockNames {
@@ -249,35 +254,58 @@ impl Reader<'_> {
         }
     }
 
-    /// Both norms, query-key-value, output, and both layers of the MLP of a block.
+    /// All weights of a block. A reader that has no room for all at once takes them one by one.
     pub(super) fn block(&self, tower: &TowerNames, layer: usize) -> Result<BlockWeights> {
-        let at = |part: &str| format!("{}.{layer}.{part}", tower.layers);
-        let names = tower.block_names();
-        let qkv = match tower.style {
-            Style::OpenAi => (
-                self.transposed(&at("attn.in_proj_weight"))?,
-                self.added(&at("attn.in_proj_bias"))?,
-            ),
+        Ok(BlockWeights {
+            norms: self.norms(tower, layer)?,
+            qkv: self.qkv(tower, layer)?,
+            out: self.out(tower, layer)?,
+            mlp: [self.up(tower, layer)?, self.down(tower, layer)?],
+        })
+    }
+
+    /// Both norms of a block.
+    pub(super) fn norms(&self, tower: &TowerNames, layer: usize) -> Result<[Affine; 2]> {
+        let [first, second] = tower.block_names().norms;
+        Ok([self.norm(&tower.at(layer, first))?, self.norm(&tower.at(layer, second))?])
+    }
+
+    /// Queries, keys and values of a block, side by side.
+    pub(super) fn qkv(&self, tower: &TowerNames, layer: usize) -> Result<Affine> {
+        match tower.style {
+            Style::OpenAi => Ok((
+                self.transposed(&tower.at(layer, "attn.in_proj_weight"))?,
+                self.added(&tower.at(layer, "attn.in_proj_bias"))?,
+            )),
             Style::HuggingFace => {
                 let parts = ["q", "k", "v"]
                     .into_iter()
-                    .map(|part| self.linear(&at(&format!("self_attn.{part}_proj"))))
+                    .map(|part| self.linear(&tower.at(layer, &format!("self_attn.{part}_proj"))))
                     .collect::<Result<Vec<_>>>()?;
                 let (weights, biases): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
                 let join = |parts: &[Tensor], dim| {
                     Tensor::cat(parts, dim).map_err(candle("cannot join weights"))
                 };
-                (join(&weights, 1)?, join(&biases, 0)?)
+                Ok((join(&weights, 1)?, join(&biases, 0)?))
             }
-        };
-        let [norm_1, norm_2] = names.norms;
-        let [up, down] = names.mlp;
-        Ok(BlockWeights {
-            norms: [self.norm(&at(norm_1))?, self.norm(&at(norm_2))?],
-            qkv,
-            out: self.linear(&at(names.out))?,
-            mlp: [self.linear(&at(up))?, self.linear(&at(down))?],
-        })
+        }
+    }
+
+    /// What follows a block's attention.
+    pub(super) fn out(&self, tower: &TowerNames, layer: usize) -> Result<Affine> {
+        self.linear(&tower.at(layer, tower.block_names().out))
+    }
+
+    /// The first layer of a block's MLP.
+    pub(super) fn up(&self, tower: &TowerNames, layer: usize) -> Result<Affine> {
+        let [up, _] = tower.block_names().mlp;
+        self.linear(&tower.at(layer, up))
+    }
+
+    /// The second layer of a block's MLP.
+    pub(super) fn down(&self, tower: &TowerNames, layer: usize) -> Result<Affine> {
+        let [_, down] = tower.block_names().mlp;
+        self.linear(&tower.at(layer, down))
     }
 }
 

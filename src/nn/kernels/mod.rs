@@ -15,6 +15,7 @@ mod layer_norm;
 #[expect(unsafe_code, reason = "vector instructions, and rows shared out among threads")]
 mod packed;
 mod product;
+mod room;
 mod rows;
 mod softmax;
 mod transpose;
@@ -31,6 +32,7 @@ pub(super) use packed::{
     Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share, widest,
 };
 pub(super) use product::{Matrix, product};
+pub(super) use room::ReturnsRoom;
 pub(super) use softmax::softmax;
 pub(super) use transpose::transposed;
 pub(crate) use waiting::keep_cores_free;

@@ -3,9 +3,10 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::super::architecture::Transformer;
-use super::super::names::{Affine, BlockWeights, Reader, TowerNames};
+use super::super::names::{Affine, Reader, TowerNames};
 use crate::base::{Error, Kind, Result};
 use crate::nn::fault::candle;
+use crate::nn::gradient::numbers;
 use crate::nn::kernels::{
     Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share,
 };
@@ -121,24 +122,24 @@ pub(super) fn affine_norm((scale, shift): &Affine, epsilon: f64) -> Result<Norm>
 pub(super) fn linear(number: Number, weight: &Tensor, bias: Option<&Tensor>) -> Result<Linear> {
     let (inputs, outputs) = weight.dims2().map_err(candle("cannot read a weight"))?;
     let bias = bias.map(floats).transpose()?.unwrap_or_default();
-    Ok(Linear::pack(number, &floats(weight)?, inputs, outputs, &bias))
+    let weight = weight.contiguous().map_err(candle("cannot read a weight"))?;
+    let weight = numbers(&weight).map_err(candle("cannot read a weight"))?;
+    Ok(Linear::pack(number, &weight, inputs, outputs, &bias))
 }
 
 impl Rest {
-    /// Each weight is dropped when it is packed.
-    fn pack(number: Number, weights: RestWeights, epsilon: f64) -> Result<Self> {
-        let ([norm_1, norm_2], out, [up, down]) = weights;
-        let pack = |(weight, bias): Affine| linear(number, &weight, Some(&bias));
+    /// Each weight is read when the one before is packed, so that one alone stands in memory twice.
+    fn pack(packer: &Packer<'_>, of: Transformer, layer: usize) -> Result<Self> {
+        let Packer { reader, names, number } = packer;
+        let pack = |(weight, bias): Affine| linear(*number, &weight, Some(&bias));
+        let [first, second] = reader.norms(names, layer)?;
         Ok(Self {
-            norms: [affine_norm(&norm_1, epsilon)?, affine_norm(&norm_2, epsilon)?],
-            out: pack(out)?,
-            mlp: [pack(up)?, pack(down)?],
+            norms: [affine_norm(&first, of.epsilon)?, affine_norm(&second, of.epsilon)?],
+            out: pack(reader.out(names, layer)?)?,
+            mlp: [pack(reader.up(names, layer)?)?, pack(reader.down(names, layer)?)?],
         })
     }
 }
-
-/// A block's weights but for queries, keys and values: norms, the attention's output, the MLP.
-type RestWeights = ([Affine; 2], Affine, [Affine; 2]);
 
 impl How {
     pub(super) fn new(of: Transformer, causal: bool, number: Number) -> Self {
@@ -163,9 +164,10 @@ impl How {
 
 impl Block {
     pub(super) fn pack(packer: &Packer<'_>, of: Transformer, layer: usize) -> Result<Self> {
-        let BlockWeights { norms, qkv, out, mlp } = packer.reader.block(packer.names, layer)?;
-        let rest = Rest::pack(packer.number, (norms, out, mlp), of.epsilon)?;
-        Ok(Self { qkv: linear(packer.number, &qkv.0, Some(&qkv.1))?, rest })
+        let (weight, bias) = packer.reader.qkv(packer.names, layer)?;
+        let qkv = linear(packer.number, &weight, Some(&bias))?;
+        drop((weight, bias));
+        Ok(Self { qkv, rest: Rest::pack(packer, of, layer)? })
     }
 
     /// The rows of `at.x`, one block further.
@@ -194,9 +196,8 @@ impl End {
         let Some(layer) = of.layers.checked_sub(1) else {
             return Err(Error::new(Kind::BadInput, "a tower has no blocks"));
         };
-        let BlockWeights { norms, qkv, out, mlp } = packer.reader.block(packer.names, layer)?;
-        let rest = Rest::pack(packer.number, (norms, out, mlp), of.epsilon)?;
-        let (weight, bias) = qkv;
+        let rest = Rest::pack(packer, of, layer)?;
+        let (weight, bias) = packer.reader.qkv(packer.names, layer)?;
         let part = |start, count| {
             let place = candle("cannot split a weight");
             let weight = weight.narrow(1, start, count).map_err(&place)?;
@@ -252,8 +253,6 @@ impl End {
 }
 
 impl PackedBlocks {
-    /// A block is packed before the next is read, so that no more than one stands in memory
-    /// twice.
     pub(super) fn pack(packer: &Packer<'_>, of: Transformer, causal: bool) -> Result<Self> {
         Ok(Self {
             how: How::new(of, causal, packer.number),

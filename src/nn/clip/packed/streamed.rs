@@ -7,7 +7,7 @@ use super::blocks::{Block, End, How, Packer, Workspace};
 use super::vision::Begin;
 use super::{text, vision};
 use crate::base::{Error, Kind, Result};
-use crate::nn::kernels::{Grid, Number, Segment, Share};
+use crate::nn::kernels::{Grid, Number, ReturnsRoom, Segment, Share};
 use crate::nn::weights::Weights;
 
 /// Rows that go through a block at once: more would only need more memory.
@@ -21,6 +21,7 @@ pub struct StreamedVision {
     weights: Weights,
     names: Names,
     of: VisionTower,
+    _room: ReturnsRoom,
 }
 
 /// As [`StreamedVision`], for texts. Of the token table only what the texts name is read.
@@ -29,11 +30,12 @@ pub struct StreamedText {
     weights: Weights,
     names: Names,
     of: TextTower,
+    _room: ReturnsRoom,
 }
 
 impl StreamedVision {
     pub(in crate::nn) fn new(weights: Weights, names: Names, of: &Architecture) -> Self {
-        Self { weights, names, of: of.vision }
+        Self { weights, names, of: of.vision, _room: ReturnsRoom::new() }
     }
 
     /// The features that [`PackedVision`](super::PackedVision) gives in f32, to the bit.
@@ -64,7 +66,7 @@ impl StreamedVision {
 
 impl StreamedText {
     pub(in crate::nn) fn new(weights: Weights, names: Names, of: &Architecture) -> Self {
-        Self { weights, names, of: of.text }
+        Self { weights, names, of: of.text, _room: ReturnsRoom::new() }
     }
 
     /// The features that [`PackedText`](super::PackedText) gives in f32, to the bit.
