@@ -7,6 +7,12 @@ use super::limits::Fault;
 
 /// Codes up to this length, and short codes with their value, are found in one look.
 const LOOK_BITS: u32 = 11;
+/// Bits that are there after [`Bits::fill`], at least.
+const FILLED: u32 = 56;
+/// Bits of a code and its value at most; one that no table has counts as 17.
+const LONGEST: u32 = 17 + 16;
+// what is filled once serves two codes of one look and one of any length
+const _: () = assert!(2 * LOOK_BITS + LONGEST <= FILLED);
 /// Kind of an entry: a whole coefficient, a symbol, or a longer code.
 const COEFFICIENT: u32 = 0x40;
 const SYMBOL: u32 = 0x80;
@@ -151,7 +157,7 @@ impl<'a> Bits<'a> {
         if self.marker.is_some() { self.at - 2 } else { self.at }
     }
 
-    /// At least 57 bits; zeros where a marker or the end of the file was met.
+    /// At least [`FILLED`] bits; zeros where a marker or the end of the file was met.
     #[inline(always)]
     pub(super) fn fill(&mut self) {
         if let Some(word) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
@@ -162,7 +168,7 @@ impl<'a> Bits<'a> {
             {
                 self.held |= word >> self.count;
                 self.at += ((63 - self.count) >> 3) as usize;
-                self.count |= 56;
+                self.count |= FILLED;
                 return;
             }
         }
@@ -231,7 +237,7 @@ impl<'a> Bits<'a> {
     /// The next coefficient or run.
     #[inline(always)]
     pub(super) fn code(&mut self, table: &Huffman) -> Code {
-        if self.count < 33 {
+        if self.count < LONGEST {
             self.fill();
         }
         match self.short(table) {
@@ -252,7 +258,7 @@ impl<'a> Bits<'a> {
         Some(((entry >> 8 & 0xff) as usize, entry.cast_signed() >> 16))
     }
 
-    /// As [`Self::code`], where [`Self::short`] found nothing. Wants 33 bits.
+    /// As [`Self::code`], where [`Self::short`] found nothing. Wants [`LONGEST`] bits.
     #[inline(always)]
     pub(super) fn long(&mut self, table: &Huffman) -> Code {
         let entry = table.fast[(self.held >> (64 - LOOK_BITS)) as usize & ((1 << LOOK_BITS) - 1)];
@@ -275,7 +281,7 @@ impl<'a> Bits<'a> {
     /// The next symbol alone.
     #[inline(always)]
     pub(super) fn symbol(&mut self, table: &Huffman) -> u32 {
-        if self.count < 33 {
+        if self.count < LONGEST {
             self.fill();
         }
         let entry = table.fast[(self.held >> (64 - LOOK_BITS)) as usize & ((1 << LOOK_BITS) - 1)];

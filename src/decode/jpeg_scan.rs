@@ -117,7 +117,7 @@ fn several(scan: &Scan<'_>, components: &mut [Component], bytes: &[u8]) -> Resul
     Ok(bits.used())
 }
 
-/// Reads into a block of zeros; whether it may have more than its DC coefficient.
+/// Reads into a block of zeros; whether it has more than its DC coefficient.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "coefficients wrap as libjpeg's JCOEF")]
 fn sequential(shared: &mut Bits<'_>, last: &mut i32, lane: &Lane<'_>, block: &mut Block) -> bool {
@@ -155,5 +155,43 @@ fn sequential(shared: &mut Bits<'_>, last: &mut i32, lane: &Lane<'_>, block: &mu
         }
     }
     *shared = bits;
-    k > 1
+    // runs of zeros alone, which damaged files have, are none; others mostly begin with one
+    k > 1 && block.iter().take(64).skip(1).any(|coefficient| *coefficient != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of codes of eight bits that are their own symbols: a DC difference of zero, then `codes`.
+    fn read(codes: &[u8]) -> (bool, Block) {
+        let mut counts = [0; 16];
+        counts[7] = 255;
+        let table = Huffman::new(&counts, &(0..255).collect::<Vec<_>>()).unwrap();
+        let lane = Lane { component: 0, dc: &table, ac: &table, quant: [1; 64], h: 1, v: 1 };
+        let bytes = [&[0], codes, &[0; 16]].concat();
+        let (mut bits, mut last, mut block) = (Bits::new(&bytes), 7, [0; 256]);
+        (sequential(&mut bits, &mut last, &lane, &mut block), block)
+    }
+
+    #[test]
+    fn runs_of_zeros_are_no_coefficients() {
+        for runs in 0..5 {
+            let (has_ac, block) = read(&[0xf0_u8].repeat(runs));
+            assert!(!has_ac && block[0] == 7, "{runs}");
+            assert!(block.iter().skip(1).all(|value| *value == 0), "{runs}");
+        }
+    }
+
+    #[test]
+    fn a_coefficient_past_the_last_is_the_last() {
+        // a run of three times sixteen zeros, then of 13, 14 and 15, and one bit: 1, which is a one
+        for (run, at) in [(13, 62), (14, 63), (15, 63)] {
+            let (has_ac, block) = read(&[0xf0, 0xf0, 0xf0, run << 4 | 1, 0b1000_0000]);
+            let found: Vec<usize> = (1..256).filter(|place| block[*place] != 0).collect();
+            assert!(has_ac, "{run}");
+            assert_eq!(found, [usize::from(place(at))], "{run}");
+            assert_eq!(block[found[0]], 1, "{run}");
+        }
+    }
 }
