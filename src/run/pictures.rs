@@ -9,9 +9,9 @@ use arrow::array::StringArray;
 use rayon::prelude::*;
 
 use crate::base::digest::Digester;
-use crate::base::{Digest, Error, Kind, Result};
+use crate::base::{Cancel, Digest, Error, Kind, Result};
 use crate::decode::{self, Limits, Orientation};
-use crate::flow::{Preprocessing, Split};
+use crate::flow::{Preprocessing, Reject, Split};
 use crate::plan::clip::TrainClip;
 use crate::plan::stage::IndexImages;
 use crate::sources::Member;
@@ -21,8 +21,12 @@ use crate::train::inputs::Inputs;
 use super::context::Context;
 use super::images;
 use super::pass::Listed;
+use super::recipe::refusal;
 use super::rows;
 use super::upstream::{Which, each_caption};
+
+/// Pictures that are looked at between two looks at whether to stop.
+const LOOKED_AT_ONCE: usize = 256;
 
 /// Numbers of prepared pictures that are kept (2 GiB).
 const KEPT_NUMBERS: usize = 1 << 29;
@@ -90,6 +94,27 @@ impl Lessons {
         }
         lessons.digest = digester.finish();
         Ok(lessons)
+    }
+
+    /// What trains and what validates, without the images `refused`. [`Self::digest`] is that of
+    /// all: the same bytes are refused every time, and who plans need not decode them.
+    ///
+    /// # Errors
+    /// [`Kind::BadInput`] when nothing is left to train on.
+    pub(super) fn without(&self, refused: &BTreeMap<usize, Reject>) -> Result<[Part; 2]> {
+        let parts = [&self.train, &self.validation].map(|part| {
+            let rows = part.images.iter().zip(&part.texts);
+            let rows = rows.filter(|(image, _)| !refused.contains_key(*image));
+            let (images, texts) = rows.map(|(image, text)| (*image, text.clone())).unzip();
+            Part { images, texts }
+        });
+        match refused.values().next() {
+            Some(first) if parts[0].texts.is_empty() => {
+                let what = "no image of the split `train` can be decoded";
+                Err(Error::new(Kind::BadInput, what).help(format!("the first of them: {first}")))
+            }
+            _ => Ok(parts),
+        }
     }
 }
 
@@ -159,25 +184,66 @@ impl<'a> Pictures<'a> {
         Ok(Self { lessons, listed, members, limits, preprocessing, kept })
     }
 
-    fn prepare(&self, image: usize) -> Result<Vec<f32>> {
-        let bad = |what: String| {
-            Error::new(Kind::BadInput, what)
-                .at(self.image(image))
-                .help("`clipmill run` lists the images anew; a broken one becomes a reject there")
+    /// The pictures that cannot be decoded, by number. All are prepared for it, and kept for the
+    /// first epoch as far as there is room: a training must not end at one when hours have passed.
+    ///
+    /// # Errors
+    /// When a picture cannot be read, or is not what it was when it was listed: then nobody knows
+    /// whether it can be decoded. When it was asked to stop.
+    pub(super) fn refused(&self, cancel: &Cancel) -> Result<BTreeMap<usize, Reject>> {
+        let mut refused = BTreeMap::new();
+        let all: Vec<usize> = (0..self.members.len()).collect();
+        for some in all.chunks(LOOKED_AT_ONCE) {
+            cancel.check()?;
+            let found: Vec<Option<Reject>> =
+                some.par_iter().map(|image| Ok(self.get(*image)?.err())).collect::<Result<_>>()?;
+            let found = some.iter().zip(found);
+            refused.extend(found.filter_map(|(image, reject)| Some((*image, reject?))));
+        }
+        Ok(refused)
+    }
+
+    /// A prepared picture, or why it cannot be decoded.
+    fn get(&self, image: usize) -> Result<Result<Arc<Vec<f32>>, Reject>> {
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(numbers) = kept().get(&image) {
+            return Ok(Ok(Arc::clone(numbers)));
+        }
+        let numbers = match self.prepare(image)? {
+            Ok(numbers) => Arc::new(numbers),
+            Err(reject) => return Ok(Err(reject)),
         };
+        let room = KEPT_NUMBERS.checked_div(self.width()).unwrap_or(0);
+        let mut kept = kept();
+        if kept.len() < room {
+            kept.insert(image, Arc::clone(&numbers));
+        }
+        Ok(Ok(numbers))
+    }
+
+    fn prepare(&self, image: usize) -> Result<Result<Vec<f32>, Reject>> {
+        let bad = |what: String| self.bad(image, what);
         let member = self.members.get(image).and_then(Option::as_ref);
         let member = member.ok_or_else(|| bad("is in no archive any more".into()))?;
         let archive = self.listed.archives.get(member.archive);
         let archive = archive.ok_or_else(|| bad("is in no archive any more".into()))?;
         let bytes = archive.read(member).map_err(|reject| bad(reject.message))?;
+        let digest = Digest::of(&bytes);
         let expected = self.lessons.images.get(image).map(|(_, content)| content.as_str());
-        if Some(Digest::of(&bytes).to_string().as_str()) != expected {
+        if Some(digest.to_string().as_str()) != expected {
             return Err(bad("is not what it was when it was listed".into()));
         }
         let targets = [self.preprocessing];
-        let pixels = decode::decode_for(&bytes, &self.limits, Orientation::Ignore, &targets)
-            .map_err(|fault| bad(fault.message))?;
-        decode::preprocess(&pixels, &self.preprocessing)
+        match decode::decode_for(&bytes, &self.limits, Orientation::Ignore, &targets) {
+            Ok(pixels) => decode::preprocess(&pixels, &self.preprocessing).map(Ok),
+            Err(fault) => Ok(Err(refusal(member, digest, fault))),
+        }
+    }
+
+    fn bad(&self, image: usize, what: String) -> Error {
+        Error::new(Kind::BadInput, what)
+            .at(self.image(image))
+            .help("let nothing change the archives meanwhile; the next run lists the images anew")
     }
 }
 
@@ -196,25 +262,10 @@ impl Inputs for Pictures<'_> {
     }
 
     fn of_images(&self, images: &[usize]) -> Result<Vec<f32>> {
-        let kept = |image: &usize| {
-            self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(image).cloned()
-        };
         let prepared: Vec<Arc<Vec<f32>>> = images
             .par_iter()
-            .map(|image| match kept(image) {
-                Some(numbers) => Ok(numbers),
-                None => self.prepare(*image).map(Arc::new),
-            })
+            .map(|image| self.get(*image)?.map_err(|reject| self.bad(*image, reject.message)))
             .collect::<Result<_>>()?;
-        let mut out = Vec::with_capacity(images.len() * self.width());
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = KEPT_NUMBERS.checked_div(self.width()).unwrap_or(0);
-        for (image, numbers) in images.iter().zip(prepared) {
-            out.extend_from_slice(&numbers);
-            if kept.len() < room {
-                kept.insert(*image, numbers);
-            }
-        }
-        Ok(out)
+        Ok(prepared.iter().flat_map(|numbers| numbers.iter().copied()).collect())
     }
 }

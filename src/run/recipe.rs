@@ -143,7 +143,8 @@ impl<'p> Recipe<'p> {
     }
 }
 
-fn refusal(member: &Member, digest: Digest, fault: Fault) -> Reject {
+/// What becomes of bytes that cannot be decoded.
+pub(super) fn refusal(member: &Member, digest: Digest, fault: Fault) -> Reject {
     Reject {
         origin: member.origin.clone(),
         image_id: Some(member.image_id.clone()),

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use crate::base::{Kind, Result};
+use crate::base::units::count;
+use crate::base::{Digest, Kind, Result};
 use crate::plan::clip::TrainClip;
 use crate::plan::model::ModelFiles;
 use crate::plan::stage::IndexImages;
@@ -30,7 +31,6 @@ pub(super) fn run(
     stage: &Stage,
     work: &TrainClip,
 ) -> Result<()> {
-    ledger.complete(&stage.table);
     let snapshot = ctx.store.snapshot(&stage.table)?;
     let Some(index) = index_of(ctx.plan, work) else {
         checkpoints::leave(ctx, stage, snapshot.as_ref());
@@ -53,9 +53,9 @@ pub(super) fn run(
         keep_last: work.keep_last,
         save_every: work.save_every,
     };
-    let trained = ctx
-        .clocks
-        .time(Part::Train, Spend::Busy, || train(ctx, stage, work, index, &lessons, &home));
+    let of = Training { stage, work, index, lessons: &lessons, home: &home };
+    let trained =
+        ctx.clocks.time(Part::Train, Spend::Busy, || train(ctx, ledger, &of, &fingerprint));
     // What was measured is told even when the training failed.
     let measured = journal::read(&home.kept)?;
     if !measured.is_empty() {
@@ -116,14 +116,22 @@ fn model(state: &Path, stage: &Stage, work: &TrainClip, best: &Checkpoint) -> Re
     forget_others(&models, &name, false)
 }
 
+/// What a training is of.
+struct Training<'a> {
+    stage: &'a Stage,
+    work: &'a TrainClip,
+    index: &'a IndexImages,
+    lessons: &'a Lessons,
+    home: &'a Home,
+}
+
 fn train(
     ctx: &Context<'_>,
-    stage: &Stage,
-    work: &TrainClip,
-    index: &IndexImages,
-    lessons: &Lessons,
-    home: &Home,
+    ledger: &mut Ledger,
+    of: &Training<'_>,
+    fingerprint: &Digest,
 ) -> Result<trainer::Outcome> {
+    let Training { stage, work, index, lessons, home } = *of;
     let ModelFiles::HuggingFace { folder } = &work.model.files else {
         return Err(crate::base::Error::new(
             Kind::Internal,
@@ -132,22 +140,33 @@ fn train(
     };
     let facts = crate::embed::describe(&work.model)?;
     let pictures = Pictures::find(ctx, lessons, index, facts.preprocessing)?;
+    let refused = pictures.refused(&ctx.options.cancel)?;
+    ledger.complete(&stage.table);
+    for reject in refused.values() {
+        ledger.refuse(&stage.table, &fingerprint.to_string(), reject.clone());
+    }
+    let [train, validation] = lessons.without(&refused).map_err(|error| error.at(&stage.table))?;
     let mut learning = ClipLearning::begin(folder, work.model.device)?;
+    let left_out = match refused.len() {
+        0 => String::new(),
+        1 => "; one image cannot be decoded, see `rejects`".to_owned(),
+        many => format!("; {} images cannot be decoded, see `rejects`", count(many as u64)),
+    };
     ctx.options.progress.note(&format!(
-        "{}: {} captions train, {} validate; on {}",
+        "{}: {} captions train, {} validate; on {}{left_out}",
         stage.table,
-        crate::base::units::count(lessons.train.texts.len() as u64),
-        crate::base::units::count(lessons.validation.texts.len() as u64),
+        count(train.texts.len() as u64),
+        count(validation.texts.len() as u64),
         learning.device()
     ));
     let (end, most) = (learning.end(), learning.context());
     let encode = |text: &str| learning.encode(text);
-    let train = Encoded::new(&pictures, &lessons.train, encode, end, most)?.of_all_lengths();
-    let validation = Encoded::new(&pictures, &lessons.validation, encode, end, most)?;
+    let train = Encoded::new(&pictures, &train, encode, end, most)?.of_all_lengths();
+    let validation = Encoded::new(&pictures, &validation, encode, end, most)?;
     let validation = validation.of_all_lengths();
     let identity = Identity {
         stage: stage.table.clone(),
-        fingerprint: stage.fingerprint.digest().to_string(),
+        fingerprint: fingerprint.to_string(),
         network: None,
         definition: ctx.plan.text.clone(),
         end,

@@ -3,7 +3,7 @@
 use clipmill::plan::Reason;
 use clipmill::run::RunReport;
 
-use crate::house::House;
+use crate::house::{House, Images, id, pictures};
 use crate::killed::{command, newest, numbers};
 use crate::studio::definition;
 
@@ -26,8 +26,22 @@ fn pipeline(stage: &str) -> String {
     definition(stage).replace("[models.clip.huggingface]", "[models.start.huggingface]")
 }
 
+const IMAGES: usize = 20;
+/// One that trains.
+const BROKEN: usize = 3;
+
+/// The pictures of a house, some of them cut short within their data.
+fn cut_short(which: &[usize]) -> Images {
+    let mut images = pictures(IMAGES);
+    for number in which {
+        let bytes = &mut images[*number].1;
+        bytes.truncate(bytes.len() - 100);
+    }
+    images
+}
+
 fn house(stage: &str) -> House {
-    let house = House::new(20);
+    let house = House::new(IMAGES);
     house.define(&pipeline(stage));
     house
 }
@@ -70,6 +84,43 @@ fn retraining_changes_features_and_what_follows_from_them_and_nothing_else() {
         assert_eq!(old[0], new[0]);
         assert!(old[1] != new[1] && old[2] != new[2], "{after}");
     }
+}
+
+#[test]
+fn a_broken_image_is_left_out_and_told_of() {
+    let house = house(STAGE);
+    // Listing reads its header, which is there.
+    house.images(&cut_short(&[BROKEN]));
+    let report = house.run().unwrap();
+    assert!(report.broken.is_empty(), "{:?}", report.broken);
+    let rejects = house.rows("rejects", &["image_id", "stage", "class", "attempts"]);
+    let of = |stage: &str| format!("{}|{stage}|truncated_image|1", id(BROKEN));
+    assert_eq!(rejects, [of("clip_training"), of("image_features")]);
+    assert_eq!(house.rows("image_features", &FEATURES).len(), 19);
+
+    let foreseen = crate::studio::survey(&house).unwrap();
+    assert!(foreseen.tables.iter().all(|one| !one.pending), "{:?}", foreseen.tables);
+    assert!(house.run().unwrap().is_up_to_date());
+    assert_eq!(house.rows("rejects", &["image_id", "stage", "class", "attempts"]), rejects);
+
+    house.images(&pictures(IMAGES));
+    let report = house.run().unwrap();
+    assert!(computed(&report).contains(&"clip_training"));
+    assert!(house.rows("rejects", &["image_id"]).is_empty());
+    assert_eq!(house.rows("image_features", &FEATURES).len(), 20);
+}
+
+#[test]
+fn where_nothing_that_trains_can_be_decoded_one_of_them_is_named() {
+    let house = house(STAGE);
+    house.images(&cut_short(&(0..IMAGES).collect::<Vec<_>>()));
+    let report = house.run();
+    let said = match &report {
+        Err(error) => format!("{error} {:?}", error.help_text()),
+        Ok(report) => format!("{:?}", report.broken),
+    };
+    assert!(report.is_err() && said.contains("truncated_image"), "{said}");
+    assert!(said.contains("clip_training") && said.contains("can be decoded"), "{said}");
 }
 
 #[test]
