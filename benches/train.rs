@@ -47,7 +47,7 @@ fn main() {
     };
     let device = device::open(device.parse::<DeviceChoice>().unwrap()).unwrap().device;
     let dtype = [Dtype::F32, Dtype::Bf16].into_iter().find(|of| of.name() == dtype).unwrap();
-    let dtype = device::dtype(dtype, &device).unwrap();
+    let dtype = device::training_dtype(dtype, &device).unwrap();
     let steps = if device.is_cpu() { 8 } else { 40 };
     let gpt2 = Gpt2::load(folder.as_ref(), &device, dtype, mode == "fine-tune").unwrap();
     let sizes = MapperConfig::new(MapperKind::Mlp, CLIP_WIDTH, 10, gpt2.config().width);

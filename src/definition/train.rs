@@ -124,7 +124,8 @@ pub enum Compute {
     /// 32-bit floats.
     #[default]
     F32,
-    /// bfloat16, with weights and optimiser in 32-bit floats; needs a GPU.
+    /// What GPT-2 multiplies is rounded to bfloat16; weights and optimiser are 32-bit floats. On the
+    /// processor it needs AVX-512 BF16.
     Bf16,
 }
 

@@ -88,6 +88,26 @@ pub fn dtype(dtype: Dtype, device: &Device) -> Result<DType> {
     }
 }
 
+/// Candle's type for a training that computes in `dtype`, its weights in f32.
+///
+/// # Errors
+/// [`Kind::Device`] for bfloat16 on a processor without instructions for it, and as of [`dtype()`].
+pub fn training_dtype(training: Dtype, device: &Device) -> Result<DType> {
+    match training {
+        Dtype::Bf16 if device.is_cpu() => computation(training, device).map(|_| DType::BF16),
+        _ => dtype(training, device),
+    }
+}
+
+/// What tensors of a network that computes in `dtype` are made of, and what this house's own
+/// products round them to: on the processor candle multiplies no bfloat16, so they are f32 there.
+pub(in crate::nn) fn held(dtype: DType, device: &Device) -> (DType, Number) {
+    match dtype {
+        DType::BF16 if device.is_cpu() => (DType::F32, Number::Bf16),
+        _ => (dtype, Number::F32),
+    }
+}
+
 /// Whether a CLIP computes in `dtype` on `device`.
 ///
 /// # Errors
@@ -150,6 +170,17 @@ mod tests {
             assert_eq!(error.kind(), Kind::Device);
             assert!(error.help_text().unwrap().contains("f16"));
         }
+    }
+
+    #[test]
+    fn training_in_bf16_needs_what_a_clip_in_bf16_does() {
+        let found = training_dtype(Dtype::Bf16, &Device::Cpu);
+        match computation(Dtype::Bf16, &Device::Cpu) {
+            Ok(_) => assert_eq!(found.unwrap(), DType::BF16),
+            Err(why) => assert_eq!(found.unwrap_err().to_string(), why.to_string()),
+        }
+        assert_eq!(held(DType::BF16, &Device::Cpu), (DType::F32, Number::Bf16));
+        assert_eq!(held(DType::F16, &Device::Cpu), (DType::F16, Number::F32));
     }
 
     #[test]

@@ -14,9 +14,9 @@ pub mod mapper;
 pub mod tokens;
 pub mod weights;
 
-pub(crate) use kernels::keep_cores_free;
 #[cfg(feature = "cuda")]
 pub(crate) use kernels::{AdamKernels, AdamRates};
+pub(crate) use kernels::{KeepsRoom, keep_cores_free};
 
 pub(crate) mod fault;
 mod kernels;

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::fault::candle;
 use crate::base::{Error, Kind, Result};
+use crate::nn::KeepsRoom;
 #[cfg(feature = "cuda")]
 use crate::nn::{AdamKernels, AdamRates};
 
@@ -33,6 +34,8 @@ pub struct AdamW {
     /// Where all weights are on one GPU that they run on.
     #[cfg(feature = "cuda")]
     kernels: Option<AdamKernels>,
+    /// As long as there is one, steps are made. Last, so that what it frees is given back.
+    _room: KeepsRoom,
 }
 
 /// A weight, with the running means of its gradient and of its square. On the processor all three
@@ -84,6 +87,7 @@ impl AdamW {
             #[cfg(feature = "cuda")]
             kernels: kernels(&slots)?,
             slots,
+            _room: KeepsRoom::new(),
         })
     }
 

@@ -46,7 +46,7 @@ impl Learning {
             Compute::F32 => Dtype::F32,
             Compute::Bf16 => Dtype::Bf16,
         };
-        let dtype = device::dtype(compute, &opened.device).map_err(|error| {
+        let dtype = device::training_dtype(compute, &opened.device).map_err(|error| {
             Error::new(error.kind(), error.what())
                 .help("take `compute = \"f32\"`, or a `device` of the GPT-2 that is a GPU")
         })?;

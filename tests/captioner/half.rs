@@ -1,6 +1,7 @@
 //! Training that computes in half precision, with weights and optimiser in f32.
 //!
-//! Candle multiplies bf16 on a GPU only; on the processor f16 goes through the same operators.
+//! Candle multiplies bf16 on a GPU only: on the processor it goes through this house's own products,
+//! and f16 through the operators that a GPU has.
 
 use candle_core::{DType, Device};
 use clipmill::nn::captioner::{Batch, Captioner};
@@ -44,6 +45,13 @@ fn near(dtype: DType, device: &Device, tolerance: f32) {
 #[test]
 fn steps_in_f16_lower_the_loss_and_stay_near_those_in_f32() {
     near(DType::F16, &Device::Cpu, 5e-3);
+}
+
+#[test]
+fn steps_in_bf16_do_so_on_the_processor() {
+    near(DType::BF16, &Device::Cpu, 2e-3);
+    let (half, whole) = (losses(DType::BF16, &Device::Cpu), losses(DType::F32, &Device::Cpu));
+    assert!(half.iter().zip(&whole).all(|(half, whole)| half != whole), "nothing was rounded");
 }
 
 #[test]

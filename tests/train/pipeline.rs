@@ -107,7 +107,6 @@ fn what_cannot_be_trained_is_said_with_what_to_do() {
             "do not fit its 80 positions",
             "`max_tokens` to 78",
         ),
-        ("dropout = 0.1", "compute = \"bf16\"", Kind::Device, "bf16", "compute = \"f32\""),
         (
             "dropout = 0.1",
             "mapper = \"bert\"\nheads = 5",
@@ -139,6 +138,35 @@ fn what_cannot_be_trained_is_said_with_what_to_do() {
     );
     let error = house.run().unwrap_err();
     assert!(error.to_string().contains("no example is in the split `train`"), "{error}");
+}
+
+#[test]
+fn bf16_trains_another_captioner_or_says_what_the_processor_lacks() {
+    let losses = |house: &House| -> Vec<f64> {
+        let rows = house.rows("metrics", &["name", "step", "value"]);
+        let losses = rows.iter().filter(|row| row.starts_with("loss|"));
+        losses.map(|row| row.rsplit('|').next().unwrap().parse().unwrap()).collect()
+    };
+    let whole = studio(8, STAGES);
+    assert!(whole.run().unwrap().broken.is_empty());
+    let whole = losses(&whole);
+    let house = studio(8, &STAGES.replace("dropout = 0.1", "dropout = 0.1\ncompute = \"bf16\""));
+    match house.run() {
+        Ok(report) => {
+            assert!(report.broken.is_empty(), "{:?}", report.broken);
+            let half = losses(&house);
+            assert!(half.len() == whole.len() && half != whole, "{half:?}");
+            for (half, whole) in half.iter().zip(&whole) {
+                assert!((half / whole - 1.0).abs() < 0.001, "{half} {whole}");
+            }
+            assert!(house.run().unwrap().is_up_to_date());
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), Kind::Device, "{error}");
+            assert!(error.to_string().contains("AVX-512 BF16"), "{error}");
+            assert!(error.help_text().unwrap().contains("compute = \"f32\""), "{error:?}");
+        }
+    }
 }
 
 fn all() -> String {

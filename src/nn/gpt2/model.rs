@@ -8,6 +8,7 @@ use super::block::Block;
 use super::cache::Cache;
 use super::config::Gpt2Config;
 use super::plain::Scratch;
+use crate::nn::device::held;
 use crate::nn::gradient::{Weight, is_native, node, numbers};
 use crate::nn::layers::{Dropout, Embedding, Expected, Init, Linear, Norm, Seen, Source, entropy};
 #[cfg(feature = "cuda")]
@@ -68,7 +69,8 @@ impl Gpt2 {
         } else {
             source.weight("lm_head.weight", &[config.vocabulary, width], normal)?
         };
-        let (weights, device, blocks) = (source.given(), device.clone(), Arc::new(blocks));
+        let (weights, blocks) = (source.given(), Arc::new(blocks));
+        let (compute, _) = held(compute, device);
         Ok(Self {
             #[cfg(feature = "cuda")]
             kernels: std::sync::OnceLock::new(),
@@ -80,7 +82,7 @@ impl Gpt2 {
             head,
             weights,
             compute,
-            device,
+            device: device.clone(),
         })
     }
 
@@ -96,7 +98,7 @@ impl Gpt2 {
         &self.device
     }
 
-    /// The type that it computes in.
+    /// The type of its activations: where it rounds them for products only, that before.
     #[must_use]
     pub fn dtype(&self) -> DType {
         self.compute

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Tensor, Var};
 
 use super::numbers::is_native;
+use crate::nn::device::held;
+use crate::nn::kernels::Number;
 
 /// A weight of a network. Clones share numbers and gradient.
 #[derive(Debug, Clone)]
@@ -12,11 +14,13 @@ pub struct Weight {
     var: Var,
     /// The variable itself, or, if it does not train, its numbers outside of any graph.
     tensor: Tensor,
+    number: Number,
     gradient: Arc<Mutex<Gradient>>,
 }
 
 impl Weight {
-    /// Takes over numbers. What trains is kept in f32, whatever `dtype` it computes in.
+    /// Takes over numbers. What trains is kept in f32, whatever `dtype` it computes in, and so is
+    /// what computes in bf16 on the processor.
     ///
     /// # Errors
     /// When the numbers do not fill the shape, or the device fails.
@@ -28,6 +32,7 @@ impl Weight {
         trains: bool,
     ) -> Result<Self> {
         let shape = shape.into();
+        let (dtype, number) = held(dtype, device);
         let var = if trains || dtype == DType::F32 {
             Var::from_vec(numbers, shape, device)?
         } else {
@@ -35,7 +40,7 @@ impl Weight {
             Var::from_tensor(&tensor.to_device(device)?)?
         };
         let tensor = if trains { var.as_tensor().clone() } else { var.as_detached_tensor() };
-        Ok(Self { var, tensor, gradient: Arc::default() })
+        Ok(Self { var, tensor, number, gradient: Arc::default() })
     }
 
     /// Its numbers: a variable of candle's if it trains, a constant otherwise.
@@ -48,6 +53,11 @@ impl Weight {
     #[must_use]
     pub fn trains(&self) -> bool {
         self.tensor.is_variable()
+    }
+
+    /// What it is rounded to in products of this house's own.
+    pub(in crate::nn) fn number(&self) -> Number {
+        self.number
     }
 
     /// The variable, if it trains.

@@ -32,6 +32,7 @@ pub(super) use packed::{
     Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share, widest,
 };
 pub(super) use product::{Matrix, product};
+pub(crate) use room::KeepsRoom;
 pub(super) use room::ReturnsRoom;
 pub(super) use softmax::softmax;
 pub(super) use transpose::transposed;

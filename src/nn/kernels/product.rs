@@ -3,7 +3,7 @@
 use gemm::{Parallelism, gemm};
 
 use super::few;
-use super::packed::{Level, Share, multiply_rows};
+use super::packed::{Level, Number, Share, Side, multiply_rows};
 
 /// A matrix in a slice: row-major, or the transpose of that.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,15 @@ impl<'a> Matrix<'a> {
             && self.numbers.len() == self.rows * self.columns
     }
 
+    /// Its rows, as our tiles take them.
+    fn side(&self) -> Side<'a> {
+        if self.column_step == 1 {
+            Side::by_rows(self.numbers, self.columns)
+        } else {
+            Side::by_columns(self.numbers, self.rows)
+        }
+    }
+
     /// Whether its last element is there.
     fn is_whole(&self) -> bool {
         let (Some(row), Some(column)) = (self.rows.checked_sub(1), self.columns.checked_sub(1))
@@ -61,13 +70,26 @@ const WORTH_TURNING: usize = 1 << 18;
 
 /// Writes `a · b`, row-major, into `out`, or, with `onto`, adds it to what is there.
 ///
+/// With [`Number::Bf16`] both are rounded as they are multiplied, and summed in f32; but where `a`
+/// has few rows: there the time goes into reading `b`, so that rounding would save nothing.
+///
 /// # Panics
 /// When the sizes do not belong together: a fault of the caller, which has checked shapes.
-pub(in crate::nn) fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, onto: bool) {
+pub(in crate::nn) fn product(
+    number: Number,
+    out: &mut [f32],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    onto: bool,
+) {
     let (m, k, n) = (a.rows, a.columns, b.columns);
     assert!(b.rows == k && out.len() == m * n, "({m}, {k}) · ({}, {n})", b.rows);
     let threads = rayon::current_num_threads();
-    if m * n * k <= WORTH_SHARING {
+    if number == Number::Bf16 && m > few::ROWS && k > 0 {
+        let share = if m * n * k <= WORTH_SHARING { Share::Alone } else { Share::All };
+        let (a, b) = (a.side(), b.transposed().side());
+        multiply_rows(Level::best(), number, out, a, b, onto, share);
+    } else if m * n * k <= WORTH_SHARING {
         multiply(out, a, b, onto, Parallelism::None);
     } else if m <= few::ROWS && a.lies_by_rows() && b.lies_by_rows() {
         few::by_rows(out, a.numbers, b.numbers, n, onto);
@@ -79,7 +101,8 @@ pub(in crate::nn) fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, onto
         && n * k >= WORTH_TURNING
         && Level::best() != Level::Portable
     {
-        multiply_rows(Level::best(), out, a.numbers, b.numbers, k, onto, Share::All);
+        let (a, b) = (a.side(), b.transposed().side());
+        multiply_rows(Level::best(), Number::F32, out, a, b, onto, Share::All);
     } else if threads == 1 {
         multiply(out, a, b, onto, Parallelism::None);
     } else {
@@ -147,8 +170,8 @@ mod tests {
         for a in [Matrix::new(&a, k), Matrix::new(&a_t, m).transposed()] {
             for b in [Matrix::new(&b, n), Matrix::new(&b_t, k).transposed()] {
                 let mut out = vec![1.0; m * n];
-                product(&mut out, a, b, false);
-                product(&mut out, a, b, true);
+                product(Number::F32, &mut out, a, b, false);
+                product(Number::F32, &mut out, a, b, true);
                 for (got, want) in out.iter().zip(&want) {
                     assert!((got - 2.0 * want).abs() < 1e-5, "{got} {want}");
                 }
@@ -159,7 +182,13 @@ mod tests {
     #[test]
     fn what_was_there_does_not_matter_unless_asked_for() {
         let mut out = vec![f32::NAN; 4];
-        product(&mut out, Matrix::new(&[1.0, 2.0], 1), Matrix::new(&[3.0, 4.0], 2), false);
+        product(
+            Number::F32,
+            &mut out,
+            Matrix::new(&[1.0, 2.0], 1),
+            Matrix::new(&[3.0, 4.0], 2),
+            false,
+        );
         assert_eq!(out, [3.0, 4.0, 6.0, 8.0]);
     }
 
@@ -179,11 +208,31 @@ mod tests {
                 .collect();
             for b in [Matrix::new(&b, n), Matrix::new(&flipped, k).transposed()] {
                 let mut out = vec![f32::NAN; m * n];
-                product(&mut out, Matrix::new(&a, k), b, false);
-                product(&mut out, Matrix::new(&a, k), b, true);
+                product(Number::F32, &mut out, Matrix::new(&a, k), b, false);
+                product(Number::F32, &mut out, Matrix::new(&a, k), b, true);
                 for (got, want) in out.iter().zip(&want) {
                     assert!((f64::from(*got) - 2.0 * want).abs() < 1e-3, "{m}: {got} {want}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn in_bf16_both_factors_are_rounded_and_few_rows_are_not() {
+        let (k, n) = (35, 40);
+        let b = wave(k * n);
+        for m in [few::ROWS, few::ROWS + 1, 3 * n] {
+            let a = wave(m * k);
+            let rounded = |x: f32| match m > few::ROWS {
+                true => half::bf16::from_f32(x).to_f64(),
+                false => f64::from(x),
+            };
+            let mut out = vec![f32::NAN; m * n];
+            product(Number::Bf16, &mut out, Matrix::new(&a, k), Matrix::new(&b, n), false);
+            for (i, got) in out.iter().enumerate() {
+                let at = |l: usize| rounded(a[i / n * k + l]) * rounded(b[l * n + i % n]);
+                let want: f64 = (0..k).map(at).sum();
+                assert!((f64::from(*got) - want).abs() < 1e-5, "{m}: {got} {want}");
             }
         }
     }

@@ -6,7 +6,7 @@ use rayon::prelude::{
 };
 
 use crate::nn::gradient::{Weight, follow, follow_both, is_native, node, numbers};
-use crate::nn::kernels::{Matrix, exp, product, widest};
+use crate::nn::kernels::{Matrix, Number, exp, product, widest};
 
 /// Rows whose logits are computed at once.
 const ROWS: usize = 256;
@@ -39,13 +39,14 @@ pub(in crate::nn) fn entropy(hidden: &Tensor, head: &Weight, targets: &[u32]) ->
     }
     let hidden = hidden.contiguous()?;
     let keeps = hidden.track_op() || head.trains();
+    let number = head.number();
     let mut chunks = Vec::new();
     let mut loss = 0.0_f64;
     {
         let (hidden, head) = (numbers(&hidden)?, numbers(head.tensor())?);
         let mut kept = 0;
         for (hidden, targets) in hidden.chunks(ROWS * width).zip(targets.chunks(ROWS)) {
-            let (probabilities, part) = probabilities(hidden, &head, width, targets);
+            let (probabilities, part) = probabilities(number, hidden, (&head, width), targets);
             loss += part;
             kept += probabilities.len();
             chunks.push((keeps && kept <= KEPT).then_some(probabilities));
@@ -63,15 +64,16 @@ pub(in crate::nn) fn entropy(hidden: &Tensor, head: &Weight, targets: &[u32]) ->
         let rows = hidden.chunks(ROWS * width).zip(targets.chunks(ROWS));
         for (chunk, (hidden, targets)) in chunks.into_iter().zip(rows) {
             let mut of_logits =
-                chunk.unwrap_or_else(|| probabilities(hidden, &head, width, targets).0);
+                chunk.unwrap_or_else(|| probabilities(number, hidden, (&head, width), targets).0);
             to_gradient(&mut of_logits, targets, scale);
             let of_logits = Matrix::new(&of_logits, vocabulary);
             if let Some(of_hidden) = of_chunks.next() {
-                product(of_hidden, of_logits, Matrix::new(&head, width), false);
+                product(number, of_hidden, of_logits, Matrix::new(&head, width), false);
             }
             if weight.trains() {
                 weight.write_gradient(|sum, fresh| {
-                    product(sum, of_logits.transposed(), Matrix::new(hidden, width), !fresh);
+                    let hidden = Matrix::new(hidden, width);
+                    product(number, sum, of_logits.transposed(), hidden, !fresh);
                 });
             }
         }
@@ -140,10 +142,16 @@ fn composed(hidden: &Tensor, head: &Weight, targets: &Tensor) -> Result<Tensor> 
 }
 
 /// Softmax of the logits of some rows, and the sum of the losses.
-fn probabilities(hidden: &[f32], head: &[f32], width: usize, targets: &[u32]) -> (Vec<f32>, f64) {
+fn probabilities(
+    number: Number,
+    hidden: &[f32],
+    (head, width): (&[f32], usize),
+    targets: &[u32],
+) -> (Vec<f32>, f64) {
     let vocabulary = head.len() / width.max(1);
     let mut logits = vec![0.0; targets.len() * vocabulary];
-    product(&mut logits, Matrix::new(hidden, width), Matrix::new(head, width).transposed(), false);
+    let head = Matrix::new(head, width).transposed();
+    product(number, &mut logits, Matrix::new(hidden, width), head, false);
     let losses: Vec<f64> = logits
         .par_chunks_mut(vocabulary)
         .zip(targets.par_iter())

@@ -118,7 +118,8 @@ impl Linear {
         }
         let weight = numbers(self.weight.tensor())?;
         let onto = onto || self.bias.is_some();
-        product(out, Matrix::new(x, self.inputs), self.matrix(&weight), onto);
+        let x = Matrix::new(x, self.inputs);
+        product(self.weight.number(), out, x, self.matrix(&weight), onto);
         Ok(())
     }
 
@@ -131,11 +132,12 @@ impl Linear {
         of_x: Option<&mut [f32]>,
     ) -> Result<()> {
         let by_row = Matrix::new(of_out, self.outputs);
+        let number = self.weight.number();
         if self.weight.trains() {
             let x = Matrix::new(x, self.inputs);
             self.weight.write_gradient(|sum, fresh| match self.form {
-                Form::InputFirst => product(sum, x.transposed(), by_row, !fresh),
-                Form::OutputFirst => product(sum, by_row.transposed(), x, !fresh),
+                Form::InputFirst => product(number, sum, x.transposed(), by_row, !fresh),
+                Form::OutputFirst => product(number, sum, by_row.transposed(), x, !fresh),
             });
         }
         if let Some(bias) = self.bias.as_ref().filter(|bias| bias.trains()) {
@@ -143,7 +145,7 @@ impl Linear {
         }
         if let Some(of_x) = of_x {
             let weight = numbers(self.weight.tensor())?;
-            product(of_x, by_row, self.matrix(&weight).transposed(), false);
+            product(number, of_x, by_row, self.matrix(&weight).transposed(), false);
         }
         Ok(())
     }

@@ -4,8 +4,8 @@
 use std::arch::x86_64::{
     __m512bh, __m512i, _mm_castps_si128, _mm_load_ss, _mm512_broadcastd_epi32, _mm512_castps_si512,
     _mm512_castsi512_ps, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_dpbusd_epi32,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_setzero_si512,
-    _mm512_storeu_si512,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_permutexvar_epi16,
+    _mm512_setzero_si512, _mm512_storeu_si512,
 };
 use std::mem::transmute;
 
@@ -148,5 +148,35 @@ pub(super) unsafe fn pairs(from: &[f32; 32], to: &mut [u32; 16]) {
         let (low, high) = (_mm512_loadu_ps(from.as_ptr()), _mm512_loadu_ps(from.as_ptr().add(16)));
         let pairs = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
         _mm512_storeu_si512(to.as_mut_ptr().cast(), pairs);
+    }
+}
+
+/// As [`pairs`], of a number of `low` and the one at the same place of `high`.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW and BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[inline]
+pub(super) unsafe fn braided(low: &[f32; 32], high: &[f32; 32], to: &mut [u32; 32]) {
+    const PLACES: [u16; 32] = {
+        let mut places = [0; 32];
+        let mut i = 0_u16;
+        while i < 32 {
+            places[i as usize] = i / 2 + i % 2 * 16;
+            i += 1;
+        }
+        places
+    };
+    // SAFETY: registers are read and written at both halves of the arrays, which they fill;
+    // registers of the same width, and every pattern of bits is a value.
+    unsafe {
+        let places = _mm512_loadu_si512(PLACES.as_ptr().cast());
+        for half in [0, 16] {
+            let low = _mm512_loadu_ps(low.as_ptr().wrapping_add(half));
+            let high = _mm512_loadu_ps(high.as_ptr().wrapping_add(half));
+            let pairs = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+            let pairs = _mm512_permutexvar_epi16(places, pairs);
+            _mm512_storeu_si512(to.as_mut_ptr().wrapping_add(half).cast(), pairs);
+        }
     }
 }

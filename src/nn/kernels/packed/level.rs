@@ -34,7 +34,9 @@ impl Level {
     pub(in crate::nn) fn has_bf16() -> bool {
         #[cfg(target_arch = "x86_64")]
         {
-            has_avx512() && is_x86_feature_detected!("avx512bf16")
+            static HAS: LazyLock<bool> =
+                LazyLock::new(|| has_avx512() && is_x86_feature_detected!("avx512bf16"));
+            *HAS
         }
         #[cfg(not(target_arch = "x86_64"))]
         false

@@ -24,6 +24,7 @@ mod plain;
 mod product;
 mod reduce;
 mod share;
+mod side;
 mod softmax;
 #[cfg(test)]
 mod tests;
@@ -38,3 +39,4 @@ pub(in crate::nn) use norm::Norm;
 pub(in crate::nn) use panels::Number;
 pub(in crate::nn) use product::Finish;
 pub(in crate::nn) use share::Share;
+pub(super) use side::Side;

@@ -1,7 +1,7 @@
 //! Every operator, at every level of this processor, against sums in f64 on odd shapes.
 
 use super::{
-    Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share,
+    Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share, Side,
     multiply_rows,
 };
 use crate::nn::clip::Activation;
@@ -166,6 +166,34 @@ fn finishes_add_and_activate() {
     }
 }
 
+/// Rows of numbers, and the same numbers by columns.
+struct Both {
+    by_rows: Vec<f32>,
+    by_columns: Vec<f32>,
+    depth: usize,
+}
+
+impl Both {
+    fn new(count: usize, depth: usize, seed: u32) -> Self {
+        let by_rows = numbers(count * depth, seed);
+        let turned = (0..count * depth).map(|i| by_rows[i % count * depth + i / count]);
+        Self { by_columns: turned.collect(), by_rows, depth }
+    }
+
+    fn sides(&self) -> [Side<'_>; 2] {
+        let count = self.by_rows.len() / self.depth;
+        [Side::by_rows(&self.by_rows, self.depth), Side::by_columns(&self.by_columns, count)]
+    }
+
+    fn row(&self, row: usize, number: Number) -> Vec<f64> {
+        let rounded = |x: &f32| match number {
+            Number::Bf16 => half::bf16::from_f32(*x).to_f64(),
+            _ => f64::from(*x),
+        };
+        self.by_rows.chunks(self.depth).nth(row).into_iter().flatten().map(rounded).collect()
+    }
+}
+
 #[test]
 fn rows_are_multiplied_as_they_lie() {
     // On both sides of a panel, some tiles, and what is multiplied at once.
@@ -173,30 +201,43 @@ fn rows_are_multiplied_as_they_lie() {
         (1, 1, 1),
         (1, 70, 33),
         (31, 17, 64),
-        (32, 48, 97),
+        (97, 48, 32),
         (33, 130, 15),
-        (70, 1536, 14),
+        (14, 1536, 70),
         (5, 1537, 57),
-        (29, 3100, 31),
+        (31, 3100, 29),
+        (9, 3073, 40),
     ] {
-        let (a, b, before) = (numbers(m * k, 1), numbers(n * k, 2), numbers(m * n, 3));
-        let multiply = |level, onto, share| {
-            let mut out = if onto { before.clone() } else { vec![f32::NAN; m * n] };
-            multiply_rows(level, &mut out, &a, &b, k, onto, share);
-            out
-        };
-        let fused = Level::available().into_iter().filter(|level| *level != Level::Portable);
-        let all: Vec<_> = fused.map(|level| multiply(level, false, Share::Alone)).collect();
-        assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{m} {k} {n}");
-        for (level, onto) in Level::available().into_iter().flat_map(|l| [(l, false), (l, true)]) {
-            let got = multiply(level, onto, Share::Alone);
-            assert_eq!(got, multiply(level, onto, Share::All), "{level:?} {m} {k} {n}");
-            for (i, got) in got.iter().enumerate() {
-                let (a, b) = (a.chunks(k).nth(i / n), b.chunks(k).nth(i % n));
-                let pairs = a.into_iter().flatten().zip(b.into_iter().flatten());
-                let sum: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-                let want = if onto { sum + f64::from(before[i]) } else { sum };
-                near(*got, want, 2e-4, &format!("{level:?} {m} {k} {n} {onto}"));
+        let (a, b) = (Both::new(m, k, 1), Both::new(n, k, 2));
+        let before = numbers(m * n, 3);
+        for number in [Number::F32, Number::Bf16] {
+            let sums: Vec<f64> = (0..m * n)
+                .map(|i| {
+                    let (a, b) = (a.row(i / n, number), b.row(i % n, number));
+                    a.iter().zip(&b).map(|(a, b)| a * b).sum()
+                })
+                .collect();
+            let sides = a.sides().into_iter().flat_map(|a| b.sides().map(|b| (a, b)));
+            for (lies, (a, b)) in sides.enumerate() {
+                let multiply = |level, onto, share| {
+                    let mut out = if onto { before.clone() } else { vec![f32::NAN; m * n] };
+                    multiply_rows(level, number, &mut out, a, b, onto, share);
+                    out
+                };
+                let levels = Level::available();
+                let fused = levels.iter().filter(|level| **level != Level::Portable);
+                let all: Vec<_> = fused.map(|l| multiply(*l, false, Share::Alone)).collect();
+                let same = all.windows(2).all(|pair| pair[0] == pair[1]);
+                assert!(same || number == Number::Bf16, "{m} {k} {n} {lies}");
+                for (level, onto) in levels.iter().flat_map(|l| [(*l, false), (*l, true)]) {
+                    let what = format!("{level:?} {number:?} {m} {k} {n} {lies} {onto}");
+                    let got = multiply(level, onto, Share::Alone);
+                    assert_eq!(got, multiply(level, onto, Share::All), "{what}");
+                    for ((got, sum), before) in got.iter().zip(&sums).zip(&before) {
+                        let want = if onto { sum + f64::from(*before) } else { *sum };
+                        near(*got, want, 2e-4, &what);
+                    }
+                }
             }
         }
     }
