@@ -10,6 +10,7 @@ overlap, memory, train, caption. `cargo bench --bench plan` has its peer, dvc, i
 
 import argparse
 import datetime
+import itertools
 import os
 import pathlib
 import platform
@@ -145,14 +146,15 @@ def train():
     folder = args.models / "gpt2"
     if not (folder / "model.safetensors").exists():
         subprocess.run([sys.executable, HERE / "train.py", folder, "make"], check=True)
-    print("\n### A training step, GPT-2 small and an mlp mapper, batch 8, 10 + 20 tokens, f32\n")
+    print("\n### A training step, GPT-2 small and an mlp mapper, batch 8, 10 + 20 tokens\n")
     print("| | clipmill | torch | ours / torch |\n|---|---|---|---|")
-    for mode in ["fine-tune", "frozen"]:
-        found = rounds({"ours": [args.ours / "train", folder, mode],
-                        "torch": [sys.executable, HERE / "train.py", folder, mode]})
+    for mode, dtype in itertools.product(["fine-tune", "frozen"], ["f32", "bf16"]):
+        of = [folder, mode, "cpu", dtype, "8"]
+        found = rounds({"ours": [args.ours / "train", *of], "torch": [sys.executable, HERE / "train.py", *of]})
         for what, unit, digits in [("step", "s", 2), ("peak", "MB", 0)]:
             ours, torch = found["ours"].get(what, float("nan")), found["torch"].get(what, float("nan"))
-            print(f"| {mode}, {what} | {ours:.{digits}f} {unit} | {torch:.{digits}f} {unit} | {ours / torch:.2f} |", flush=True)
+            print(f"| {mode}, {dtype}, {what} | {ours:.{digits}f} {unit} | {torch:.{digits}f} {unit} | "
+                  f"{ours / torch:.2f} |", flush=True)
 
 
 def caption():
