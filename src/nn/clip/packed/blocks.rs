@@ -173,8 +173,8 @@ impl Block {
     /// The rows of `at.x`, one block further.
     pub(super) fn apply(&self, how: How, at: &mut Workspace, segments: &[Segment], share: Share) {
         let (level, width) = (how.level, how.of.width);
-        self.rest.norms[0].apply(level, &at.x, &mut at.narrow, share);
         let (narrow, wide) = (&mut at.narrow, &mut at.wide);
+        self.rest.norms[0].apply(level, &at.x, (narrow, self.qkv.takes()), share);
         self.qkv.apply(level, narrow, &mut at.scratch, wide, Finish::Store, share);
         let attention = Attention {
             queries: wide,
@@ -228,7 +228,8 @@ impl End {
         share: Share,
     ) {
         let (level, width) = (how.level, how.of.width);
-        self.rest.norms[0].apply(level, &at.x, &mut at.narrow, share);
+        // In f32: rows of it are gathered.
+        self.rest.norms[0].apply(level, &at.x, (&mut at.narrow, Number::F32), share);
         self.keys.apply(level, &at.narrow, &mut at.scratch, &mut at.wide, Finish::Store, share);
         gather(&at.narrow, pooled, width, &mut at.pooled_narrow);
         gather(&at.x, pooled, width, &mut at.pooled);
@@ -246,7 +247,7 @@ impl End {
         };
         attention.apply(level, segments, narrow, share);
         self.rest.finish(level, how.of, &mut at.pooled, [narrow, wide], &mut at.scratch, share);
-        self.post.apply(level, &at.pooled, narrow, share);
+        self.post.apply(level, &at.pooled, (narrow, self.projection.takes()), share);
         let features = &mut at.features;
         self.projection.apply(level, narrow, &mut at.scratch, features, Finish::Store, share);
     }
@@ -302,8 +303,9 @@ impl Rest {
     ) {
         let [up, down] = &self.mlp;
         self.out.apply(level, narrow, scratch, x, Finish::Add, share);
-        self.norms[1].apply(level, x, narrow, share);
-        up.apply(level, narrow, scratch, wide, Finish::Activate(of.activation), share);
+        self.norms[1].apply(level, x, (narrow, up.takes()), share);
+        let activate = Finish::Activate(of.activation, down.takes());
+        up.apply(level, narrow, scratch, wide, activate, share);
         down.apply(level, wide, scratch, x, Finish::Add, share);
     }
 }

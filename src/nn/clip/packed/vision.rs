@@ -111,7 +111,7 @@ impl Begin {
         }
         self.patches(images, count, at);
         self.patch.apply(level, &at.wide, &mut at.scratch, &mut at.x, Finish::Add, share);
-        self.pre.apply(level, &at.x, &mut at.narrow, share);
+        self.pre.apply(level, &at.x, (&mut at.narrow, Number::F32), share);
         std::mem::swap(&mut at.x, &mut at.narrow);
     }
 

@@ -1,5 +1,7 @@
 //! Rows of numbers with room between them.
 
+use super::panels::Number;
+
 /// A cache line.
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy)]
@@ -18,15 +20,29 @@ pub(in crate::nn) struct Grid {
     lines: Vec<Line>,
     rows: usize,
     stride: usize,
+    number: Number,
 }
 
 impl Grid {
     /// Makes it `rows` × `width`; what stands in it is of no meaning afterwards. Allocates only
     /// where it never was as large.
     pub(in crate::nn) fn shape(&mut self, rows: usize, width: usize) {
+        self.shape_of(Number::F32, rows, width);
+    }
+
+    /// As [`Self::shape`], for `width` numbers a row in groups of `number`; two more words a row
+    /// for bytes, their scale and zero.
+    pub(super) fn shape_of(&mut self, number: Number, rows: usize, width: usize) {
+        let more = if number == Number::Int8 { 2 } else { 0 };
+        self.number = number;
         self.rows = rows;
-        self.stride = stride(width);
+        self.stride = stride(width.div_ceil(number.in_a_group()) + more);
         make_room(&mut self.lines, rows * self.stride);
+    }
+
+    /// What its numbers are.
+    pub(super) fn number(&self) -> Number {
+        self.number
     }
 
     /// Rows.

@@ -43,6 +43,15 @@ impl Linear {
         self.panels.outputs
     }
 
+    /// What who makes its inputs best writes them in: bfloat16 needs a number alone to round it, a
+    /// byte its whole row.
+    pub(in crate::nn) fn takes(&self) -> Number {
+        match self.panels.number {
+            Number::Bf16 => Number::Bf16,
+            Number::F32 | Number::Int8 => Number::F32,
+        }
+    }
+
     /// Every row of `x` through the layer. `out` gets the shape of the result, unless the result
     /// is added to it.
     pub(in crate::nn) fn apply(
@@ -54,15 +63,17 @@ impl Linear {
         finish: Finish,
         share: Share,
     ) {
-        if finish != Finish::Add {
-            out.shape(x.rows(), self.panels.outputs);
+        match finish {
+            Finish::Add => {}
+            Finish::Store => out.shape(x.rows(), self.panels.outputs),
+            Finish::Activate(_, number) => out.shape_of(number, x.rows(), self.panels.outputs),
         }
-        let left = match self.panels.number {
-            Number::F32 => x,
-            number => {
-                reduce(level, number, x, self.panels.inputs, &mut scratch.reduced, share);
-                &scratch.reduced
-            }
+        let number = self.panels.number;
+        let left = if x.number() == number {
+            x
+        } else {
+            reduce(level, number, x, self.panels.inputs, &mut scratch.reduced, share);
+            &scratch.reduced
         };
         product(level, left, &self.panels, &self.bias, out, finish, share);
     }

@@ -1,8 +1,11 @@
 //! Layer norm of rows.
 
-use super::grid::Grid;
+use super::grid::{Grid, words_of};
 use super::level::{Level, Work, run};
+use super::panels::Number;
+use super::reduce::pairs;
 use super::share::{Out, Share};
+use super::tile::COLUMNS;
 
 /// Scale and shift of a layer norm.
 #[derive(Debug)]
@@ -18,13 +21,19 @@ impl Norm {
     }
 
     /// `(x - mean) / sqrt(variance + epsilon) * scale + shift` of each row, mean and variance
-    /// summed in f64.
-    pub(in crate::nn) fn apply(&self, level: Level, x: &Grid, out: &mut Grid, share: Share) {
-        out.shape(x.rows(), self.scale.len());
+    /// summed in f64; `out` is written in f32 or bfloat16.
+    pub(in crate::nn) fn apply(
+        &self,
+        level: Level,
+        x: &Grid,
+        (out, number): (&mut Grid, Number),
+        share: Share,
+    ) {
+        out.shape_of(number, x.rows(), self.scale.len());
         let stride = out.stride();
         let to = Out::new(out.floats_mut());
         share.out(x.rows(), 8, |rows| {
-            run(level, Rows { norm: self, x, to, stride, rows });
+            run(level, Rows { norm: self, x, to, stride, number, rows });
         });
     }
 }
@@ -34,33 +43,60 @@ struct Rows<'a> {
     x: &'a Grid,
     to: Out,
     stride: usize,
+    number: Number,
     rows: std::ops::Range<usize>,
 }
 
 impl Work for Rows<'_> {
     #[inline(always)]
-    fn run<const FUSED: bool>(self, _: Level) {
+    fn run<const FUSED: bool>(self, level: Level) {
         let width = self.norm.scale.len();
         for row in self.rows {
             let x = self.x.row(row).get(..width).unwrap_or_default();
             // SAFETY: `to` is borrowed by the caller, and rows do not overlap.
-            let to = unsafe { self.to.part(row * self.stride, width) };
-            normalise(self.norm, x, to);
+            let to = unsafe { self.to.part(row * self.stride, self.stride) };
+            let normal = Normal::of(x, self.norm.epsilon);
+            let of = (x, self.norm.scale.as_slice(), self.norm.shift.as_slice());
+            if self.number != Number::Bf16 {
+                normal.write(of, to);
+                continue;
+            }
+            let (x, scale, shift) = of;
+            let parts = x.chunks(COLUMNS).zip(scale.chunks(COLUMNS)).zip(shift.chunks(COLUMNS));
+            for (((x, scale), shift), to) in parts.zip(words_of(to).chunks_mut(COLUMNS / 2)) {
+                let mut part = [0.0; COLUMNS];
+                normal.write((x, scale, shift), &mut part);
+                pairs(level, &part, to);
+            }
         }
     }
 }
 
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the features are f32")]
-#[expect(clippy::cast_precision_loss, reason = "a row has few numbers")]
-fn normalise(norm: &Norm, x: &[f32], to: &mut [f32]) {
-    let count = x.len() as f64;
-    let mean = sum_of(x, |x| x) / count;
-    let squares = sum_of(x, |x| (x - mean) * (x - mean));
-    let factor = (squares / count + norm.epsilon).sqrt().recip() as f32;
-    let mean = mean as f32;
-    for (((to, x), scale), shift) in to.iter_mut().zip(x).zip(&norm.scale).zip(&norm.shift) {
-        *to = (*x - mean) * factor * scale + shift;
+/// What makes the numbers of a row normal.
+#[derive(Clone, Copy)]
+struct Normal {
+    mean: f32,
+    factor: f32,
+}
+
+impl Normal {
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the features are f32")]
+    #[expect(clippy::cast_precision_loss, reason = "a row has few numbers")]
+    fn of(x: &[f32], epsilon: f64) -> Self {
+        let count = x.len() as f64;
+        let mean = sum_of(x, |x| x) / count;
+        let squares = sum_of(x, |x| (x - mean) * (x - mean));
+        let factor = (squares / count + epsilon).sqrt().recip() as f32;
+        Self { mean: mean as f32, factor }
+    }
+
+    /// Of numbers, their scales and their shifts.
+    #[inline(always)]
+    fn write(self, (x, scale, shift): (&[f32], &[f32], &[f32]), to: &mut [f32]) {
+        for (((to, x), scale), shift) in to.iter_mut().zip(x).zip(scale).zip(shift) {
+            *to = (*x - self.mean) * self.factor * scale + shift;
+        }
     }
 }
 

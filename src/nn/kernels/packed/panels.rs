@@ -6,9 +6,10 @@ use super::grid::{Line, lines, words, words_mut};
 use super::tile::COLUMNS;
 
 /// What a product computes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::nn) enum Number {
     /// f32.
+    #[default]
     F32,
     /// Both factors rounded to bfloat16, summed in f32.
     Bf16,

@@ -1,10 +1,13 @@
 //! Rows times packed weights.
 
-use super::grid::Grid;
+use std::ops::Range;
+
+use super::grid::{Grid, words_of};
 use super::level::{Level, Work, run};
 use super::math::{gelu, gelu_tanh, quick_gelu};
 use super::multiply;
 use super::panels::{Number, Panels};
+use super::reduce::pairs;
 use super::share::{Out, Share};
 use super::tile::{COLUMNS, Factors, Tile};
 use crate::nn::clip::Activation;
@@ -16,8 +19,8 @@ pub(in crate::nn) enum Finish {
     Store,
     /// It is added to what stands there.
     Add,
-    /// The non-linearity.
-    Activate(Activation),
+    /// The non-linearity, and what its values are written in: f32, or bfloat16.
+    Activate(Activation, Number),
 }
 
 /// `left * right + bias`, finished, into `out`.
@@ -34,10 +37,10 @@ pub(super) fn product(
     finish: Finish,
     share: Share,
 ) {
-    let stride = out.stride();
+    let (stride, number) = (out.stride(), out.number());
     let to = Out::new(out.floats_mut());
     share.out(right.count(), 1, |panels| {
-        run(level, Columns { left, right, bias, to, stride, finish, panels });
+        run(level, Columns { left, right, bias, to, stride, number, finish, panels });
     });
 }
 
@@ -47,8 +50,10 @@ struct Columns<'a> {
     bias: &'a [f32],
     to: Out,
     stride: usize,
+    /// What is written.
+    number: Number,
     finish: Finish,
-    panels: std::ops::Range<usize>,
+    panels: Range<usize>,
 }
 
 impl Work for Columns<'_> {
@@ -70,7 +75,7 @@ impl Work for Columns<'_> {
                     groups: self.right.groups(),
                 };
                 multiply::multiply(level, self.right.number, &factors, end - first, &mut tile);
-                self.finish::<FUSED>(panel, first..end, &tile);
+                self.finish::<FUSED>(level, (panel, first..end), &tile);
             }
         }
     }
@@ -80,18 +85,18 @@ impl Columns<'_> {
     /// Writes the sums of a tile. The ways to finish are told apart here, once a tile, so that
     /// each is a loop without choices.
     #[inline(always)]
-    fn finish<const FUSED: bool>(&self, panel: usize, rows: std::ops::Range<usize>, tile: &Tile) {
+    fn finish<const FUSED: bool>(&self, level: Level, at: (usize, Range<usize>), tile: &Tile) {
         match self.finish {
-            Finish::Store => self.write(panel, rows, tile, |sum, _| sum),
-            Finish::Add => self.write(panel, rows, tile, |sum, was| sum + was),
-            Finish::Activate(Activation::QuickGelu) => {
-                self.write(panel, rows, tile, |sum, _| quick_gelu::<FUSED>(sum));
+            Finish::Store => self.write(level, at, tile, |sum, _| sum),
+            Finish::Add => self.write(level, at, tile, |sum, was| sum + was),
+            Finish::Activate(Activation::QuickGelu, _) => {
+                self.write(level, at, tile, |sum, _| quick_gelu::<FUSED>(sum));
             }
-            Finish::Activate(Activation::Gelu) => {
-                self.write(panel, rows, tile, |sum, _| gelu::<FUSED>(sum));
+            Finish::Activate(Activation::Gelu, _) => {
+                self.write(level, at, tile, |sum, _| gelu::<FUSED>(sum));
             }
-            Finish::Activate(Activation::GeluTanh) => {
-                self.write(panel, rows, tile, |sum, _| gelu_tanh::<FUSED>(sum));
+            Finish::Activate(Activation::GeluTanh, _) => {
+                self.write(level, at, tile, |sum, _| gelu_tanh::<FUSED>(sum));
             }
         }
     }
@@ -99,8 +104,8 @@ impl Columns<'_> {
     #[inline(always)]
     fn write(
         &self,
-        panel: usize,
-        rows: std::ops::Range<usize>,
+        level: Level,
+        (panel, rows): (usize, Range<usize>),
         tile: &Tile,
         finish: impl Fn(f32, f32) -> f32,
     ) {
@@ -135,7 +140,17 @@ impl Columns<'_> {
                     values[i] = f32::from_bits(sums[i]);
                 }
             }
-            // SAFETY: `to` is borrowed by the caller, and no two panels or rows overlap.
+            if self.number == Number::Bf16 {
+                // What is past the last column is zero, and has room.
+                let values: [f32; COLUMNS] =
+                    std::array::from_fn(|i| finish(values[i] + bias[i], 0.0));
+                let start = row * self.stride + at / 2;
+                // SAFETY: `to` is borrowed by the caller, and no two panels or rows overlap.
+                let to = unsafe { self.to.part(start, COLUMNS / 2) };
+                pairs(level, &values, words_of(to));
+                continue;
+            }
+            // SAFETY: as above.
             let to = unsafe { self.to.part(row * self.stride + at, count) };
             if let Some(to) = to.first_chunk_mut::<COLUMNS>() {
                 for i in 0..COLUMNS {

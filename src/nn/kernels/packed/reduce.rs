@@ -17,7 +17,7 @@ pub(super) fn reduce(
     out: &mut Grid,
     share: Share,
 ) {
-    out.shape(x.rows(), width.div_ceil(number.in_a_group()) + 2);
+    out.shape_of(number, x.rows(), width);
     let stride = out.stride();
     let to = Out::new(out.floats_mut());
     share.out(x.rows(), 8, |rows| {

@@ -157,7 +157,7 @@ fn finishes_add_and_activate() {
         for (i, (sum, before)) in plain.iter().zip(&before).enumerate() {
             near(out.row(i / outputs)[i % outputs], sum + f64::from(*before), 1e-5, "add");
         }
-        let finish = Finish::Activate(Activation::QuickGelu);
+        let finish = Finish::Activate(Activation::QuickGelu, Number::F32);
         linear.apply(level, &x, &mut Scratch::default(), &mut out, finish, Share::Alone);
         for (i, sum) in plain.iter().enumerate() {
             let want = sum / (1.0 + (-1.702 * sum).exp());
@@ -264,7 +264,7 @@ fn a_norm_is_its_definition() {
             let (x, scale, shift) = (numbers(9 * width, 1), numbers(width, 2), numbers(width, 3));
             let norm = Norm::new(scale.clone(), shift.clone(), 1e-5);
             let mut out = Grid::default();
-            norm.apply(level, &grid(&x, 9, width), &mut out, Share::All);
+            norm.apply(level, &grid(&x, 9, width), (&mut out, Number::F32), Share::All);
             for (row, x) in x.chunks(width).enumerate() {
                 #[expect(clippy::cast_precision_loss, reason = "small")]
                 let count = width as f64;
@@ -278,6 +278,45 @@ fn a_norm_is_its_definition() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn what_is_rounded_as_it_is_written_is_what_would_be_rounded_later() {
+    for (level, width) in
+        Level::available().into_iter().flat_map(|l| [5, 33, 64, 95].map(|w| (l, w)))
+    {
+        let (rows, middle) = (17, 2 * width + 1);
+        let linear = |inputs: usize, outputs: usize, seed| {
+            let weights = numbers(inputs * outputs, seed);
+            Linear::pack(Number::Bf16, &weights, inputs, outputs, &numbers(outputs, seed + 1))
+        };
+        let (up, down) = (linear(width, middle, 4), linear(middle, width, 6));
+        let norm = Norm::new(numbers(width, 2), numbers(width, 3), 1e-5);
+        assert_eq!((up.takes(), down.takes()), (Number::Bf16, Number::Bf16));
+        let layers = |number| {
+            let (scratch, share) = (&mut Scratch::default(), Share::Alone);
+            let [mut narrow, mut wide, mut out] =
+                [Grid::default(), Grid::default(), Grid::default()];
+            // What stood in a buffer before is of no meaning.
+            for old in [&mut narrow, &mut wide] {
+                old.shape(2 * rows, 4 * width);
+                (0..2 * rows).for_each(|row| old.row_mut(row).fill(f32::NAN));
+            }
+            norm.apply(
+                level,
+                &grid(&numbers(rows * width, 1), rows, width),
+                (&mut narrow, number),
+                share,
+            );
+            let finish = Finish::Activate(Activation::Gelu, number);
+            up.apply(level, &narrow, scratch, &mut wide, finish, share);
+            down.apply(level, &wide, scratch, &mut out, Finish::Store, share);
+            (0..rows).flat_map(|row| out.row(row)[..width].to_vec()).collect::<Vec<_>>()
+        };
+        let later = layers(Number::F32);
+        assert!(later.iter().all(|x| x.is_finite()), "{level:?} {width}");
+        assert_eq!(layers(Number::Bf16), later, "{level:?} {width}");
     }
 }
 
@@ -379,7 +418,7 @@ fn block(level: Level, number: Number) -> Vec<f32> {
     let scratch = &mut Scratch::default();
     let [mut narrow, mut wide] = [Grid::default(), Grid::default()];
     let share = Share::Alone;
-    norm.apply(level, &x, &mut narrow, share);
+    norm.apply(level, &x, (&mut narrow, Number::F32), share);
     qkv.apply(level, &narrow, scratch, &mut wide, Finish::Store, share);
     let (keys_at, values_at) = (width, 2 * width);
     let (queries, keys, who) = (&wide, &wide, Queries::Causal);
@@ -387,10 +426,10 @@ fn block(level: Level, number: Number) -> Vec<f32> {
         Attention { queries, keys, keys_at, values_at, heads, each, who, number: Number::F32 };
     attention.apply(level, &[Segment { start: 0, len: rows }], &mut narrow, share);
     for activation in [Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh] {
-        let finish = Finish::Activate(activation);
+        let finish = Finish::Activate(activation, Number::F32);
         up.apply(level, &narrow, scratch, &mut wide, finish, share);
         down.apply(level, &wide, scratch, &mut x, Finish::Add, share);
-        norm.apply(level, &x, &mut narrow, share);
+        norm.apply(level, &x, (&mut narrow, Number::F32), share);
     }
     (0..rows).flat_map(|row| narrow.row(row)[..width].to_vec()).collect()
 }
