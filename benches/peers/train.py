@@ -1,8 +1,8 @@
 """PyTorch beside benches/train.rs: python train.py FOLDER fine-tune|frozen [DEVICE DTYPE ROWS], or FOLDER make
 
 `make` writes a GPT-2 small of seeded random weights to FOLDER, for both. The step is that of
-CLIP_prefix_caption, without its padding; what is frozen asks for no gradients. On a GPU, bf16 is
-autocast's, AdamW is fused, and memory is that of the GPU.
+CLIP_prefix_caption, without its padding; what is frozen asks for no gradients; bf16 is autocast's. On a
+GPU, AdamW is fused, and memory is that of the GPU.
 """
 
 import os

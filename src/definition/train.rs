@@ -124,8 +124,9 @@ pub enum Compute {
     /// 32-bit floats.
     #[default]
     F32,
-    /// What GPT-2 multiplies is rounded to bfloat16; weights and optimiser are 32-bit floats. On the
-    /// processor it needs AVX-512 BF16.
+    /// bfloat16, in validation and for the captions that are shown too; weights and optimiser are
+    /// 32-bit floats. On the processor, which needs AVX-512 BF16 for it, what GPT-2's linear maps and
+    /// its head multiply is rounded, and summed in 32-bit floats; on a GPU all activations are.
     Bf16,
 }
 

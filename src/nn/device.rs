@@ -78,7 +78,8 @@ pub fn dtype(dtype: Dtype, device: &Device) -> Result<DType> {
         Dtype::F16 => Ok(DType::F16),
         Dtype::Bf16 if device.is_cpu() => error(
             "the processor does not compute a language model in bf16",
-            "take `dtype = \"f32\"` or `\"f16\"`, or a CUDA device",
+            "take `dtype = \"f32\"` or `\"f16\"`, or a CUDA device; what a training computes in is the \
+             `compute` of its stage",
         ),
         Dtype::Bf16 => Ok(DType::BF16),
         Dtype::Int8 => error(
@@ -88,7 +89,7 @@ pub fn dtype(dtype: Dtype, device: &Device) -> Result<DType> {
     }
 }
 
-/// Candle's type for a training that computes in `dtype`, its weights in f32.
+/// Candle's type for a training that computes in `training`, its weights in f32.
 ///
 /// # Errors
 /// [`Kind::Device`] for bfloat16 on a processor without instructions for it, and as of [`dtype()`].
@@ -101,10 +102,15 @@ pub fn training_dtype(training: Dtype, device: &Device) -> Result<DType> {
 
 /// What tensors of a network that computes in `dtype` are made of, and what this house's own
 /// products round them to: on the processor candle multiplies no bfloat16, so they are f32 there.
-pub(in crate::nn) fn held(dtype: DType, device: &Device) -> (DType, Number) {
+///
+/// # Errors
+/// [`Kind::Device`] for bfloat16 on a processor without instructions for it.
+pub(in crate::nn) fn held(dtype: DType, device: &Device) -> Result<(DType, Number)> {
     match dtype {
-        DType::BF16 if device.is_cpu() => (DType::F32, Number::Bf16),
-        _ => (dtype, Number::F32),
+        DType::BF16 if device.is_cpu() => {
+            computation(Dtype::Bf16, device).map(|_| (DType::F32, Number::Bf16))
+        }
+        _ => Ok((dtype, Number::F32)),
     }
 }
 
@@ -175,12 +181,17 @@ mod tests {
     #[test]
     fn training_in_bf16_needs_what_a_clip_in_bf16_does() {
         let found = training_dtype(Dtype::Bf16, &Device::Cpu);
-        match computation(Dtype::Bf16, &Device::Cpu) {
-            Ok(_) => assert_eq!(found.unwrap(), DType::BF16),
-            Err(why) => assert_eq!(found.unwrap_err().to_string(), why.to_string()),
+        let kept = held(DType::BF16, &Device::Cpu);
+        if Level::has_bf16() {
+            assert_eq!(found.unwrap(), DType::BF16);
+            assert_eq!(kept.unwrap(), (DType::F32, Number::Bf16));
+        } else {
+            for error in [found.unwrap_err(), kept.unwrap_err()] {
+                assert_eq!(error.kind(), Kind::Device);
+                assert!(error.what().contains("AVX-512 BF16"), "{error}");
+            }
         }
-        assert_eq!(held(DType::BF16, &Device::Cpu), (DType::F32, Number::Bf16));
-        assert_eq!(held(DType::F16, &Device::Cpu), (DType::F16, Number::F32));
+        assert_eq!(held(DType::F16, &Device::Cpu).unwrap(), (DType::F16, Number::F32));
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, SendError, Sender};
+use serde::{Deserialize, Serialize};
 
-use super::queues::{Depth, Queue, Queues};
+use super::queues::{Depth, Queue, Queues, Seen};
 
 /// Time of one overlapping part of the work.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spent {
     /// Working.
     pub busy: Duration,
@@ -73,6 +74,13 @@ pub(super) enum Spend {
     Blocked,
 }
 
+/// What [`Clocks`] added up, on its way to another process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    spent: [Spent; PARTS],
+    queues: [Seen; 3],
+}
+
 /// Adds up time by part, and how full the queues between them were; shared by the threads of a
 /// run.
 #[derive(Debug, Default)]
@@ -132,6 +140,19 @@ impl Clocks {
         self.time(part, Spend::Starved, || take(from))
     }
 
+    /// The sums so far, which begin anew.
+    pub(super) fn take(&self) -> Times {
+        let mut spent = self.spent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Times { spent: std::mem::take(&mut *spent), queues: self.queues.take() }
+    }
+
+    /// Adds those of another process.
+    pub(super) fn join(&self, times: &Times) {
+        let mut all = self.spent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.iter_mut().zip(&times.spent).for_each(|(spent, other)| *spent = spent.and(*other));
+        self.queues.join(&times.queues);
+    }
+
     /// How full a queue was so far; none where nothing went through it.
     #[must_use]
     pub fn depth(&self, queue: Queue) -> Option<Depth> {
@@ -170,6 +191,28 @@ mod tests {
         });
         assert_eq!(clocks.bottleneck(), Some(Part::Encode));
         assert!(clocks.spent(Part::Write).starved > Duration::ZERO);
+    }
+
+    #[test]
+    fn times_of_processes_add_up() {
+        let (one, other, sum) = (Clocks::default(), Clocks::default(), Clocks::default());
+        let second = Duration::from_secs(1);
+        for clocks in [&one, &other] {
+            clocks.add(Part::Encode, Spend::Busy, second);
+            clocks.add(Part::Write, Spend::Starved, second);
+        }
+        let (out, _from) = crossbeam_channel::bounded(2);
+        one.send(Part::Encode, (Queue::Rows, &out), 1).unwrap();
+        other.send(Part::Encode, (Queue::Rows, &out), 2).unwrap();
+        for clocks in [&one, &other] {
+            let line = serde_json::to_string(&clocks.take()).unwrap();
+            sum.join(&serde_json::from_str(&line).unwrap());
+            assert_eq!(clocks.take(), Times::default(), "it begins anew");
+        }
+        assert_eq!(sum.spent(Part::Encode).busy, 2 * second);
+        assert_eq!(sum.spent(Part::Write).starved, 2 * second);
+        let depth = Depth { capacity: 2, mean: 0.5, highest: 1 };
+        assert_eq!(sum.depth(Queue::Rows), Some(depth));
     }
 
     #[test]

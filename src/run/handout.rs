@@ -16,7 +16,7 @@ use super::images::list;
 use super::ledger::Ledger;
 use super::pass::{Listed, Pass};
 use super::texts::survey;
-use super::unit::{Range, UNIT_FORMAT, Unit, listing};
+use super::unit::{Finished, Range, UNIT_FORMAT, Unit, listing};
 use super::workers;
 
 /// Units a process: several, so that none waits long for the last one.
@@ -94,6 +94,7 @@ pub(super) fn images(
         .collect();
     let finished = workers::compute(ctx, &team, units.all, (&stage.table, rows as u64))?;
     for done in &finished {
+        book(ctx, done);
         let Some((archive, from)) = places.get(&done.unit) else { continue };
         let Some(Some(members)) = listed.members.get_mut(*archive) else { continue };
         let members = members.iter_mut().skip(*from);
@@ -134,8 +135,18 @@ pub(super) fn texts(
             units.push(Range::Rows { table, version, from, to });
         }
     }
-    workers::compute(ctx, &team, units.all, (&stage.table, wanted.len() as u64))?;
+    for done in workers::compute(ctx, &team, units.all, (&stage.table, wanted.len() as u64))? {
+        book(ctx, &done);
+    }
     Ok(())
+}
+
+/// Takes over what a process says of a unit beside its rows.
+fn book(ctx: &mut Context<'_>, done: &Finished) {
+    ctx.clocks.join(&done.times);
+    for (table, rows) in &done.smaller_batches {
+        ctx.report.note_smaller(table, Some(*rows));
+    }
 }
 
 /// The processes that compute for models on `devices`, if others than this one do.

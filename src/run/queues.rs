@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 /// The bounded queues, in the order data takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
@@ -41,12 +43,22 @@ pub struct Depth {
     pub highest: usize,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Seen {
+/// What was seen of a queue, as sums that add up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
     times: u64,
     sum: u64,
     highest: usize,
     capacity: usize,
+}
+
+impl Seen {
+    fn join(&mut self, other: Self) {
+        self.times += other.times;
+        self.sum += other.sum;
+        self.highest = self.highest.max(other.highest);
+        self.capacity = self.capacity.max(other.capacity);
+    }
 }
 
 /// Adds up what is seen of each queue; shared by the threads of a run.
@@ -59,11 +71,20 @@ impl Queues {
         // A poisoned lock only means that another thread failed; the sums are still sums.
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(seen) = all.get_mut(queue as usize) {
-            seen.times += 1;
-            seen.sum += len as u64;
-            seen.highest = seen.highest.max(len);
-            seen.capacity = seen.capacity.max(capacity.unwrap_or(0));
+            let capacity = capacity.unwrap_or(0);
+            seen.join(Seen { times: 1, sum: len as u64, highest: len, capacity });
         }
+    }
+
+    /// What was seen so far, which begins anew.
+    pub(super) fn take(&self) -> [Seen; 3] {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds what another process saw.
+    pub(super) fn join(&self, others: &[Seen; 3]) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter_mut().zip(others).for_each(|(seen, other)| seen.join(*other));
     }
 
     /// What was seen so far; none for a queue that nothing went through.

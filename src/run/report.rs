@@ -218,7 +218,8 @@ impl RunReport {
     /// Notes that a table's rows were computed so many at once in the end, if they were.
     pub(super) fn note_smaller(&mut self, table: &str, rows: Option<usize>) {
         if let Some(rows) = rows {
-            self.smaller_batches.insert(table.to_owned(), rows);
+            let least = self.smaller_batches.entry(table.to_owned()).or_insert(rows);
+            *least = rows.min(*least);
         }
     }
 

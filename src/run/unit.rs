@@ -9,10 +9,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::clocks::Times;
 use crate::base::{Digest, Error, Kind};
 
 /// The version of what units and replies look like.
-pub const UNIT_FORMAT: u32 = 1;
+pub const UNIT_FORMAT: u32 = 2;
 
 /// A piece of one run's work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +80,10 @@ pub struct Finished {
     pub digests: Vec<Option<Digest>>,
     /// False when it was asked to stop before the unit's end.
     pub complete: bool,
+    /// What its parts took, and how full the queues between them were.
+    pub times: Times,
+    /// Rows that were computed at once in the end, by table, where memory did not do for more.
+    pub smaller_batches: BTreeMap<String, usize>,
 }
 
 /// What is said to a worker, one line of JSON each. The end of its input ends a worker at once.
@@ -106,7 +111,7 @@ pub enum Reply {
     /// A line for the user.
     Note(String),
     /// A unit is over.
-    Finished(Finished),
+    Finished(Box<Finished>),
     /// A unit cannot be computed.
     Failed(Failure),
 }

@@ -196,7 +196,19 @@ impl<'p> Worker<'p> {
         let done = done?;
         let tables = desk.pass.tables().map(|(stage, _, _)| stage.table.clone());
         let rows = tables.zip(done.parts.iter().map(|parts| rows(parts))).collect();
-        Ok(Finished { unit: unit.id.clone(), rows, digests, complete: done.complete })
+        Ok(self.finished(unit, rows, digests, done.complete))
+    }
+
+    fn finished(
+        &mut self,
+        unit: &Unit,
+        rows: BTreeMap<String, u64>,
+        digests: Vec<Option<crate::base::Digest>>,
+        complete: bool,
+    ) -> Finished {
+        let times = self.ctx.clocks.take();
+        let smaller_batches = std::mem::take(&mut self.ctx.report.smaller_batches);
+        Finished { unit: unit.id.clone(), rows, digests, complete, times, smaller_batches }
     }
 
     fn text_desk(&mut self, table: &str, version: i64) -> Result<TextDesk<'p>> {
@@ -245,10 +257,11 @@ impl<'p> Worker<'p> {
                 encoder,
             };
             complete = job.embed(&mut self.ledger, wanted, &mut sink)?;
+            self.ctx.report.note_smaller(&desk.stage.table, encoder.rows_at_once());
         }
         let parts = sink.finish()?;
         let rows = BTreeMap::from([(desk.stage.table.clone(), rows(&parts))]);
-        Ok(Finished { unit: unit.id.clone(), rows, digests: Vec::new(), complete })
+        Ok(self.finished(unit, rows, Vec::new(), complete))
     }
 }
 

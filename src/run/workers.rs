@@ -102,7 +102,7 @@ impl Shared<'_> {
                 };
                 match worker.compute(self, &unit)? {
                     Ending::Finished(done) => {
-                        locked(&self.finished).push(done);
+                        locked(&self.finished).push(*done);
                         process = Some(worker);
                         break;
                     }
@@ -146,7 +146,7 @@ fn died(unit: &Unit, how: &str) -> Error {
 
 /// How a unit ended.
 enum Ending {
-    Finished(Finished),
+    Finished(Box<Finished>),
     /// The process is gone; how it ended, in words.
     Died(String),
 }

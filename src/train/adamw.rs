@@ -25,7 +25,8 @@ const EPSILON: f64 = 1e-8;
 /// PyTorch's `clip_grad_norm_` adds this to the norm.
 const CLIP_EPSILON: f64 = 1e-6;
 
-/// The optimiser, with both moments of every weight in f32.
+/// The optimiser, with both moments of every weight in f32. While there is one, the process keeps
+/// room that a step frees for the next.
 #[derive(Debug)]
 pub struct AdamW {
     weight_decay: f64,

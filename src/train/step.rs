@@ -103,7 +103,7 @@ pub(super) fn explain_memory(error: Error, course: &Course, batches: &[Batch]) -
         (0 | 1, _) => "lower `max_tokens`, or train with `freeze = true`".to_owned(),
         (_, half) => format!(
             "lower `batch_size` to {half} and raise `accumulate` to {}: the steps stay the same; \
-             or lower `max_tokens`, take `compute = \"bf16\"`, or train with `freeze = true`",
+             or lower `max_tokens`, on a GPU take `compute = \"bf16\"`, or train with `freeze = true`",
             course.accumulate * 2
         ),
     };

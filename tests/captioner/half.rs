@@ -5,6 +5,7 @@
 
 use candle_core::{DType, Device};
 use clipmill::nn::captioner::{Batch, Captioner};
+use clipmill::plan::model::Dtype;
 use clipmill::train::adamw::AdamW;
 
 use crate::{case, checkpoint, gpt2};
@@ -34,30 +35,36 @@ fn losses(dtype: DType, device: &Device) -> Vec<f32> {
         .collect()
 }
 
-fn near(dtype: DType, device: &Device, tolerance: f32) {
+/// Compares the losses with those in f32; how many of them differ.
+fn near(dtype: DType, device: &Device, tolerance: f32) -> usize {
     let (half, whole) = (losses(dtype, device), losses(DType::F32, &Device::Cpu));
     assert!(half[9] < 0.95 * half[0], "{half:?}");
     for (half, whole) in half.iter().zip(&whole) {
         assert!((half / whole - 1.0).abs() < tolerance, "{half} {whole}");
     }
+    half.iter().zip(&whole).filter(|(half, whole)| half != whole).count()
 }
 
 #[test]
 fn steps_in_f16_lower_the_loss_and_stay_near_those_in_f32() {
-    near(DType::F16, &Device::Cpu, 5e-3);
+    assert!(near(DType::F16, &Device::Cpu, 5e-3) > 5);
 }
 
 #[test]
 fn steps_in_bf16_do_so_on_the_processor() {
-    near(DType::BF16, &Device::Cpu, 2e-3);
-    let (half, whole) = (losses(DType::BF16, &Device::Cpu), losses(DType::F32, &Device::Cpu));
-    assert!(half.iter().zip(&whole).all(|(half, whole)| half != whole), "nothing was rounded");
+    match clipmill::nn::device::training_dtype(Dtype::Bf16, &Device::Cpu) {
+        Ok(dtype) => {
+            let differ = near(dtype, &Device::Cpu, 2e-3);
+            assert!(differ > 5, "{differ} of ten losses: nothing was rounded");
+        }
+        Err(error) => eprintln!("skipped: {error}"),
+    }
 }
 
 #[test]
 fn steps_in_bf16_do_so_on_a_gpu() {
     match Device::new_cuda(0) {
-        Ok(device) => near(DType::BF16, &device, 3e-2),
+        Ok(device) => assert!(near(DType::BF16, &device, 3e-2) > 5),
         Err(error) => eprintln!("skipped: no GPU ({error})"),
     }
 }

@@ -28,6 +28,14 @@ fn same_rows_and_reasons(plan: Plan) {
         }
     }
     assert_eq!(together["rejects"], alone["rejects"]);
+    // What other processes did is in the report of the one that had it done.
+    for part in ["decode", "encode", "write"] {
+        assert!(together["busy_seconds"][part].as_f64().unwrap() > 0.0, "{part}: {together}");
+    }
+    for queue in ["members", "images", "rows"] {
+        let depth = &together["queues"][queue];
+        assert!(depth["capacity"].as_u64().unwrap() > 0, "{queue}: {together}");
+    }
     let again = binary::complete(folder, JOBS);
     for (table, made) in again["tables"].as_object().unwrap() {
         assert_eq!(made["published"], false, "{table} was published again");

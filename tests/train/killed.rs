@@ -4,6 +4,9 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use clipmill::nn::device::training_dtype;
+use clipmill::plan::model::Dtype;
+
 use crate::house::House;
 use crate::studio::{STAGES, studio};
 
@@ -33,8 +36,21 @@ pub fn newest(house: &House, table: &str) -> u64 {
 
 #[test]
 fn killed_and_run_again_it_has_the_losses_of_an_undisturbed_run() {
-    let stages =
-        STAGES.replace("epochs = 3", "epochs = 24").replace("save_every = 2", "save_every = 1");
+    undisturbed("f32");
+}
+
+#[test]
+fn so_it_has_in_bf16() {
+    match training_dtype(Dtype::Bf16, &candle_core::Device::Cpu) {
+        Ok(_) => undisturbed("bf16"),
+        Err(error) => eprintln!("skipped: {error}"),
+    }
+}
+
+fn undisturbed(compute: &str) {
+    let stages = STAGES
+        .replace("epochs = 3", &format!("epochs = 24\ncompute = \"{compute}\""))
+        .replace("save_every = 2", "save_every = 1");
     let calm = studio(16, &stages);
     assert!(command(&calm).status().unwrap().success());
     let whole = numbers(&calm, "captioner");

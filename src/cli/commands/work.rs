@@ -45,7 +45,7 @@ pub(crate) fn perform(args: &Work, session: &Session) -> Result<Code> {
     })?;
     let Some(finished) = finished else { return Ok(Code::Interrupted) };
     let code = if finished.complete { Code::Success } else { Code::Interrupted };
-    say(&Reply::Finished(finished))?;
+    say(&Reply::Finished(Box::new(finished)))?;
     Ok(code)
 }
 
@@ -79,7 +79,7 @@ fn listen(session: &Session) -> Result<Code> {
     let served = serve(session, &options, unit, |done| {
         busy.store(false, Ordering::SeqCst);
         say(&match done {
-            Ok(done) => Reply::Finished(done),
+            Ok(done) => Reply::Finished(Box::new(done)),
             Err(error) => Reply::Failed((&error).into()),
         })?;
         let next = orders.recv().ok();

@@ -19,10 +19,11 @@ impl Gpt2 {
     /// in shards with an index) of a folder. Names may begin with `transformer.` or not.
     ///
     /// If `trainable`, weights are variables, kept in f32 and computed with in `dtype`; otherwise
-    /// they are constants of `dtype` that no gradient is computed for.
+    /// they are constants of `dtype` that no gradient is computed for. In bf16 on the processor both
+    /// are kept in f32 and rounded as they are multiplied.
     ///
     /// # Errors
-    /// When a file is not there or damaged, or the weights are not those that the configuration
+    /// When the processor has no instructions for bf16, a file is not there or damaged, or the weights are not those that the configuration
     /// says; then every missing, misshapen and unexpected tensor is listed.
     pub fn load(folder: &Path, device: &Device, dtype: DType, trainable: bool) -> Result<Self> {
         let path = folder.join("config.json");

@@ -70,7 +70,7 @@ impl Gpt2 {
             source.weight("lm_head.weight", &[config.vocabulary, width], normal)?
         };
         let (weights, blocks) = (source.given(), Arc::new(blocks));
-        let (compute, _) = held(compute, device);
+        let (compute, _) = held(compute, device)?;
         Ok(Self {
             #[cfg(feature = "cuda")]
             kernels: std::sync::OnceLock::new(),
@@ -98,7 +98,8 @@ impl Gpt2 {
         &self.device
     }
 
-    /// The type of its activations: where it rounds them for products only, that before.
+    /// The type of its activations. On the processor they are f32 in bf16 too, and rounded in products
+    /// only.
     #[must_use]
     pub fn dtype(&self) -> DType {
         self.compute

@@ -32,7 +32,7 @@ impl Weight {
         trains: bool,
     ) -> Result<Self> {
         let shape = shape.into();
-        let (dtype, number) = held(dtype, device);
+        let (dtype, number) = held(dtype, device).map_err(candle_core::Error::wrap)?;
         let var = if trains || dtype == DType::F32 {
             Var::from_vec(numbers, shape, device)?
         } else {

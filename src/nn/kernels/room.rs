@@ -10,9 +10,9 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug)]
 pub(in crate::nn) struct ReturnsRoom(());
 
-/// While one is held, and no [`ReturnsRoom`], free room stays: for training, whose steps all ask for
-/// the same. glibc otherwise gives back what is free at the end of its heap, and has it cleared
-/// anew at every step, which took a sixth of one.
+/// While one is held, and no [`ReturnsRoom`], free room below 32 MB a buffer stays: for training,
+/// whose steps all ask for the same. glibc otherwise gives back what is free at the end of its heap,
+/// and has it cleared anew at every step, which took a sixth of one.
 #[derive(Debug)]
 pub(crate) struct KeepsRoom(());
 
@@ -29,6 +29,8 @@ static HELD: Mutex<Held> = Mutex::new(Held { returning: 0, keeping: 0 });
 const LARGE: i32 = 2 << 20;
 /// What glibc ends at by itself (mallopt(3), `M_MMAP_THRESHOLD`), on 64-bit systems.
 const MOST: i32 = 32 << 20;
+/// Of `M_TRIM_THRESHOLD`: nothing is given back.
+const NEVER: i32 = -1;
 
 impl ReturnsRoom {
     pub(in crate::nn) fn new() -> Self {
@@ -52,8 +54,9 @@ impl KeepsRoom {
 
 impl Drop for KeepsRoom {
     fn drop(&mut self) {
-        change(|held| held.keeping -= 1);
-        give_back();
+        if change(|held| held.keeping -= 1) == 0 {
+            give_back();
+        }
     }
 }
 
@@ -63,17 +66,18 @@ impl Held {
     fn thresholds(&self) -> (i32, i32) {
         match self {
             Self { returning: 1.., .. } => (LARGE, 2 * MOST),
-            Self { keeping: 1.., .. } => (MOST, i32::MAX),
+            Self { keeping: 1.., .. } => (MOST, NEVER),
             Self { .. } => (MOST, 2 * MOST),
         }
     }
 }
 
-/// Changes what is held, and has the allocator follow.
-fn change(how: impl FnOnce(&mut Held)) {
+/// Changes what is held, and has the allocator follow; how many keep it now.
+fn change(how: impl FnOnce(&mut Held)) -> usize {
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
     how(&mut held);
     set(held.thresholds());
+    held.keeping
 }
 
 /// Has buffers of `mapped` bytes and more mapped and unmapped, and the end of the heap given back
@@ -130,7 +134,7 @@ mod tests {
     #[test]
     fn who_returns_goes_before_who_keeps() {
         let of = |returning, keeping| Held { returning, keeping }.thresholds();
-        assert_eq!(of(0, 2), (MOST, i32::MAX));
+        assert_eq!(of(0, 2), (MOST, NEVER));
         assert_eq!(of(1, 2), (LARGE, 2 * MOST));
         assert_eq!(of(0, 0), (MOST, 2 * MOST));
     }

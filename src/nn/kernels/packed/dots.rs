@@ -44,11 +44,10 @@ pub(in crate::nn::kernels) fn multiply_rows(
     onto: bool,
     share: Share,
 ) {
-    debug_assert!(number != Number::Int8, "bytes have scales");
     let is_b = b.count() >= a.count();
     let (shared, own) = if is_b { (a, b) } else { (b, a) };
-    // Rows that are packed as they lie are not turned; and if those of `a` are rows of tiles, or
-    // those of `b` columns, tiles lie as the result does.
+    // The larger factor's rows are the rows of tiles, but those of a `b` that lies by columns are
+    // columns of panels. Tiles lie as the result does where rows are of `a` or columns of `b`.
     let by_panels = is_b && own.lies() == Lies::ByColumns;
     let upright = by_panels || !is_b;
     let width = b.count();
@@ -141,13 +140,13 @@ impl Work for (&Part<'_>, Range<usize>) {
     #[inline(always)]
     fn run<const FUSED: bool>(self, level: Level) {
         let (part, rows) = self;
-        let mut own = OWN.take();
+        let mut room = OWN.take();
         if part.of.by_panels {
-            part.by_panels(level, rows, &mut own);
+            part.by_panels(level, rows, &mut room);
         } else {
-            part.by_rows(level, rows, &mut own);
+            part.by_rows(level, rows, &mut room);
         }
-        OWN.set(own);
+        OWN.set(room);
     }
 }
 

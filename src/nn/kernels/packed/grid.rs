@@ -50,7 +50,7 @@ impl Grid {
         self.rows
     }
 
-    /// Numbers from a row to the next.
+    /// Words from a row to the next.
     pub(super) fn stride(&self) -> usize {
         self.stride
     }
@@ -93,7 +93,7 @@ impl Grid {
     }
 }
 
-/// Numbers from a row of `width` to the next: an odd number of cache lines.
+/// Words from a row of `width` words to the next: an odd number of cache lines.
 pub(super) fn stride(width: usize) -> usize {
     (width.div_ceil(LINE) | 1) * LINE
 }

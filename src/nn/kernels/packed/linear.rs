@@ -43,8 +43,8 @@ impl Linear {
         self.panels.outputs
     }
 
-    /// What who makes its inputs best writes them in: bfloat16 needs a number alone to round it, a
-    /// byte its whole row.
+    /// The type in which an operator before it best writes its inputs: a number is rounded to
+    /// bfloat16 by itself, but to a byte by the scale of its whole row.
     pub(in crate::nn) fn takes(&self) -> Number {
         match self.panels.number {
             Number::Bf16 => Number::Bf16,
@@ -54,6 +54,10 @@ impl Linear {
 
     /// Every row of `x` through the layer. `out` gets the shape of the result, unless the result
     /// is added to it.
+    ///
+    /// # Panics
+    /// For inputs or a result of a type that the layer does not take or write, a fault of the caller:
+    /// rows would not lie where they are read and written.
     pub(in crate::nn) fn apply(
         &self,
         level: Level,
@@ -63,12 +67,16 @@ impl Linear {
         finish: Finish,
         share: Share,
     ) {
-        match finish {
-            Finish::Add => {}
-            Finish::Store => out.shape(x.rows(), self.panels.outputs),
-            Finish::Activate(_, number) => out.shape_of(number, x.rows(), self.panels.outputs),
-        }
         let number = self.panels.number;
+        assert!([Number::F32, number].contains(&x.number()), "inputs of another type");
+        match finish {
+            Finish::Add => assert!(out.number() == Number::F32, "added to what is no f32"),
+            Finish::Store => out.shape(x.rows(), self.panels.outputs),
+            Finish::Activate(_, written) => {
+                assert!(written != Number::Int8, "bytes need a whole row");
+                out.shape_of(written, x.rows(), self.panels.outputs);
+            }
+        }
         let left = if x.number() == number {
             x
         } else {

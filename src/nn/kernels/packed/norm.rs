@@ -22,6 +22,9 @@ impl Norm {
 
     /// `(x - mean) / sqrt(variance + epsilon) * scale + shift` of each row, mean and variance
     /// summed in f64; `out` is written in f32 or bfloat16.
+    ///
+    /// # Panics
+    /// For bytes, a fault of the caller.
     pub(in crate::nn) fn apply(
         &self,
         level: Level,
@@ -29,6 +32,7 @@ impl Norm {
         (out, number): (&mut Grid, Number),
         share: Share,
     ) {
+        assert!(number != Number::Int8, "bytes have scales");
         out.shape_of(number, x.rows(), self.scale.len());
         let stride = out.stride();
         let to = Out::new(out.floats_mut());

@@ -124,5 +124,9 @@ fn unit(weight: f32, scale: f32) -> i8 {
 #[inline(always)]
 pub(super) fn bf16(x: f32) -> u16 {
     let bits = x.to_bits();
+    if x.is_nan() {
+        // Rounding up would carry into exponent and sign.
+        return (bits >> 16) as u16 | 0x40;
+    }
     (bits.wrapping_add(0x7FFF + ((bits >> 16) & 1)) >> 16) as u16
 }

@@ -145,7 +145,8 @@ impl Columns<'_> {
                 let values: [f32; COLUMNS] =
                     std::array::from_fn(|i| finish(values[i] + bias[i], 0.0));
                 let start = row * self.stride + at / 2;
-                // SAFETY: `to` is borrowed by the caller, and no two panels or rows overlap.
+                // SAFETY: `to` is borrowed by the caller, its rows have room for the words of as
+                // many pairs as columns of panels (`Grid::shape_of`), and no two overlap.
                 let to = unsafe { self.to.part(start, COLUMNS / 2) };
                 pairs(level, &values, words_of(to));
                 continue;

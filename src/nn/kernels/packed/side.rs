@@ -10,7 +10,7 @@ use super::panels::{Number, bf16};
 use super::reduce::pairs;
 use super::tile::COLUMNS;
 
-/// Rows of numbers, each of which is multiplied with one of another factor.
+/// Rows of numbers, each of which is multiplied with every row of another factor.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::nn::kernels) struct Side<'a> {
     numbers: &'a [f32],

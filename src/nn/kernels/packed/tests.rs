@@ -196,6 +196,7 @@ impl Both {
 
 #[test]
 fn rows_are_multiplied_as_they_lie() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     // On both sides of a panel, some tiles, and what is multiplied at once.
     for (m, k, n) in [
         (1, 1, 1),
@@ -207,6 +208,9 @@ fn rows_are_multiplied_as_they_lie() {
         (5, 1537, 57),
         (31, 3100, 29),
         (9, 3073, 40),
+        (40, 35, 300),
+        (70, 1537, 97),
+        (97, 65, 70),
     ] {
         let (a, b) = (Both::new(m, k, 1), Both::new(n, k, 2));
         let before = numbers(m * n, 3);
@@ -232,7 +236,8 @@ fn rows_are_multiplied_as_they_lie() {
                 for (level, onto) in levels.iter().flat_map(|l| [(*l, false), (*l, true)]) {
                     let what = format!("{level:?} {number:?} {m} {k} {n} {lies} {onto}");
                     let got = multiply(level, onto, Share::Alone);
-                    assert_eq!(got, multiply(level, onto, Share::All), "{what}");
+                    let shared = pool.install(|| multiply(level, onto, Share::All));
+                    assert_eq!(got, shared, "{what}");
                     for ((got, sum), before) in got.iter().zip(&sums).zip(&before) {
                         let want = if onto { sum + f64::from(*before) } else { *sum };
                         near(*got, want, 2e-4, &what);
@@ -294,8 +299,8 @@ fn what_is_rounded_as_it_is_written_is_what_would_be_rounded_later() {
         let (up, down) = (linear(width, middle, 4), linear(middle, width, 6));
         let norm = Norm::new(numbers(width, 2), numbers(width, 3), 1e-5);
         assert_eq!((up.takes(), down.takes()), (Number::Bf16, Number::Bf16));
-        let layers = |number| {
-            let (scratch, share) = (&mut Scratch::default(), Share::Alone);
+        let layers = |number, share| {
+            let scratch = &mut Scratch::default();
             let [mut narrow, mut wide, mut out] =
                 [Grid::default(), Grid::default(), Grid::default()];
             // What stood in a buffer before is of no meaning.
@@ -314,9 +319,11 @@ fn what_is_rounded_as_it_is_written_is_what_would_be_rounded_later() {
             down.apply(level, &wide, scratch, &mut out, Finish::Store, share);
             (0..rows).flat_map(|row| out.row(row)[..width].to_vec()).collect::<Vec<_>>()
         };
-        let later = layers(Number::F32);
+        let later = layers(Number::F32, Share::Alone);
         assert!(later.iter().all(|x| x.is_finite()), "{level:?} {width}");
-        assert_eq!(layers(Number::Bf16), later, "{level:?} {width}");
+        for share in [Share::Alone, Share::All] {
+            assert_eq!(layers(Number::Bf16, share), later, "{level:?} {width}");
+        }
     }
 }
 
