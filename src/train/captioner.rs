@@ -17,8 +17,9 @@ use crate::nn::layers::Dropout;
 use crate::nn::mapper::{self, Mapper, MapperConfig};
 use crate::nn::tokens::TextCodec;
 use crate::nn::weights::Weights;
-use crate::plan::captioner::{Compute, Gpt2Spec, MapperKind, Network, Train};
-use crate::plan::model::Dtype;
+use crate::plan::Work;
+use crate::plan::captioner::{Caption, Compute, Gpt2Spec, MapperKind, Network, Train};
+use crate::plan::model::{DeviceChoice, Dtype};
 
 const CONFIG_CAP_BYTES: u64 = 16 << 20;
 
@@ -41,15 +42,7 @@ impl Learning {
     /// device is not there.
     pub fn begin(work: &Train, clip_width: usize) -> Result<Self> {
         let codec = TextCodec::open(&work.model.folder)?;
-        let opened = device::open(work.model.device)?;
-        let compute = match work.course.compute {
-            Compute::F32 => Dtype::F32,
-            Compute::Bf16 => Dtype::Bf16,
-        };
-        let dtype = device::training_dtype(compute, &opened.device).map_err(|error| {
-            Error::new(error.kind(), error.what())
-                .help("take `compute = \"f32\"`, or a `device` of the GPT-2 that is a GPU")
-        })?;
+        let (opened, dtype) = place(work)?;
         let network = work.network;
         let gpt2 = Gpt2::load(&work.model.folder, &opened.device, dtype, !network.freeze)?;
         fits(&gpt2, work, &codec)?;
@@ -190,6 +183,45 @@ pub struct Ready {
     pub codec: TextCodec,
     /// What to tell the user of the device.
     pub device: String,
+}
+
+/// The device that a captioner is trained on, and its type there.
+fn place(work: &Train) -> Result<(device::Opened, DType)> {
+    let opened = device::open(work.model.device)?;
+    let compute = match work.course.compute {
+        Compute::F32 => Dtype::F32,
+        Compute::Bf16 => Dtype::Bf16,
+    };
+    let dtype = device::training_dtype(compute, &opened.device).map_err(|error| {
+        Error::new(error.kind(), error.what())
+            .help("take `compute = \"f32\"`, or a `device` of the GPT-2 that is a GPU")
+    })?;
+    Ok((opened, dtype))
+}
+
+/// Whether the devices are there that a stage trains or captions on, and compute in its type: to be
+/// known before hours of work, not after. Other stages are as they are.
+///
+/// # Errors
+/// [`Kind::Device`] when one does not.
+pub fn check_device(work: &Work) -> Result<()> {
+    match work {
+        // What computes everywhere.
+        Work::Train(Train { model, course, .. })
+            if model.device == DeviceChoice::Auto && course.compute == Compute::F32 => {}
+        Work::Train(work) => drop(place(work)?),
+        Work::Caption(Caption { model, .. })
+            if model.device == DeviceChoice::Auto && model.dtype == Dtype::F32 => {}
+        Work::Caption(work) => {
+            let opened = device::open(work.model.device)?;
+            device::dtype(work.model.dtype, &opened.device)?;
+        }
+        Work::TrainClip(work) if work.model.device != DeviceChoice::Auto => {
+            device::open(work.model.device)?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Opens the captioner that a checkpoint holds; `model` is its GPT-2.

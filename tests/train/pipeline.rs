@@ -169,6 +169,20 @@ fn bf16_trains_another_captioner_or_says_what_the_processor_lacks() {
     }
 }
 
+#[test]
+fn a_type_that_captioning_does_not_have_is_told_before_the_training() {
+    let house = studio(8, &all());
+    let text = std::fs::read_to_string(house.path("pipeline.toml")).unwrap();
+    let typed =
+        text.replace("path = \"gpt2\"", "path = \"gpt2\"\ndtype = \"bf16\"\ndevice = \"cpu\"");
+    assert!(typed != text, "{text}");
+    house.define(&typed);
+    let error = house.run().unwrap_err();
+    assert_eq!(error.kind(), Kind::Device, "{error}");
+    assert!(error.help_text().unwrap().contains("f16"), "{error:?}");
+    assert!(!house.path("store/images").exists(), "work was done before");
+}
+
 fn all() -> String {
     format!("{STAGES}{CAPTIONS}")
 }
