@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::grid::{Line, floats_mut, make_room, stride, words, words_mut, words_of};
 use super::level::{Level, Work, run};
 use super::multiply::{self, multiply};
-use super::panels::Number;
+use super::number::Number;
 use super::share::{Out, Share};
 use super::side::{Lies, Side};
 use super::tile::{COLUMNS, Factors, Tile};

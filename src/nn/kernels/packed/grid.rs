@@ -1,6 +1,6 @@
 //! Rows of numbers with room between them.
 
-use super::panels::Number;
+use super::number::Number;
 
 /// A cache line.
 #[repr(C, align(64))]

@@ -2,7 +2,8 @@
 
 use super::grid::Grid;
 use super::level::Level;
-use super::panels::{Number, Panels};
+use super::number::Number;
+use super::panels::Panels;
 use super::product::{Finish, product};
 use super::reduce::reduce;
 use super::share::Share;

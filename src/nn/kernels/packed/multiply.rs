@@ -1,7 +1,7 @@
 //! A tile by the best instructions of a level.
 
 use super::level::{FUSED_EVERYWHERE, Level};
-use super::panels::Number;
+use super::number::Number;
 use super::plain;
 use super::tile::{Factors, ROWS, Tile};
 #[cfg(target_arch = "x86_64")]

@@ -2,7 +2,7 @@
 
 use super::grid::{Grid, words_of};
 use super::level::{Level, Work, run};
-use super::panels::Number;
+use super::number::Number;
 use super::reduce::pairs;
 use super::share::{Out, Share};
 use super::tile::COLUMNS;

@@ -1,6 +1,6 @@
 //! Tiles without special instructions: what the others are tested against.
 
-use super::panels::Number;
+use super::number::Number;
 use super::tile::{COLUMNS, Factors, Tile};
 
 /// Multiplies as [`super::multiply::multiply`] says; the factors are long enough.
