@@ -23,12 +23,6 @@ use super::{
 /// When an input or the store fails; when a worker fails or dies twice over one unit of work.
 pub(super) fn once(plan: &Plan, options: &Options, means: &Means) -> Result<RunReport> {
     let begun = Instant::now();
-    // Also where nothing is to be computed: what was asked for and is not there is an error.
-    let tables = wanted(plan, &options.only)?;
-    for stage in plan.stages.iter().filter(|stage| tables.contains(stage.table.as_str())) {
-        stage.work.model().map_or(Ok(()), crate::embed::check_device)?;
-        crate::train::captioner::check_device(&stage.work)?;
-    }
     let clock = std::sync::Arc::clone(&options.clock);
     let store = Store::create_on(&plan.store, clock, std::sync::Arc::clone(&means.storage))?;
     let _lock = store.lock(options.wait, &options.cancel)?;

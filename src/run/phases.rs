@@ -3,6 +3,7 @@
 
 use crate::base::Result;
 use crate::plan::{Plan, Work};
+use crate::train::captioner::{check_captioning, check_training};
 
 use super::context::{Means, Options};
 use super::engine::once;
@@ -25,6 +26,7 @@ pub fn run(plan: &Plan, options: &Options) -> Result<RunReport> {
 /// # Errors
 /// As [`run`], and when a worker fails or dies twice over one unit of work.
 pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunReport> {
+    check_devices(plan, options)?;
     let trainers = trainers(plan, options)?;
     if trainers.is_empty() || super::settled::is(plan, options, means)? {
         return once(plan, options, means);
@@ -41,6 +43,23 @@ pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunRepo
     let mut report = once(&plan.again()?, options, means)?;
     report.take_over(trained);
     Ok(report)
+}
+
+/// What was asked for and is not there is an error, also where nothing is to be computed; and before
+/// the first phase, since that may take hours.
+fn check_devices(plan: &Plan, options: &Options) -> Result<()> {
+    let wanted = wanted(plan, &options.only)?;
+    for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
+        if let Some(model) = stage.work.model() {
+            crate::embed::check_device(model)?;
+        }
+        match &stage.work {
+            Work::Train(work) => check_training(work)?,
+            Work::Caption(work) => check_captioning(&work.model)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The stages that train models for others, of those that are wanted.

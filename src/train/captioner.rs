@@ -17,8 +17,7 @@ use crate::nn::layers::Dropout;
 use crate::nn::mapper::{self, Mapper, MapperConfig};
 use crate::nn::tokens::TextCodec;
 use crate::nn::weights::Weights;
-use crate::plan::Work;
-use crate::plan::captioner::{Caption, Compute, Gpt2Spec, MapperKind, Network, Train};
+use crate::plan::captioner::{Compute, Gpt2Spec, MapperKind, Network, Train};
 use crate::plan::model::{DeviceChoice, Dtype};
 
 const CONFIG_CAP_BYTES: u64 = 16 << 20;
@@ -199,29 +198,35 @@ fn place(work: &Train) -> Result<(device::Opened, DType)> {
     Ok((opened, dtype))
 }
 
-/// Whether the devices are there that a stage trains or captions on, and compute in its type: to be
-/// known before hours of work, not after. Other stages are as they are.
+/// Whether a captioner can be trained as asked for: to be known before any work, not after hours
+/// of it.
 ///
 /// # Errors
-/// [`Kind::Device`] when one does not.
-pub fn check_device(work: &Work) -> Result<()> {
-    match work {
-        // What computes everywhere.
-        Work::Train(Train { model, course, .. })
-            if model.device == DeviceChoice::Auto && course.compute == Compute::F32 => {}
-        Work::Train(work) => drop(place(work)?),
-        Work::Caption(Caption { model, .. })
-            if model.device == DeviceChoice::Auto && model.dtype == Dtype::F32 => {}
-        Work::Caption(work) => {
-            let opened = device::open(work.model.device)?;
-            device::dtype(work.model.dtype, &opened.device)?;
-        }
-        Work::TrainClip(work) if work.model.device != DeviceChoice::Auto => {
-            device::open(work.model.device)?;
-        }
-        _ => {}
+/// [`Kind::Device`] when its device is not there, or does not compute in its type.
+pub fn check_training(work: &Train) -> Result<()> {
+    // `auto` takes what it finds, and all train in f32.
+    if work.model.device == DeviceChoice::Auto && work.course.compute == Compute::F32 {
+        return Ok(());
     }
-    Ok(())
+    place(work).map(|_| ())
+}
+
+/// As [`check_training`], of captioning.
+///
+/// # Errors
+/// As [`check_training`].
+pub fn check_captioning(model: &Gpt2Spec) -> Result<()> {
+    if model.device == DeviceChoice::Auto && model.dtype == Dtype::F32 {
+        return Ok(());
+    }
+    place_generator(model).map(|_| ())
+}
+
+/// The device that captions are made on, and the type there.
+fn place_generator(model: &Gpt2Spec) -> Result<(device::Opened, DType)> {
+    let opened = device::open(model.device)?;
+    let dtype = device::dtype(model.dtype, &opened.device)?;
+    Ok((opened, dtype))
 }
 
 /// Opens the captioner that a checkpoint holds; `model` is its GPT-2.
@@ -231,8 +236,7 @@ pub fn check_device(work: &Work) -> Result<()> {
 /// listed. When the device is not there.
 pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec) -> Result<Ready> {
     let network = checkpoint.network()?;
-    let opened = device::open(model.device)?;
-    let dtype = device::dtype(model.dtype, &opened.device)?;
+    let (opened, dtype) = place_generator(model)?;
     let mut weights = Weights::open(&checkpoint.model())?;
     let placed = |error: Error| error.at(checkpoint.model().display());
     let mut captioner = if network.freeze {

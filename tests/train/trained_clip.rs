@@ -1,5 +1,6 @@
 //! Pipelines that train their own CLIP.
 
+use clipmill::base::Kind;
 use clipmill::plan::Reason;
 use clipmill::run::RunReport;
 
@@ -121,6 +122,18 @@ fn where_nothing_that_trains_can_be_decoded_one_of_them_is_named() {
     };
     assert!(report.is_err() && said.contains("truncated_image"), "{said}");
     assert!(said.contains("clip_training") && said.contains("can be decoded"), "{said}");
+}
+
+#[test]
+fn a_type_that_captioning_does_not_have_is_told_before_a_clip_is_trained() {
+    let stages = format!("{STAGE}{}{}", crate::studio::STAGES, crate::studio::CAPTIONS);
+    let typed = "path = \"gpt2\"\ndtype = \"bf16\"\ndevice = \"cpu\"";
+    let house = house(&stages.replace("path = \"gpt2\"", typed));
+    crate::studio::gpt2(&house, 5);
+    let error = house.run().unwrap_err();
+    assert_eq!(error.kind(), Kind::Device, "{error}");
+    assert!(error.help_text().unwrap().contains("f16"), "{error:?}");
+    assert!(!house.path("store").exists(), "work was done before");
 }
 
 #[test]

@@ -23,8 +23,9 @@ impl Gpt2 {
     /// are kept in f32 and rounded as they are multiplied.
     ///
     /// # Errors
-    /// When the processor has no instructions for bf16, a file is not there or damaged, or the weights are not those that the configuration
-    /// says; then every missing, misshapen and unexpected tensor is listed.
+    /// When the processor has no instructions for bf16, a file is not there or damaged, or the
+    /// weights are not those that the configuration says; then every missing, misshapen and
+    /// unexpected tensor is listed.
     pub fn load(folder: &Path, device: &Device, dtype: DType, trainable: bool) -> Result<Self> {
         let path = folder.join("config.json");
         let text = read_text_capped(&path, CAP_BYTES)?;
