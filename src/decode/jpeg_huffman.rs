@@ -6,12 +6,12 @@
 use super::limits::Fault;
 
 /// Codes up to this length, and short codes with their value, are found in one look.
-const LOOK_BITS: u32 = 11;
+pub(super) const LOOK_BITS: u32 = 11;
 /// Bits that are there after [`Bits::fill`], at least.
 const FILLED: u32 = 56;
 /// Bits of a code and its value at most; one that no table has counts as 17.
 const LONGEST: u32 = 17 + 16;
-// what is filled once serves two codes of one look and one of any length
+// what is filled once serves two looks and one of any length
 const _: () = assert!(2 * LOOK_BITS + LONGEST <= FILLED);
 /// Kind of an entry: a whole coefficient, a symbol, or a longer code.
 const COEFFICIENT: u32 = 0x40;
@@ -65,6 +65,13 @@ impl Huffman {
     /// Whether every symbol may be the length of a DC difference.
     pub(super) fn is_for_dc(&self) -> bool {
         self.largest <= 15
+    }
+
+    /// Bits, run and value of the coefficient that a look begins with, if it is found in one.
+    pub(super) fn coefficient(&self, look: usize) -> Option<(u32, u32, i32)> {
+        let entry = self.fast[look];
+        (entry & COEFFICIENT != 0)
+            .then(|| (entry & 63, entry >> 8 & 0xff, entry.cast_signed() >> 16))
     }
 
     /// The symbol of the code that `held` begins with, and the code's length.
@@ -212,7 +219,7 @@ impl<'a> Bits<'a> {
     /// Passes the number of bits in the low six bits of `n`: whatever lies above them costs
     /// nothing, as shifts take no more of them.
     #[inline(always)]
-    fn drop(&mut self, n: u32) {
+    pub(super) fn drop(&mut self, n: u32) {
         self.held = self.held.wrapping_shl(n);
         self.count -= n & 63;
     }
@@ -240,28 +247,29 @@ impl<'a> Bits<'a> {
         if self.count < LONGEST {
             self.fill();
         }
-        match self.short(table) {
-            Some((run, value)) => Code::Coefficient(run, value),
-            None => self.long(table),
-        }
-    }
-
-    /// The run and the coefficient that the bits begin with, if they are found in one look. Wants
-    /// [`LOOK_BITS`] bits, and takes no more.
-    #[inline(always)]
-    pub(super) fn short(&mut self, table: &Huffman) -> Option<(usize, i32)> {
-        let entry = table.fast[(self.held >> (64 - LOOK_BITS)) as usize & ((1 << LOOK_BITS) - 1)];
+        let entry = self.entry(table);
         if entry & COEFFICIENT == 0 {
-            return None;
+            return self.long(table);
         }
         self.drop(entry);
-        Some(((entry >> 8 & 0xff) as usize, entry.cast_signed() >> 16))
+        Code::Coefficient((entry >> 8 & 0xff) as usize, entry.cast_signed() >> 16)
     }
 
-    /// As [`Self::code`], where [`Self::short`] found nothing. Wants [`LONGEST`] bits.
+    /// The next [`LOOK_BITS`] bits.
+    #[inline(always)]
+    pub(super) fn look(&self) -> usize {
+        (self.held >> (64 - LOOK_BITS)) as usize & ((1 << LOOK_BITS) - 1)
+    }
+
+    #[inline(always)]
+    fn entry(&self, table: &Huffman) -> u32 {
+        table.fast[self.look()]
+    }
+
+    /// As [`Self::code`], whatever a look finds. Wants [`LONGEST`] bits.
     #[inline(always)]
     pub(super) fn long(&mut self, table: &Huffman) -> Code {
-        let entry = table.fast[(self.held >> (64 - LOOK_BITS)) as usize & ((1 << LOOK_BITS) - 1)];
+        let entry = self.entry(table);
         let symbol = if entry & SYMBOL == 0 {
             let (symbol, length) = table.long_symbol(self.held);
             self.drop(length);
@@ -284,7 +292,7 @@ impl<'a> Bits<'a> {
         if self.count < LONGEST {
             self.fill();
         }
-        let entry = table.fast[(self.held >> (64 - LOOK_BITS)) as usize & ((1 << LOOK_BITS) - 1)];
+        let entry = self.entry(table);
         if entry & SYMBOL == 0 {
             let (symbol, length) = table.long_symbol(self.held);
             self.drop(length);

@@ -2,18 +2,18 @@
 //! products and sums that wrap, and saturation where it packs.
 
 /// Fixed-point constants, 13 fractional bits (`FIX_0_298631336` and so on).
-const F_0_298: i32 = 2446;
-const F_0_390: i32 = 3196;
-const F_0_541: i32 = 4433;
-const F_0_765: i32 = 6270;
-const F_0_899: i32 = 7373;
-const F_1_175: i32 = 9633;
-const F_1_501: i32 = 12299;
-const F_1_847: i32 = 15137;
-const F_1_961: i32 = 16069;
-const F_2_053: i32 = 16819;
-const F_2_562: i32 = 20995;
-const F_3_072: i32 = 25172;
+pub(super) const F_0_298: i32 = 2446;
+pub(super) const F_0_390: i32 = 3196;
+pub(super) const F_0_541: i32 = 4433;
+pub(super) const F_0_765: i32 = 6270;
+pub(super) const F_0_899: i32 = 7373;
+pub(super) const F_1_175: i32 = 9633;
+pub(super) const F_1_501: i32 = 12299;
+pub(super) const F_1_847: i32 = 15137;
+pub(super) const F_1_961: i32 = 16069;
+pub(super) const F_2_053: i32 = 16819;
+pub(super) const F_2_562: i32 = 20995;
+pub(super) const F_3_072: i32 = 25172;
 
 type Lanes = [[i16; 8]; 8];
 
@@ -79,6 +79,16 @@ pub(super) fn idct(block: &[i16; 64], quant: &[i16; 64], has_ac: bool) -> [[u8; 
         let level = i16::try_from(level).unwrap_or_default();
         return [[sample(level); 8]; 8];
     }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = pulp::x86::V3::try_new() {
+        return super::jpeg_idct_x86::idct(simd, block, quant);
+    }
+    plain(block, quant)
+}
+
+/// As the formula says, on any processor.
+#[inline(always)]
+fn plain(block: &[i16; 64], quant: &[i16; 64]) -> [[u8; 8]; 8] {
     let mut rows: Lanes = [[0; 8]; 8];
     for y in 0..8 {
         for x in 0..8 {
@@ -115,7 +125,26 @@ fn turned(mut rows: [u64; 8]) -> [u64; 8] {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::wide::wide;
     use super::*;
+
+    proptest! {
+        /// Numbers of all sizes, most of them small: sums wrap and saturate in some.
+        #[test]
+        fn blocks_are_those_of_the_formula(
+            block in prop::array::uniform(prop_oneof![
+                4 => Just(0_i16),
+                4 => -64..64_i16,
+                1 => any::<i16>(),
+            ]),
+            quant in prop::array::uniform(prop_oneof![8 => 1..256_i16, 1 => any::<i16>()]),
+        ) {
+            let best = wide(#[inline(always)] || idct(&block, &quant, true));
+            prop_assert_eq!(best, plain(&block, &quant));
+        }
+    }
 
     #[test]
     fn rows_become_columns() {

@@ -123,10 +123,29 @@ fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     ]
 }
 
-/// A line of YCbCr as interleaved RGB, [`CHUNK`] pixels at a time: colours are computed plane by
+/// A line of YCbCr as interleaved RGB.
+#[inline(always)]
+fn coloured(out: &mut [u8], planes: [&[u8]; 3]) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = pulp::x86::V3::try_new() {
+        use super::jpeg_colour_x86::{self, PIXELS};
+        let (chunks, rest) = out.as_chunks_mut::<{ 3 * PIXELS }>();
+        let [y, cb, cr] = planes;
+        let ((ys, y), (cbs, cb), (crs, cr)) =
+            (y.as_chunks::<PIXELS>(), cb.as_chunks::<PIXELS>(), cr.as_chunks::<PIXELS>());
+        for (((out, y), cb), cr) in chunks.iter_mut().zip(ys).zip(cbs).zip(crs) {
+            jpeg_colour_x86::coloured(simd, out, [y, cb, cr]);
+        }
+        plain(rest, [y, cb, cr]);
+        return;
+    }
+    plain(out, planes);
+}
+
+/// As the formula says, on any processor, [`CHUNK`] pixels at a time: colours are computed plane by
 /// plane and then laid side by side, which compilers turn into vectors one by one.
 #[inline(always)]
-fn coloured(out: &mut [u8], [y, cb, cr]: [&[u8]; 3]) {
+fn plain(out: &mut [u8], [y, cb, cr]: [&[u8]; 3]) {
     let (chunks, rest) = out.as_chunks_mut::<{ 3 * CHUNK }>();
     let (ys, y) = y.as_chunks::<CHUNK>();
     let (cbs, cb) = cb.as_chunks::<CHUNK>();
@@ -162,11 +181,15 @@ pub(super) fn interleave(
     transformed: bool,
     inverted: bool,
 ) -> Vec<u8> {
-    let mut data = vec![0; width * height * 3];
+    let mut data = Vec::with_capacity(width * height * 3);
     let mut rooms: Vec<Room> = planes.iter().map(Plane::room).collect();
     let Window { x, y } = window;
-    for (y, line) in data.chunks_exact_mut(width * 3).enumerate().take(y.end).skip(y.start) {
-        let Some(line) = line.get_mut(x.start * 3..x.end * 3) else { continue };
+    data.resize(y.start * width * 3, 0);
+    for y in y.clone() {
+        // cleared when it is written, not before: it is near then
+        let begin = data.len();
+        data.resize(begin + width * 3, 0);
+        let Some(line) = data.get_mut(begin + x.start * 3..begin + x.end * 3) else { continue };
         let lines: Vec<&[u8]> = planes
             .iter()
             .zip(&mut rooms)
@@ -197,6 +220,7 @@ pub(super) fn interleave(
             _ => return Vec::new(),
         }
     }
+    data.resize(width * height * 3, 0);
     data
 }
 
@@ -204,6 +228,23 @@ pub(super) fn interleave(
 mod tests {
     use super::super::wide::wide;
     use super::*;
+
+    #[test]
+    fn every_colour_is_that_of_the_formula() {
+        let levels: Vec<u8> = (0..=255).collect();
+        for cb in 0..=255 {
+            for cr in 0..=255 {
+                let mut out = [0; 3 * 256];
+                let planes = [&levels[..], &[cb; 256], &[cr; 256]];
+                wide(
+                    #[inline(always)]
+                    || coloured(&mut out, planes),
+                );
+                let (pixels, _) = out.as_chunks::<3>();
+                assert!(pixels.iter().zip(&levels).all(|(pixel, y)| *pixel == rgb(*y, cb, cr)));
+            }
+        }
+    }
 
     #[test]
     fn lines_of_any_width_equal_the_pixel_formula() {
@@ -215,7 +256,7 @@ mod tests {
             let expected: Vec<u8> = (0..width).flat_map(|i| rgb(y[i], cb[i], cr[i])).collect();
             let mut out = vec![0; 3 * width];
             // the portable path, and the processor's best
-            coloured(&mut out, [y, cb, cr]);
+            plain(&mut out, [y, cb, cr]);
             assert_eq!(out, expected, "{width}");
             out.fill(0);
             wide(

@@ -5,6 +5,7 @@
 
 use super::jpeg_frame::{Component, Scan, State, missing, no_quantisation, place};
 use super::jpeg_huffman::{Bits, Code, Huffman};
+use super::jpeg_pairs::Pairs;
 use super::jpeg_progressive;
 use super::limits::Fault;
 
@@ -16,6 +17,7 @@ struct Lane<'a> {
     component: usize,
     dc: &'a Huffman,
     ac: &'a Huffman,
+    pairs: &'a Pairs,
     quant: [i16; 64],
     h: usize,
     v: usize,
@@ -34,14 +36,26 @@ pub(super) fn run(
     if scan.progressive {
         return several(scan, components, bytes);
     }
+    // parts mostly share a table
+    let mut tables: Vec<(&Huffman, Pairs)> = Vec::with_capacity(4);
+    for ac in scan.parts.iter().filter_map(|part| part.ac) {
+        if !tables.iter().any(|(table, _)| std::ptr::eq(*table, ac)) {
+            tables.push((ac, Pairs::new(ac)));
+        }
+    }
     let mut lanes = Vec::with_capacity(4);
     for part in &scan.parts {
         let component = &components[part.component];
         let (h, v) = scan.shape(component);
         let dc = part.dc.filter(|dc| dc.is_for_dc()).ok_or_else(missing)?;
-        let ac = part.ac.ok_or_else(missing)?;
+        let mut tables = tables.iter();
+        let (ac, pairs) = part
+            .ac
+            .and_then(|ac| tables.find(|(table, _)| std::ptr::eq(*table, ac)))
+            .map(|(table, pairs)| (*table, pairs))
+            .ok_or_else(missing)?;
         let quant = component.quant.ok_or_else(no_quantisation)?;
-        lanes.push(Lane { component: part.component, dc, ac, quant, h, v });
+        lanes.push(Lane { component: part.component, dc, ac, pairs, quant, h, v });
     }
     let mut bits = Bits::new(bytes);
     let mut state = State::default();
@@ -129,9 +143,12 @@ fn sequential(shared: &mut Bits<'_>, last: &mut i32, lane: &Lane<'_>, block: &mu
     let mut k = 1;
     'block: while k < 64 {
         bits.fill();
-        // what is filled serves two short codes and one of any length
+        // what is filled serves two looks and a code of any length
         for _ in 0..3 {
-            let Some((run, value)) = bits.short(lane.ac) else {
+            let pair = lane.pairs.at(bits.look());
+            let [first, second] = pair.places(k);
+            // the last coefficient, and what a broken run puts behind it, are read one by one
+            if !pair.is_found() || second >= 63 {
                 match bits.long(lane.ac) {
                     Code::Coefficient(run, value) => {
                         k += run;
@@ -142,16 +159,12 @@ fn sequential(shared: &mut Bits<'_>, last: &mut i32, lane: &Lane<'_>, block: &mu
                     Code::Run(_) => break 'block,
                 }
                 break;
-            };
-            k += run;
-            // the last one, and those that a broken run puts behind it
-            if k >= 63 {
-                block[63] = value as i16;
-                k = 64;
-                break;
             }
-            block[usize::from(place(k))] = value as i16;
-            k += 1;
+            bits.drop(pair.length());
+            let values = pair.values();
+            block[usize::from(place(first))] = values[0];
+            block[usize::from(place(second))] = values[1];
+            k = second + 1;
         }
     }
     *shared = bits;
@@ -161,14 +174,76 @@ fn sequential(shared: &mut Bits<'_>, last: &mut i32, lane: &Lane<'_>, block: &mu
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn lane<'a>(table: &'a Huffman, pairs: &'a Pairs) -> Lane<'a> {
+        Lane { component: 0, dc: table, ac: table, pairs, quant: [1; 64], h: 1, v: 1 }
+    }
+
+    /// A block as annex F says, one code after the other.
+    fn plain(bits: &mut Bits<'_>, table: &Huffman) -> Block {
+        let mut block = [0; 256];
+        if let Code::Coefficient(_, value) = bits.code(table) {
+            block[0] = i16::try_from(value).unwrap();
+        }
+        let mut k = 1;
+        while k < 64 {
+            match bits.code(table) {
+                Code::Coefficient(run, value) => {
+                    k += run;
+                    block[usize::from(place(k))] = i16::try_from(value).unwrap();
+                    k += 1;
+                }
+                Code::Run(15) => k += 16,
+                Code::Run(_) => break,
+            }
+        }
+        block
+    }
+
+    /// Codes of `shares` of what is left at each length, up to 162 in all.
+    fn table(shares: &[u32], symbols: &[u8]) -> Huffman {
+        let (mut left, mut total, mut counts) = (1, 0, [0; 16]);
+        for (count, share) in counts.iter_mut().zip(shares) {
+            left *= 2;
+            let taken = (left * share / 100).min(u32::try_from(symbols.len()).unwrap() - total);
+            *count = u8::try_from(taken).unwrap();
+            left -= taken;
+            total += taken;
+        }
+        Huffman::new(&counts, &symbols[..total as usize]).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_are_read_as_code_by_code(
+            shares in prop::collection::vec(0..=60_u32, 16),
+            symbols in prop::collection::vec((0..=15_u8, 0..=10_u8), 162),
+            bytes in prop::collection::vec(any::<u8>(), 2000),
+        ) {
+            let symbols: Vec<u8> = symbols.into_iter().map(|(run, size)| run << 4 | size).collect();
+            let table = table(&shares, &symbols);
+            let pairs = Pairs::new(&table);
+        let lane = lane(&table, &pairs);
+            let (mut bits, mut other) = (Bits::new(&bytes), Bits::new(&bytes));
+            for _ in 0..40 {
+                let (mut last, mut block) = (0, [0; 256]);
+                sequential(&mut bits, &mut last, &lane, &mut block);
+                prop_assert_eq!(block, plain(&mut other, &table));
+                prop_assert_eq!(bits.check().is_ok(), other.check().is_ok());
+            }
+        }
+    }
 
     /// Of codes of eight bits that are their own symbols: a DC difference of zero, then `codes`.
     fn read(codes: &[u8]) -> (bool, Block) {
         let mut counts = [0; 16];
         counts[7] = 255;
         let table = Huffman::new(&counts, &(0..255).collect::<Vec<_>>()).unwrap();
-        let lane = Lane { component: 0, dc: &table, ac: &table, quant: [1; 64], h: 1, v: 1 };
+        let pairs = Pairs::new(&table);
+        let lane = lane(&table, &pairs);
         let bytes = [&[0], codes, &[0; 16]].concat();
         let (mut bits, mut last, mut block) = (Bits::new(&bytes), 7, [0; 256]);
         (sequential(&mut bits, &mut last, &lane, &mut block), block)

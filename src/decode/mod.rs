@@ -17,9 +17,14 @@ pub mod encode;
 mod exif;
 mod gif;
 mod jpeg;
+#[cfg(target_arch = "x86_64")]
+mod jpeg_colour_x86;
 mod jpeg_frame;
 mod jpeg_huffman;
 mod jpeg_idct;
+#[cfg(target_arch = "x86_64")]
+mod jpeg_idct_x86;
+mod jpeg_pairs;
 mod jpeg_progressive;
 mod jpeg_samples;
 mod jpeg_scan;
