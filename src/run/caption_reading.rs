@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
@@ -14,9 +15,11 @@ use crate::flow::{Caption, Reject, Split};
 use crate::plan::Stage;
 use crate::plan::source::CaptionSource;
 use crate::plan::stage::{ReadCaptions, SplitRule};
+use crate::plan::state_folder;
 use crate::sources;
 
 use super::caption_row::CaptionRow;
+use super::caption_sorter::Sorter;
 use super::clocks::{Clocks, Part, Spend};
 use super::context::{Context, Options};
 use super::key::{Key, Short};
@@ -28,14 +31,16 @@ const WAITING: usize = 1;
 /// Rows that are judged and written together.
 const BATCH_ROWS: usize = 8192;
 
-/// The captions of a stage on their way to rows. They are read on a thread of their own: of files in
-/// the order of the table few are held at a time, of others all, to be sorted.
+/// The captions of a stage on their way to rows. They are read on a thread of their own, and few are
+/// held at a time; those of files in another order than the table's are sorted on disk.
 pub(super) struct Reading<'r> {
     options: &'r Options,
     clocks: &'r Clocks,
     stage: &'r Stage,
     recipe: Recipe<'r>,
     rejects: Vec<Reject>,
+    /// Where captions may be sorted; a plan, which holds all of them, writes nothing.
+    folder: Option<PathBuf>,
 }
 
 impl<'r> Reading<'r> {
@@ -50,7 +55,8 @@ impl<'r> Reading<'r> {
     ) -> Result<Self> {
         let (recipe, rejects) = Recipe::new(ctx, work)?;
         let (options, clocks) = (ctx.options, &ctx.clocks);
-        Ok(Self { options, clocks, stage, recipe, rejects })
+        let folder = ctx.foresight.is_none().then(|| state_folder(&ctx.plan.store));
+        Ok(Self { options, clocks, stage, recipe, rejects, folder })
     }
 
     /// Hands on every row: those of one call are sorted by key, and those of several calls as far
@@ -78,19 +84,18 @@ impl<'r> Reading<'r> {
             let reader = scope.spawn(move || read(source, (clocks, cancel), &out));
             // Moved in, so that the reader ends when this part fails.
             let captions = captions;
-            let mut order = Order::default();
+            let mut sorter = Sorter::new(self.folder.clone());
             for some in &captions {
                 cancel.check()?;
                 self.options.progress.advance(&self.stage.table, some.len() as u64);
-                take(order.take(self.recipe.rows(some)))?;
+                take(sorter.take(self.recipe.rows(some))?)?;
             }
             // before rows that were held become durable
             let rejects = joined(reader)?;
-            let mut held = order.rest().into_iter().peekable();
-            while held.peek().is_some() {
+            sorter.rest(BATCH_ROWS, &mut |rows| {
                 cancel.check()?;
-                take(held.by_ref().take(BATCH_ROWS).collect())?;
-            }
+                take(rows)
+            })?;
             Ok(rejects)
         })
     }
@@ -117,39 +122,6 @@ fn read(
     clocks.add(Part::Read, Spend::Blocked, waited);
     clocks.add(Part::Read, Spend::Busy, begun.elapsed().saturating_sub(waited));
     rejects
-}
-
-/// Brings rows into the order of their keys.
-#[derive(Default)]
-struct Order {
-    /// The key of the last row that was given away.
-    last: Option<(String, i32)>,
-    /// Whether the files were found to be in another order.
-    is_other: bool,
-    held: Vec<CaptionRow>,
-}
-
-impl Order {
-    /// The rows that can be made now: none once some were out of order.
-    fn take(&mut self, rows: Vec<CaptionRow>) -> Vec<CaptionRow> {
-        let last = self.last.as_ref().map(|(id, index)| (id.as_str(), *index));
-        let follows = rows.first().is_none_or(|first| last.is_none_or(|last| last < first.order()));
-        self.is_other |= !follows || !rows.is_sorted_by(|a, b| a.order() < b.order());
-        if self.is_other {
-            self.held.extend(rows);
-            return Vec::new();
-        }
-        if let Some((id, index)) = rows.last().map(CaptionRow::order) {
-            self.last = Some((id.to_owned(), index));
-        }
-        rows
-    }
-
-    /// The others, in order.
-    fn rest(mut self) -> Vec<CaptionRow> {
-        self.held.sort_by(|a, b| a.order().cmp(&b.order()));
-        self.held
-    }
 }
 
 /// What makes rows of captions.

@@ -18,6 +18,7 @@ mod book;
 mod caption;
 mod caption_reading;
 mod caption_row;
+mod caption_sorter;
 mod captions;
 mod encode;
 mod evaluate;
