@@ -266,6 +266,6 @@ impl Inputs for Pictures<'_> {
             .par_iter()
             .map(|image| self.get(*image)?.map_err(|reject| self.bad(*image, reject.message)))
             .collect::<Result<_>>()?;
-        Ok(prepared.iter().flat_map(|numbers| numbers.iter().copied()).collect())
+        Ok(prepared.iter().map(|numbers| numbers.as_slice()).collect::<Vec<_>>().concat())
     }
 }

@@ -18,7 +18,7 @@ use super::tile::{COLUMNS, Factors, Tile};
 /// Groups of a row that are multiplied at once, half as many where a thread packs panels, which are
 /// wider: what a tile reads of both factors stays near.
 const DEPTH: usize = 1536;
-/// Tiles whose rows a thread packs at once: each panel is fetched once for all of them.
+/// Tiles whose rows, or panels, a thread packs at once: the shared factor is fetched once for all.
 const TILES: usize = 4;
 
 thread_local! {
