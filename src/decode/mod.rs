@@ -22,6 +22,7 @@ mod jpeg_colour_x86;
 mod jpeg_frame;
 mod jpeg_huffman;
 mod jpeg_idct;
+mod jpeg_idct_plain;
 #[cfg(target_arch = "x86_64")]
 mod jpeg_idct_x86;
 mod jpeg_pairs;
