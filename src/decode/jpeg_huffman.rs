@@ -133,8 +133,9 @@ pub(super) enum Code {
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// The next bits, left-aligned; those beyond `count` are not counted yet.
+    /// The next bits, left-aligned; those beyond the counted ones are not there yet.
     held: u64,
+    /// How many there are, in the lowest six bits; see [`Bits::left`].
     count: u32,
     /// Bits among the counted ones that were made up.
     padded: u32,
@@ -173,9 +174,10 @@ impl<'a> Bits<'a> {
             if (!word).wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080 == 0
                 && self.marker.is_none()
             {
-                self.held |= word >> self.count;
-                self.at += ((63 - self.count) >> 3) as usize;
-                self.count |= FILLED;
+                let count = self.left();
+                self.held |= word >> count;
+                self.at += ((63 - count) >> 3) as usize;
+                self.count = count | FILLED;
                 return;
             }
         }
@@ -185,7 +187,8 @@ impl<'a> Bits<'a> {
     #[cold]
     #[inline(never)]
     fn filled_slowly(mut self) -> Self {
-        while self.count <= 56 {
+        self.count = self.left();
+        while self.count < FILLED {
             let byte = self.byte();
             if byte.is_none() {
                 self.padded += 8;
@@ -194,6 +197,12 @@ impl<'a> Bits<'a> {
             self.count += 8;
         }
         self
+    }
+
+    /// Bits that are there and not used.
+    #[inline(always)]
+    fn left(&self) -> u32 {
+        self.count & 63
     }
 
     /// The next byte of the segment; none at a marker and at the end.
@@ -216,18 +225,18 @@ impl<'a> Bits<'a> {
         None
     }
 
-    /// Passes the number of bits in the low six bits of `n`: whatever lies above them costs
-    /// nothing, as shifts take no more of them.
+    /// Passes the number of bits in the low six bits of `n`. Whatever lies above them costs nothing:
+    /// shifts take no more of them, and of the count no more are looked at.
     #[inline(always)]
     pub(super) fn drop(&mut self, n: u32) {
         self.held = self.held.wrapping_shl(n);
-        self.count -= n & 63;
+        self.count = self.count.wrapping_sub(n);
     }
 
     /// The next `n` bits, at most 16.
     #[inline(always)]
     pub(super) fn take(&mut self, n: u32) -> u32 {
-        if self.count < 32 {
+        if self.left() < 32 {
             self.fill();
         }
         self.peeled(n)
@@ -244,7 +253,7 @@ impl<'a> Bits<'a> {
     /// The next coefficient or run.
     #[inline(always)]
     pub(super) fn code(&mut self, table: &Huffman) -> Code {
-        if self.count < LONGEST {
+        if self.left() < LONGEST {
             self.fill();
         }
         let entry = self.entry(table);
@@ -289,7 +298,7 @@ impl<'a> Bits<'a> {
     /// The next symbol alone.
     #[inline(always)]
     pub(super) fn symbol(&mut self, table: &Huffman) -> u32 {
-        if self.count < LONGEST {
+        if self.left() < LONGEST {
             self.fill();
         }
         let entry = self.entry(table);
@@ -308,7 +317,7 @@ impl<'a> Bits<'a> {
     /// A fault where the file itself ends; a marker only empties the segment.
     #[inline(always)]
     pub(super) fn check(&mut self) -> Result<(), Fault> {
-        if self.padded > self.count {
+        if self.padded > self.left() {
             if self.marker.is_none() {
                 return Err(Fault::truncated("its data end within a scan"));
             }
