@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array as _, Int32Array, Int64Array, RecordBatch, StringArray};
@@ -92,7 +92,7 @@ impl Sorter {
             return Ok(());
         }
         self.set_down()?;
-        let mut merge = Merge::new(self.runs)?;
+        let mut merge = Merge::new(self.runs, self.folder.unwrap_or_default())?;
         loop {
             let some = merge.next(rows)?;
             if some.is_empty() {
@@ -115,7 +115,7 @@ impl Sorter {
         })?;
         sort(&mut self.held);
         let schema = schema();
-        let io = |cause| failed("cannot write captions to be sorted", cause);
+        let io = |cause| failed("cannot write captions to be sorted in", folder, cause);
         let mut writer = StreamWriter::try_new(BufWriter::new(file), &schema).map_err(io)?;
         for rows in self.held.chunks(READ_ROWS) {
             writer.write(&batch(&schema, rows)?).map_err(io)?;
@@ -137,6 +137,8 @@ fn sort(rows: &mut [CaptionRow]) {
 /// Several sorted runs as one.
 struct Merge {
     runs: Vec<Run>,
+    /// Where the files are, for messages.
+    folder: PathBuf,
     /// The next row of each run that has one: its key, then which run.
     next: BinaryHeap<Reverse<(String, i32, usize)>>,
 }
@@ -148,11 +150,11 @@ struct Run {
 }
 
 impl Merge {
-    fn new(files: Vec<File>) -> Result<Self> {
-        let mut merge = Self { runs: Vec::new(), next: BinaryHeap::new() };
+    fn new(files: Vec<File>, folder: PathBuf) -> Result<Self> {
+        let mut merge = Self { runs: Vec::new(), folder, next: BinaryHeap::new() };
         for (number, file) in files.into_iter().enumerate() {
             let batches = StreamReader::try_new(BufReader::new(file), None)
-                .map_err(|cause| failed("cannot read captions that were sorted", cause))?;
+                .map_err(|cause| unread(&merge.folder, cause))?;
             merge.runs.push(Run { batches, rows: Vec::new().into_iter() });
             merge.wait(number)?;
         }
@@ -164,8 +166,7 @@ impl Merge {
         let run = &mut self.runs[number];
         if run.rows.as_slice().is_empty() {
             let Some(batch) = run.batches.next() else { return Ok(()) };
-            let batch =
-                batch.map_err(|cause| failed("cannot read captions that were sorted", cause))?;
+            let batch = batch.map_err(|cause| unread(&self.folder, cause))?;
             run.rows = rows_of(&batch)?.into_iter();
         }
         if let Some(row) = run.rows.as_slice().first() {
@@ -248,11 +249,15 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<CaptionRow>> {
         .collect()
 }
 
-fn failed(what: &'static str, cause: ArrowError) -> Error {
+fn unread(folder: &Path, cause: ArrowError) -> Error {
+    failed("cannot read captions that were sorted in", folder, cause)
+}
+
+fn failed(what: &'static str, folder: &Path, cause: ArrowError) -> Error {
     match cause {
         // so that a full disk is said as such
-        ArrowError::IoError(_, cause) => Error::io(what, "the store's folder", cause),
-        cause => Error::new(Kind::Internal, what).caused_by(cause),
+        ArrowError::IoError(_, cause) => Error::io(what, folder.display(), cause),
+        cause => Error::new(Kind::Internal, what).at(folder.display()).caused_by(cause),
     }
 }
 
