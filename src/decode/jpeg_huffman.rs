@@ -133,7 +133,7 @@ pub(super) enum Code {
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// The next bits, left-aligned; those beyond the counted ones are not there yet.
+    /// The next bits, left-aligned; those beyond the counted ones may be, and come again.
     held: u64,
     /// How many there are, in the lowest six bits; see [`Bits::left`].
     count: u32,

@@ -1,6 +1,6 @@
 //! Brings rows of captions into the order of their table. Rows that come in it go through. Once some
 //! do not, the rest are sorted, so many at a time, into files that nobody else sees, and all of them
-//! are merged at the end: what is in memory does not grow with them.
+//! are merged at the end: a 64th of them is in memory then, at most.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -36,8 +36,8 @@ pub(super) struct Sorter {
     /// Whether the rows were found to be in another order.
     is_other: bool,
     held: Vec<CaptionRow>,
-    /// Sorted rows, in the order in which they came.
-    runs: Vec<File>,
+    /// Sorted rows and how many, in the order in which they came.
+    runs: Vec<(File, usize)>,
 }
 
 impl Sorter {
@@ -124,8 +124,8 @@ impl Sorter {
         writer.flush().map_err(|cause| io(cause.into()))?;
         let mut file = writer.into_inner().map_err(|cause| io(cause.into_error().into()))?;
         file.rewind().map_err(|cause| io(cause.into()))?;
-        self.runs.push(file);
-        self.held.clear();
+        self.runs.push((file, self.held.len()));
+        self.held = Vec::new();
         Ok(())
     }
 }
@@ -147,15 +147,17 @@ struct Merge {
 struct Run {
     batches: StreamReader<BufReader<File>>,
     rows: std::vec::IntoIter<CaptionRow>,
+    /// Rows that were written and not read: a file that lost some may look as if it ended.
+    left: usize,
 }
 
 impl Merge {
-    fn new(files: Vec<File>, folder: PathBuf) -> Result<Self> {
+    fn new(files: Vec<(File, usize)>, folder: PathBuf) -> Result<Self> {
         let mut merge = Self { runs: Vec::new(), folder, next: BinaryHeap::new() };
-        for (number, file) in files.into_iter().enumerate() {
+        for (number, (file, left)) in files.into_iter().enumerate() {
             let batches = StreamReader::try_new(BufReader::new(file), None)
                 .map_err(|cause| unread(&merge.folder, cause))?;
-            merge.runs.push(Run { batches, rows: Vec::new().into_iter() });
+            merge.runs.push(Run { batches, rows: Vec::new().into_iter(), left });
             merge.wait(number)?;
         }
         Ok(merge)
@@ -165,8 +167,15 @@ impl Merge {
     fn wait(&mut self, number: usize) -> Result<()> {
         let run = &mut self.runs[number];
         if run.rows.as_slice().is_empty() {
-            let Some(batch) = run.batches.next() else { return Ok(()) };
+            let Some(batch) = run.batches.next() else {
+                if run.left == 0 {
+                    return Ok(());
+                }
+                let lost = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                return Err(unread(&self.folder, lost.into()));
+            };
             let batch = batch.map_err(|cause| unread(&self.folder, cause))?;
+            run.left = run.left.saturating_sub(batch.num_rows());
             run.rows = rows_of(&batch)?.into_iter();
         }
         if let Some(row) = run.rows.as_slice().first() {
