@@ -3,10 +3,11 @@
 //! Damage is met as libjpeg meets it: a code that no table has is a zero of 17 bits, and bits
 //! beyond a marker are zeros.
 
+use std::cell::OnceCell;
+
+use super::jpeg_pairs::{LOOK_BITS, Pairs};
 use super::limits::Fault;
 
-/// Codes up to this length, and short codes with their value, are found in one look.
-pub(super) const LOOK_BITS: u32 = 11;
 /// Bits that are there after [`Bits::fill`], at least.
 const FILLED: u32 = 56;
 /// Bits of a code and its value at most; one that no table has counts as 17.
@@ -28,6 +29,7 @@ pub(super) struct Huffman {
     offset: [i32; 17],
     symbols: [u8; 256],
     largest: u8,
+    pairs: OnceCell<Pairs>,
 }
 
 impl Huffman {
@@ -41,6 +43,7 @@ impl Huffman {
             offset: [0; 17],
             symbols,
             largest: values.iter().copied().max().unwrap_or_default(),
+            pairs: OnceCell::new(),
         };
         let (mut code, mut at) = (0_u32, 0_usize);
         for (length, count) in (1_u32..=16).zip(counts) {
@@ -67,8 +70,13 @@ impl Huffman {
         self.largest <= 15
     }
 
+    /// Two coefficients a look; made once, for the tables that are read so.
+    pub(super) fn pairs(&self) -> &Pairs {
+        self.pairs.get_or_init(|| Pairs::new(|look| self.coefficient(look)))
+    }
+
     /// Bits, run and value of the coefficient that a look begins with, if it is found in one.
-    pub(super) fn coefficient(&self, look: usize) -> Option<(u32, u32, i32)> {
+    fn coefficient(&self, look: usize) -> Option<(u32, u32, i32)> {
         let entry = self.fast[look];
         (entry & COEFFICIENT != 0)
             .then(|| (entry & 63, entry >> 8 & 0xff, entry.cast_signed() >> 16))

@@ -2,8 +2,9 @@
 //! five the bits that find a coefficient hold all of the next one too, and to find it there costs
 //! less than to wait for the first one's length.
 
-use super::jpeg_huffman::{Huffman, LOOK_BITS};
-
+/// Bits that are looked at together: codes up to this length, and short ones with their value, are
+/// found in one look.
+pub(super) const LOOK_BITS: u32 = 11;
 /// Where the fields of an entry begin. The length stands alone in the lowest six bits, since shifts
 /// take as many; values are bytes, at the top.
 const RUN: u32 = 6;
@@ -12,13 +13,15 @@ const FIRST: u32 = 16;
 const SECOND: u32 = 24;
 
 /// What is found in one look at the next [`LOOK_BITS`] bits.
+#[derive(Clone)]
 pub(super) struct Pairs(Box<[u32; 1 << LOOK_BITS]>);
 
 impl Pairs {
-    pub(super) fn new(table: &Huffman) -> Self {
+    /// Of what one look finds: bits, run and value of a coefficient, if it finds one.
+    pub(super) fn new(found: impl Fn(usize) -> Option<(u32, u32, i32)>) -> Self {
         let mut entries = Box::new([0; 1 << LOOK_BITS]);
         let small = |look: usize| {
-            let (length, run, value) = table.coefficient(look)?;
+            let (length, run, value) = found(look)?;
             Some((length, run, u32::from(i8::try_from(value).ok()?.cast_unsigned())))
         };
         for (look, entry) in entries.iter_mut().enumerate() {

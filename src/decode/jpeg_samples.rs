@@ -181,15 +181,11 @@ pub(super) fn interleave(
     transformed: bool,
     inverted: bool,
 ) -> Vec<u8> {
-    let mut data = Vec::with_capacity(width * height * 3);
+    let mut data = vec![0; width * height * 3];
     let mut rooms: Vec<Room> = planes.iter().map(Plane::room).collect();
     let Window { x, y } = window;
-    data.resize(y.start * width * 3, 0);
-    for y in y.clone() {
-        // cleared when it is written, not before: it is near then
-        let begin = data.len();
-        data.resize(begin + width * 3, 0);
-        let Some(line) = data.get_mut(begin + x.start * 3..begin + x.end * 3) else { continue };
+    for (y, line) in data.chunks_exact_mut(width * 3).enumerate().take(y.end).skip(y.start) {
+        let Some(line) = line.get_mut(x.start * 3..x.end * 3) else { continue };
         let lines: Vec<&[u8]> = planes
             .iter()
             .zip(&mut rooms)
@@ -220,7 +216,6 @@ pub(super) fn interleave(
             _ => return Vec::new(),
         }
     }
-    data.resize(width * height * 3, 0);
     data
 }
 
