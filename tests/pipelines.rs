@@ -239,6 +239,10 @@ fn captions_in_any_order_make_one_table() {
     let mut late = lines.clone();
     late.rotate_left(1);
     assert!(made(&late) == sorted);
+    // So many that they are sorted on disk.
+    let many = caption_lines(35_000);
+    let backwards: Vec<_> = many.iter().rev().cloned().collect();
+    assert!(made(&backwards) == made(&many));
     // One that is there twice, far from the first, is refused.
     let twice: Vec<_> = lines.iter().chain(&lines[3..4]).cloned().collect();
     assert!(made(&twice) == sorted);

@@ -88,14 +88,20 @@ impl<'r> Reading<'r> {
             for some in &captions {
                 cancel.check()?;
                 self.options.progress.advance(&self.stage.table, some.len() as u64);
-                take(sorter.take(self.recipe.rows(some))?)?;
+                let rows = self.recipe.rows(some);
+                take(clocks.time(Part::Write, Spend::Busy, || sorter.take(rows))?)?;
             }
             // before rows that were held become durable
             let rejects = joined(reader)?;
-            sorter.rest(BATCH_ROWS, &mut |rows| {
+            let mut rest = clocks.time(Part::Write, Spend::Busy, || sorter.rest())?;
+            loop {
                 cancel.check()?;
-                take(rows)
-            })?;
+                let rows = clocks.time(Part::Write, Spend::Busy, || rest.next(BATCH_ROWS))?;
+                if rows.is_empty() {
+                    break;
+                }
+                take(rows)?;
+            }
             Ok(rejects)
         })
     }

@@ -1,6 +1,6 @@
 //! Brings rows of captions into the order of their table. Rows that come in it go through. Once some
-//! do not, the rest are sorted, so many at a time, into files that nobody else sees, and all of them
-//! are merged at the end: a 64th of them is in memory then, at most.
+//! do not, the rest are sorted, so many at a time, into files that nobody else sees, and those are
+//! merged: what is in memory is bounded by [`Sizes`], whatever the number of captions.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -21,23 +21,42 @@ use crate::flow::{Caption, Origin};
 use super::caption_row::CaptionRow;
 use super::rows;
 
-/// Rows that are sorted together in memory: some 20 MB of them.
-const RUN_ROWS: usize = 65_536;
-/// Rows of a file that are in memory while files are merged.
-const READ_ROWS: usize = 1024;
+/// How much is in memory at once.
+#[derive(Clone, Copy)]
+struct Sizes {
+    /// Rows, and bytes of their texts, that are sorted together.
+    run: (usize, usize),
+    /// The same of a file that are in memory while files are merged.
+    batch: (usize, usize),
+    /// Files that become one, so that few are open.
+    together: usize,
+}
+
+/// Some 20 MB of usual captions a run, and a third of a megabyte of each file while they are merged.
+const SIZES: Sizes = Sizes { run: (65_536, 32 << 20), batch: (1024, 1 << 20), together: 64 };
 
 /// Rows on their way into order.
 pub(super) struct Sorter {
     /// Where files may be made; none where all rows may be in memory.
     folder: Option<PathBuf>,
-    run_rows: usize,
+    sizes: Sizes,
     /// The key of the last row that went through.
     last: Option<(String, i32)>,
     /// Whether the rows were found to be in another order.
     is_other: bool,
     held: Vec<CaptionRow>,
-    /// Sorted rows and how many, in the order in which they came.
-    runs: Vec<(File, usize)>,
+    /// Bytes of the texts of `held`.
+    held_bytes: usize,
+    /// In the order in which their rows came.
+    runs: Vec<SortedRun>,
+}
+
+/// Sorted rows in a file.
+struct SortedRun {
+    file: File,
+    rows: usize,
+    /// How often its rows were merged.
+    level: u32,
 }
 
 impl Sorter {
@@ -45,10 +64,11 @@ impl Sorter {
     pub(super) fn new(folder: Option<PathBuf>) -> Self {
         Self {
             folder,
-            run_rows: RUN_ROWS,
+            sizes: SIZES,
             last: None,
             is_other: false,
             held: Vec::new(),
+            held_bytes: 0,
             runs: Vec::new(),
         }
     }
@@ -56,14 +76,15 @@ impl Sorter {
     /// The rows that can be made now: none once some were out of order.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// When a file cannot be written, or one that was cannot be read.
     pub(super) fn take(&mut self, rows: Vec<CaptionRow>) -> Result<Vec<CaptionRow>> {
         let last = self.last.as_ref().map(|(id, index)| (id.as_str(), *index));
         let follows = rows.first().is_none_or(|first| last.is_none_or(|last| last < first.order()));
         self.is_other |= !follows || !rows.is_sorted_by(|a, b| a.order() < b.order());
         if self.is_other {
+            self.held_bytes += rows.iter().map(|row| row.caption.text.len()).sum::<usize>();
             self.held.extend(rows);
-            if self.held.len() >= self.run_rows {
+            if self.held.len() >= self.sizes.run.0 || self.held_bytes >= self.sizes.run.1 {
                 self.set_down()?;
             }
             return Ok(Vec::new());
@@ -74,32 +95,18 @@ impl Sorter {
         Ok(rows)
     }
 
-    /// The others, in order, at most `rows` a call; of one key, first what came first.
+    /// The others, in order, some at a time.
     ///
     /// # Errors
-    /// When a file cannot be written or read, and those of `take`.
-    pub(super) fn rest(
-        mut self,
-        rows: usize,
-        take: &mut dyn FnMut(Vec<CaptionRow>) -> Result<()>,
-    ) -> Result<()> {
+    /// As [`Self::take`].
+    pub(super) fn rest(mut self) -> Result<Sorted> {
         if self.runs.is_empty() {
             sort(&mut self.held);
-            let mut held = self.held.into_iter().peekable();
-            while held.peek().is_some() {
-                take(held.by_ref().take(rows).collect())?;
-            }
-            return Ok(());
+            return Ok(Sorted::Held(self.held.into_iter()));
         }
         self.set_down()?;
-        let mut merge = Merge::new(self.runs, self.folder.unwrap_or_default())?;
-        loop {
-            let some = merge.next(rows)?;
-            if some.is_empty() {
-                return Ok(());
-            }
-            take(some)?;
-        }
+        let folder = self.folder.unwrap_or_default();
+        Merge::new(self.runs, folder, self.sizes).map(Sorted::Merged)
     }
 
     /// Writes what is held as one more sorted run.
@@ -107,26 +114,40 @@ impl Sorter {
         let Some(folder) = self.folder.as_ref().filter(|_| !self.held.is_empty()) else {
             return Ok(());
         };
-        let place = folder.display();
-        std::fs::create_dir_all(folder).map_err(|c| Error::io("cannot make", place, c))?;
-        // without a name: gone with this process, however that ends
-        let file = tempfile::tempfile_in(folder).map_err(|cause| {
-            Error::io("cannot make a temporary file in", folder.display(), cause)
-        })?;
-        sort(&mut self.held);
-        let schema = schema();
-        let io = |cause| failed("cannot write captions to be sorted in", folder, cause);
-        let mut writer = StreamWriter::try_new(BufWriter::new(file), &schema).map_err(io)?;
-        for rows in self.held.chunks(READ_ROWS) {
-            writer.write(&batch(&schema, rows)?).map_err(io)?;
+        let mut held = std::mem::take(&mut self.held);
+        self.held_bytes = 0;
+        sort(&mut held);
+        let mut held = held.into_iter();
+        let sizes = self.sizes;
+        self.runs.push(written(folder, 0, &mut || Ok(some(&mut held, sizes.batch)))?);
+        // neighbours alone are merged, so that of one key first stays what came first
+        while let Some(first) = self.runs.len().checked_sub(sizes.together)
+            && let Some(level) = self.runs.last().map(|run| run.level)
+            && self.runs[first..].iter().all(|run| run.level == level)
+        {
+            let mut merge = Merge::new(self.runs.split_off(first), folder.clone(), sizes)?;
+            self.runs.push(written(folder, level + 1, &mut || merge.next(sizes.batch))?);
         }
-        let mut writer = writer.into_inner().map_err(io)?;
-        writer.flush().map_err(|cause| io(cause.into()))?;
-        let mut file = writer.into_inner().map_err(|cause| io(cause.into_error().into()))?;
-        file.rewind().map_err(|cause| io(cause.into()))?;
-        self.runs.push((file, self.held.len()));
-        self.held = Vec::new();
         Ok(())
+    }
+}
+
+/// Rows in order.
+pub(super) enum Sorted {
+    Held(std::vec::IntoIter<CaptionRow>),
+    Merged(Merge),
+}
+
+impl Sorted {
+    /// The next rows, so many at most; none at the end. Of one key, first what came first.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub(super) fn next(&mut self, rows: usize) -> Result<Vec<CaptionRow>> {
+        match self {
+            Self::Held(held) => Ok(held.by_ref().take(rows).collect()),
+            Self::Merged(merge) => merge.next((rows, merge.sizes.run.1)),
+        }
     }
 }
 
@@ -134,11 +155,56 @@ fn sort(rows: &mut [CaptionRow]) {
     rows.sort_by(|a, b| a.order().cmp(&b.order()));
 }
 
+/// So many rows with so many bytes of text at most, but one where there is one.
+fn some(
+    rows: &mut impl Iterator<Item = CaptionRow>,
+    (most, most_bytes): (usize, usize),
+) -> Vec<CaptionRow> {
+    let (mut taken, mut bytes) = (Vec::new(), 0);
+    while taken.len() < most && bytes < most_bytes {
+        let Some(row) = rows.next() else { break };
+        bytes += row.caption.text.len();
+        taken.push(row);
+    }
+    taken
+}
+
+/// Writes rows, some at a time until there are none, into a file without a name: it is gone with
+/// this process, however that ends.
+fn written(
+    folder: &Path,
+    level: u32,
+    next: &mut dyn FnMut() -> Result<Vec<CaptionRow>>,
+) -> Result<SortedRun> {
+    let place = || folder.display();
+    std::fs::create_dir_all(folder).map_err(|c| Error::io("cannot make", place(), c))?;
+    let file = tempfile::tempfile_in(folder)
+        .map_err(|cause| Error::io("cannot make a temporary file in", place(), cause))?;
+    let schema = schema();
+    let io = |cause| failed("cannot write captions to be sorted in", folder, cause);
+    let mut writer = StreamWriter::try_new(BufWriter::new(file), &schema).map_err(io)?;
+    let mut total = 0;
+    loop {
+        let rows = next()?;
+        if rows.is_empty() {
+            break;
+        }
+        writer.write(&batch(&schema, &rows)?).map_err(io)?;
+        total += rows.len();
+    }
+    let mut writer = writer.into_inner().map_err(io)?;
+    writer.flush().map_err(|cause| io(cause.into()))?;
+    let mut file = writer.into_inner().map_err(|cause| io(cause.into_error().into()))?;
+    file.rewind().map_err(|cause| io(cause.into()))?;
+    Ok(SortedRun { file, rows: total, level })
+}
+
 /// Several sorted runs as one.
-struct Merge {
+pub(super) struct Merge {
     runs: Vec<Run>,
     /// Where the files are, for messages.
     folder: PathBuf,
+    sizes: Sizes,
     /// The next row of each run that has one: its key, then which run.
     next: BinaryHeap<Reverse<(String, i32, usize)>>,
 }
@@ -152,12 +218,12 @@ struct Run {
 }
 
 impl Merge {
-    fn new(files: Vec<(File, usize)>, folder: PathBuf) -> Result<Self> {
-        let mut merge = Self { runs: Vec::new(), folder, next: BinaryHeap::new() };
-        for (number, (file, left)) in files.into_iter().enumerate() {
-            let batches = StreamReader::try_new(BufReader::new(file), None)
+    fn new(runs: Vec<SortedRun>, folder: PathBuf, sizes: Sizes) -> Result<Self> {
+        let mut merge = Self { runs: Vec::new(), folder, sizes, next: BinaryHeap::new() };
+        for (number, run) in runs.into_iter().enumerate() {
+            let batches = StreamReader::try_new(BufReader::new(run.file), None)
                 .map_err(|cause| unread(&merge.folder, cause))?;
-            merge.runs.push(Run { batches, rows: Vec::new().into_iter(), left });
+            merge.runs.push(Run { batches, rows: Vec::new().into_iter(), left: run.rows });
             merge.wait(number)?;
         }
         Ok(merge)
@@ -185,15 +251,18 @@ impl Merge {
         Ok(())
     }
 
-    /// At most so many rows; none at the end.
-    fn next(&mut self, most: usize) -> Result<Vec<CaptionRow>> {
-        let mut some = Vec::new();
-        while some.len() < most {
+    /// As [`some`].
+    fn next(&mut self, (most, most_bytes): (usize, usize)) -> Result<Vec<CaptionRow>> {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while taken.len() < most && bytes < most_bytes {
             let Some(Reverse((_, _, number))) = self.next.pop() else { break };
-            some.extend(self.runs[number].rows.next());
+            if let Some(row) = self.runs[number].rows.next() {
+                bytes += row.caption.text.len();
+                taken.push(row);
+            }
             self.wait(number)?;
         }
-        Ok(some)
+        Ok(taken)
     }
 }
 
@@ -276,6 +345,7 @@ mod tests {
 
     use super::*;
     use crate::base::Digest;
+    use crate::base::files::write_atomic;
     use crate::flow::Split;
 
     fn row(id: u8, index: i32, number: u64) -> CaptionRow {
@@ -290,20 +360,77 @@ mod tests {
         CaptionRow { caption, split, digest }
     }
 
-    fn sorted(rows: Vec<CaptionRow>, chunk: usize, sorter: Sorter) -> Vec<CaptionRow> {
-        let (mut sorter, mut out) = (sorter, Vec::new());
+    fn small(folder: &Path, run_rows: usize) -> Sorter {
+        // a text has ten bytes or more: both bounds are met
+        let sizes = Sizes { run: (run_rows, 700), batch: (7, 60), together: 3 };
+        Sorter { sizes, ..Sorter::new(Some(folder.join("new"))) }
+    }
+
+    fn sorted(rows: Vec<CaptionRow>, chunk: usize, mut sorter: Sorter) -> Vec<CaptionRow> {
+        let mut out = Vec::new();
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
             out.extend(sorter.take(rows.by_ref().take(chunk).collect()).unwrap());
+            // levels of two runs at most, and one more while it is merged
+            assert!(sorter.runs.len() <= 16);
         }
+        let mut rest = sorter.rest().unwrap();
+        loop {
+            let some = rest.next(chunk).unwrap();
+            if some.is_empty() {
+                return out;
+            }
+            assert!(some.len() <= chunk);
+            out.extend(some);
+        }
+    }
+
+    /// Rows against the order, on disk.
+    fn set_down(folder: &Path) -> Sorter {
+        let mut sorter = small(folder, 10);
+        for number in 0..20 {
+            sorter.take(vec![row(0, -number, 0)]).unwrap();
+        }
+        assert!(!sorter.runs.is_empty());
         sorter
-            .rest(chunk, &mut |some| {
-                assert!(!some.is_empty() && some.len() <= chunk);
-                out.extend(some);
-                Ok(())
-            })
-            .unwrap();
-        out
+    }
+
+    #[test]
+    fn a_file_that_lost_its_end_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sorter = set_down(folder.path());
+        // as it ends where a batch does
+        let run = &mut sorter.runs[0];
+        let (schema, none) = (schema(), Vec::new());
+        let mut writer = StreamWriter::try_new(none, &schema).unwrap();
+        writer.write(&batch(&schema, &[row(0, 0, 0)]).unwrap()).unwrap();
+        let bytes = writer.into_inner().unwrap();
+        run.file.set_len(0).unwrap();
+        run.file.rewind().unwrap();
+        run.file.write_all(&bytes).unwrap();
+        run.file.rewind().unwrap();
+        let read = sorter.rest().and_then(|mut rest| rest.next(100));
+        let error = read.err().unwrap();
+        assert_eq!(error.kind(), Kind::Io);
+        assert!(error.to_string().contains("cannot read captions that were sorted"), "{error}");
+    }
+
+    #[test]
+    fn where_no_file_can_be_made_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        write_atomic(&folder.path().join("new"), |_| Ok(())).unwrap();
+        let mut sorter = small(folder.path(), 1);
+        sorter.take(vec![row(0, 1, 0)]).unwrap();
+        let error = sorter.take(vec![row(0, 0, 0)]).err().unwrap();
+        assert_eq!(error.kind(), Kind::Io);
+    }
+
+    #[test]
+    fn a_full_disk_is_said_as_such() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let error = failed("cannot write", Path::new("store"), full.into());
+        assert_eq!(error.kind(), Kind::Io);
+        assert!(format!("{error:?}").contains("make space"), "{error:?}");
     }
 
     proptest! {
@@ -321,8 +448,7 @@ mod tests {
                 keys.iter().zip(0..).map(|((id, index), n)| row(*id, *index, n)).collect()
             };
             let folder = tempfile::tempdir().unwrap();
-            let on_disk = Sorter { run_rows, ..Sorter::new(Some(folder.path().join("new"))) };
-            let on_disk = sorted(made(), chunk, on_disk);
+            let on_disk = sorted(made(), chunk, small(folder.path(), run_rows));
             let in_memory = sorted(made(), chunk, Sorter::new(None));
             prop_assert_eq!(format!("{on_disk:?}"), format!("{in_memory:?}"));
             // what went through before some were out of order stays before
