@@ -85,7 +85,7 @@ pub(in crate::nn) fn product(
 ) {
     let (m, k, n) = (a.rows, a.columns, b.columns);
     assert!(b.rows == k && out.len() == m * n, "({m}, {k}) · ({}, {n})", b.rows);
-    assert!(number != Number::Int8, "bytes have scales");
+    assert!(matches!(number, Number::F32 | Number::Bf16), "bytes have scales");
     let threads = rayon::current_num_threads();
     if number == Number::Bf16 && k > 0 {
         let share = if m * n * k <= WORTH_SHARING { Share::Alone } else { Share::All };

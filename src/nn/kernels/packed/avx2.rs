@@ -1,12 +1,15 @@
-//! Tiles in AVX2: six rows of sixteen columns at a time.
+//! Half tiles in AVX2: six rows of sixteen columns, so that twelve registers of sixteen hold sums.
 #![cfg(target_arch = "x86_64")]
 
 use std::arch::x86_64::{
-    __m256, _mm_load_ss, _mm256_broadcastss_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_setzero_ps, _mm256_storeu_ps,
+    __m256i, _MM_HINT_T0, _mm_castps_si128, _mm_load_ss, _mm_prefetch, _mm256_add_epi32,
+    _mm256_broadcastd_epi32, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_fmadd_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_setzero_si256, _mm256_slli_epi16,
+    _mm256_srai_epi16, _mm256_storeu_si256,
 };
 
-use super::tile::{COLUMNS, Factors, Tile};
+use super::grid::LINE;
+use super::tile::{COLUMNS, Factors, HALF, Place, Sums};
 
 /// As in AVX-512's tiles.
 macro_rules! each_row {
@@ -21,57 +24,129 @@ macro_rules! each_row {
     };
 }
 
-/// Floats.
+macro_rules! halves {
+    ($(#[$doc:meta])* $name:ident, |$sum:ident, $a:ident, $b:ident| $step:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// The processor has AVX2 and FMA, there are 1 to 6 rows of sums, and that many rows and
+        /// sixteen columns of `groups` groups lie within the factors, as many from `place` on
+        /// within the sums.
+        #[target_feature(enable = "avx2,fma")]
+        pub(super) unsafe fn $name(factors: &Factors<'_>, place: Place, sums: &mut [Sums]) {
+            #[inline]
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn of<const ROWS: usize>(
+                factors: &Factors<'_>,
+                place: Place,
+                to: &mut [Sums],
+            ) {
+                let stride = factors.left_stride;
+                let left = factors.left.as_ptr();
+                let mut at: [*const u32; 2] = [left, left.wrapping_add(3 * stride)];
+                let mut right = factors.right.as_ptr();
+                let to: *mut u32 = to.as_mut_ptr().cast::<u32>().wrapping_add(place.column);
+                let mut sums = [[_mm256_setzero_si256(); 2]; 6];
+                if place.onto {
+                    each_row!(ROWS, ROW, {
+                        let row = to.wrapping_add(ROW * COLUMNS);
+                        // SAFETY: half a row of sums is two registers long.
+                        sums[ROW] = unsafe {
+                            [
+                                _mm256_loadu_si256(row.cast()),
+                                _mm256_loadu_si256(row.wrapping_add(8).cast()),
+                            ]
+                        };
+                    });
+                }
+                for _ in 0..factors.groups {
+                    // SAFETY: the caller's promise.
+                    let b: [__m256i; 2] = unsafe {
+                        [
+                            _mm256_loadu_si256(right.cast()),
+                            _mm256_loadu_si256(right.wrapping_add(8).cast()),
+                        ]
+                    };
+                    each_row!(ROWS, ROW, {
+                        // As in AVX-512's tiles: `*` and `add` check their pointers where
+                        // assertions are on.
+                        // SAFETY: the caller's promise.
+                        let number =
+                            unsafe { _mm_load_ss(at[ROW / 3].wrapping_add(ROW % 3 * stride).cast()) };
+                        let $a = _mm256_broadcastd_epi32(_mm_castps_si128(number));
+                        let ($sum, $b) = (sums[ROW][0], b[0]);
+                        sums[ROW][0] = $step;
+                        let ($sum, $b) = (sums[ROW][1], b[1]);
+                        sums[ROW][1] = $step;
+                    });
+                    at = [at[0].wrapping_add(1), at[1].wrapping_add(1)];
+                    right = right.wrapping_add(factors.right_stride);
+                }
+                each_row!(ROWS, ROW, {
+                    let row = to.wrapping_add(ROW * COLUMNS);
+                    // SAFETY: as above.
+                    unsafe {
+                        _mm256_storeu_si256(row.cast(), sums[ROW][0]);
+                        _mm256_storeu_si256(row.wrapping_add(8).cast(), sums[ROW][1]);
+                    }
+                });
+            }
+            // SAFETY: the caller's promise.
+            unsafe {
+                match sums.len() {
+                    1 => of::<1>(factors, place, sums),
+                    2 => of::<2>(factors, place, sums),
+                    3 => of::<3>(factors, place, sums),
+                    4 => of::<4>(factors, place, sums),
+                    5 => of::<5>(factors, place, sums),
+                    _ => of::<6>(factors, place, sums),
+                }
+            }
+        }
+    };
+}
+
+halves!(
+    /// Floats.
+    f32,
+    |sum, a, b| _mm256_castps_si256(_mm256_fmadd_ps(
+        _mm256_castsi256_ps(a),
+        _mm256_castsi256_ps(b),
+        _mm256_castsi256_ps(sum)
+    ))
+);
+
+halves!(
+    /// Pairs of sixteen bits, summed in i32. There is a product of bytes, but its sums saturate.
+    int16,
+    |sum, a, b| _mm256_add_epi32(sum, _mm256_madd_epi16(a, b))
+);
+
+/// As [`plain::widen`](super::plain::widen).
 ///
 /// # Safety
-/// The processor has AVX2 and FMA, `rows` is 1 to 6, and that many rows and 32 columns of
-/// `groups` groups lie within the factors.
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn f32(factors: &Factors<'_>, rows: usize, tile: &mut Tile) {
-    for column in [0, COLUMNS / 2] {
-        // SAFETY: the caller's promise.
+/// The processor has AVX2.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) unsafe fn widen(bytes: &[u32; HALF], to: &mut [[u32; HALF]; 2]) {
+    let to: *mut u32 = to.as_mut_ptr().cast();
+    for at in [0, 8] {
+        // SAFETY: eight words are read and written within the arrays.
         unsafe {
-            match rows {
-                1 => half::<1>(factors, column, tile),
-                2 => half::<2>(factors, column, tile),
-                3 => half::<3>(factors, column, tile),
-                4 => half::<4>(factors, column, tile),
-                5 => half::<5>(factors, column, tile),
-                _ => half::<6>(factors, column, tile),
-            }
+            let bytes = _mm256_loadu_si256(bytes.as_ptr().wrapping_add(at).cast());
+            let even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(bytes));
+            let odd = _mm256_srai_epi16::<8>(bytes);
+            _mm256_storeu_si256(to.wrapping_add(at).cast(), even);
+            _mm256_storeu_si256(to.wrapping_add(HALF + at).cast(), odd);
         }
     }
 }
 
+/// Asks for `words` before they are read.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn half<const ROWS: usize>(factors: &Factors<'_>, column: usize, tile: &mut Tile) {
-    let stride = factors.left_stride;
-    let left = factors.left.as_ptr();
-    let mut at: [*const u32; 2] = [left, left.wrapping_add(3 * stride)];
-    let mut right: *const f32 = factors.right.as_ptr().wrapping_add(column).cast();
-    let mut sums = [[_mm256_setzero_ps(); 2]; 6];
-    for _ in 0..factors.groups {
-        // SAFETY: the caller's promise.
-        let b: [__m256; 2] =
-            unsafe { [_mm256_loadu_ps(right), _mm256_loadu_ps(right.wrapping_add(8))] };
-        each_row!(ROWS, ROW, {
-            // As in AVX-512's tiles: `*` and `add` check their pointers where assertions are on.
-            // SAFETY: the caller's promise.
-            let number = unsafe { _mm_load_ss(at[ROW / 3].wrapping_add(ROW % 3 * stride).cast()) };
-            let a = _mm256_broadcastss_ps(number);
-            sums[ROW][0] = _mm256_fmadd_ps(a, b[0], sums[ROW][0]);
-            sums[ROW][1] = _mm256_fmadd_ps(a, b[1], sums[ROW][1]);
-        });
-        at = [at[0].wrapping_add(1), at[1].wrapping_add(1)];
-        right = right.wrapping_add(factors.right_stride);
+pub(super) fn prefetch(words: &[u32]) {
+    for line in words.chunks(LINE) {
+        // SAFETY: it reads nothing, and every x86-64 has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
-    each_row!(ROWS, ROW, {
-        let row: *mut f32 = tile.0[ROW].as_mut_ptr().wrapping_add(column).cast();
-        // SAFETY: half a row of a tile is two registers long.
-        unsafe {
-            _mm256_storeu_ps(row, sums[ROW][0]);
-            _mm256_storeu_ps(row.add(8), sums[ROW][1]);
-        }
-    });
 }

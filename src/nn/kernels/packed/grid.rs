@@ -31,12 +31,12 @@ impl Grid {
     }
 
     /// As [`Self::shape`], for `width` numbers a row in groups of `number`; two more words a row
-    /// for bytes, their scale and zero.
+    /// for what has a scale and a zero.
     pub(super) fn shape_of(&mut self, number: Number, rows: usize, width: usize) {
-        let more = if number == Number::Int8 { 2 } else { 0 };
+        let more = if number.has_scale() { 2 } else { 0 };
         self.number = number;
         self.rows = rows;
-        self.stride = stride(width.div_ceil(number.in_a_group()) + more);
+        self.stride = stride(number.groups(width) + more);
         make_room(&mut self.lines, rows * self.stride);
     }
 

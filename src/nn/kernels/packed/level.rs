@@ -42,12 +42,12 @@ impl Level {
         false
     }
 
-    /// Whether this processor multiplies groups of four bytes.
+    /// Whether it multiplies groups of four bytes: AVX-512 with VNNI.
     #[inline]
-    pub(in crate::nn) fn has_vnni() -> bool {
+    pub(in crate::nn) fn multiplies_bytes(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         {
-            has_avx512() && is_x86_feature_detected!("avx512vnni")
+            self == Self::Avx512 && is_x86_feature_detected!("avx512vnni")
         }
         #[cfg(not(target_arch = "x86_64"))]
         false

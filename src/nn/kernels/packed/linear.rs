@@ -49,7 +49,7 @@ impl Linear {
     pub(in crate::nn) fn takes(&self) -> Number {
         match self.panels.number {
             Number::Bf16 => Number::Bf16,
-            Number::F32 | Number::Int8 => Number::F32,
+            _ => Number::F32,
         }
     }
 
@@ -74,14 +74,18 @@ impl Linear {
             Finish::Add => assert!(out.number() == Number::F32, "added to what is no f32"),
             Finish::Store => out.shape(x.rows(), self.panels.outputs),
             Finish::Activate(_, written) => {
-                assert!(written != Number::Int8, "bytes need a whole row");
+                assert!(!written.has_scale(), "bytes need a whole row");
                 out.shape_of(written, x.rows(), self.panels.outputs);
             }
         }
-        let left = if x.number() == number {
+        let read = match number {
+            Number::Int8 if !level.multiplies_bytes() => Number::Int16,
+            number => number,
+        };
+        let left = if x.number() == read {
             x
         } else {
-            reduce(level, number, x, self.panels.inputs, &mut scratch.reduced, share);
+            reduce(level, read, x, self.panels.inputs, &mut scratch.reduced, share);
             &scratch.reduced
         };
         product(level, left, &self.panels, &self.bias, out, finish, share);

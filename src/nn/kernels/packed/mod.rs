@@ -14,6 +14,7 @@ mod avx2;
 mod avx512;
 mod dots;
 mod grid;
+mod halves;
 mod level;
 mod linear;
 mod math;

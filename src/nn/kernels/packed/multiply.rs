@@ -3,15 +3,15 @@
 use super::level::{FUSED_EVERYWHERE, Level};
 use super::number::Number;
 use super::plain;
-use super::tile::{Factors, ROWS, Tile};
+use super::tile::{COLUMNS, Factors, HALF, Place, ROWS, Sums, Tile};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 
 /// Rows that go into one tile at `level`.
 pub(super) fn rows(level: Level, number: Number) -> usize {
     match (level, number) {
+        (Level::Avx512 | Level::Avx2, Number::Int16) | (Level::Avx2, Number::F32) => 6,
         (Level::Avx512, _) => ROWS,
-        (Level::Avx2, Number::F32) => 6,
         _ => 4,
     }
 }
@@ -25,9 +25,10 @@ pub(super) fn multiply(
     rows: usize,
     tile: &mut Tile,
 ) {
-    if !factors.fit(rows) {
+    let sums = tile.0.get_mut(..rows).unwrap_or_default();
+    if !factors.fit(rows, COLUMNS) {
         debug_assert_eq!(factors.groups, 0, "a tile reaches past its factors");
-        *tile = Tile::zero();
+        sums.fill([0; COLUMNS]);
         return;
     }
     #[cfg(target_arch = "x86_64")]
@@ -39,16 +40,79 @@ pub(super) fn multiply(
             // SAFETY: as above, with BF16.
             return unsafe { avx512::bf16(factors, rows, tile) };
         }
-        (Level::Avx512, Number::Int8) if Level::has_vnni() => {
+        (_, Number::Int8) if level.multiplies_bytes() => {
             // SAFETY: as above, with VNNI.
             return unsafe { avx512::int8(factors, rows, tile) };
         }
-        // SAFETY: as above, with AVX2 and FMA.
         (Level::Avx2, Number::F32) if rows <= 6 => {
-            return unsafe { avx2::f32(factors, rows, tile) };
+            for column in [0, HALF] {
+                let right = factors.right.get(column..).unwrap_or_default();
+                half(
+                    level,
+                    number,
+                    &Factors { right, ..*factors },
+                    Place { column, onto: false },
+                    sums,
+                );
+            }
+            return;
         }
         _ => {}
     }
-    let fused = FUSED_EVERYWHERE || level != Level::Portable;
-    plain::multiply(number, factors, rows, fused, tile);
+    let (fused, place) = (is_fused(level), Place { column: 0, onto: false });
+    plain::multiply::<COLUMNS>(number, factors, fused, place, sums);
+}
+
+/// Multiplies sixteen columns by as many rows as there are sums. Factors that are too short give
+/// zeros.
+#[inline(always)]
+pub(super) fn half(
+    level: Level,
+    number: Number,
+    factors: &Factors<'_>,
+    place: Place,
+    sums: &mut [Sums],
+) {
+    if !factors.fit(sums.len(), HALF) || place.column + HALF > COLUMNS {
+        debug_assert_eq!(factors.groups, 0, "half a tile reaches past its factors");
+        let zeros = sums.iter_mut().flat_map(|row| row.iter_mut().skip(place.column).take(HALF));
+        zeros.for_each(|sum| *sum = if place.onto { *sum } else { 0 });
+        return;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if level != Level::Portable && sums.len() <= 6 {
+        match number {
+            // SAFETY: it was seen that every read and write is within factors and sums, and
+            // `level` says that the processor has AVX2 and FMA.
+            Number::F32 => return unsafe { avx2::f32(factors, place, sums) },
+            // SAFETY: as above.
+            Number::Int16 => return unsafe { avx2::int16(factors, place, sums) },
+            Number::Bf16 | Number::Int8 => {}
+        }
+    }
+    plain::multiply::<HALF>(number, factors, is_fused(level), place, sums);
+}
+
+/// As [`plain::widen`], by the best instructions of `level`.
+#[inline(always)]
+pub(super) fn widen(level: Level, bytes: &[u32; HALF], to: &mut [[u32; HALF]; 2]) {
+    #[cfg(target_arch = "x86_64")]
+    if level != Level::Portable {
+        // SAFETY: `level` says that the processor has AVX2.
+        return unsafe { avx2::widen(bytes, to) };
+    }
+    plain::widen(bytes, to);
+}
+
+/// Asks for `words` before they are read, where the processor can be asked.
+#[inline(always)]
+pub(super) fn prefetch(words: &[u32]) {
+    #[cfg(target_arch = "x86_64")]
+    avx2::prefetch(words);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = words;
+}
+
+fn is_fused(level: Level) -> bool {
+    FUSED_EVERYWHERE || level != Level::Portable
 }

@@ -56,6 +56,7 @@ impl Panels {
                             *to |= u32::from(bf16(*weight)) << (16 * place);
                         }
                     }
+                    Number::Int16 => debug_assert!(false, "weights are bytes"),
                     Number::Int8 => {
                         let of = group.iter_mut().zip(row).zip(scales).zip(sums.iter_mut());
                         for (((to, weight), scale), sum) in of {
@@ -75,7 +76,7 @@ impl Panels {
 
     /// Groups of inputs.
     pub(super) fn groups(&self) -> usize {
-        self.inputs.div_ceil(self.number.in_a_group())
+        self.number.groups(self.inputs)
     }
 
     /// Panels.
@@ -85,8 +86,15 @@ impl Panels {
 
     /// One panel: groups × 32.
     pub(super) fn panel(&self, panel: usize) -> &[u32] {
-        let each = self.groups() * COLUMNS;
-        words(&self.lines).get(panel * each..(panel + 1) * each).unwrap_or_default()
+        self.part(panel, 0..self.groups())
+    }
+
+    /// Some groups of a panel; those of the next one follow its own. Fewer where it is the last.
+    pub(super) fn part(&self, panel: usize, groups: std::ops::Range<usize>) -> &[u32] {
+        let first = panel * self.groups();
+        let words = words(&self.lines);
+        let end = ((first + groups.end) * COLUMNS).min(words.len());
+        words.get((first + groups.start) * COLUMNS..end).unwrap_or_default()
     }
 }
 

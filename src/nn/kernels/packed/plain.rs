@@ -1,58 +1,90 @@
 //! Tiles without special instructions: what the others are tested against.
 
 use super::number::Number;
-use super::tile::{COLUMNS, Factors, Tile};
+use super::tile::{Factors, Place, Sums};
 
-/// Multiplies as [`super::multiply::multiply`] says; the factors are long enough.
-pub(super) fn multiply(
+/// Multiplies `COUNT` columns, of which `place` is in the sums; the factors are long enough.
+pub(super) fn multiply<const COUNT: usize>(
     number: Number,
     factors: &Factors<'_>,
-    rows: usize,
     fused: bool,
-    tile: &mut Tile,
+    place: Place,
+    sums: &mut [Sums],
 ) {
-    for (r, row) in tile.0.iter_mut().take(rows).enumerate() {
+    for (r, row) in sums.iter_mut().enumerate() {
         let left = factors.left.get(r * factors.left_stride..).unwrap_or_default();
         let right = factors.right.chunks(factors.right_stride.max(1));
         let pairs = left.iter().zip(right).take(factors.groups);
+        let Some(row) = row.get_mut(place.column..).and_then(<[u32]>::first_chunk_mut::<COUNT>)
+        else {
+            continue;
+        };
+        if !place.onto {
+            row.fill(0);
+        }
+        let mut floats = row.map(f32::from_bits);
+        let mut wholes = row.map(u32::cast_signed);
         match number {
             Number::F32 => {
-                let mut sums = [0.0_f32; COLUMNS];
                 for (a, b) in pairs {
                     let a = f32::from_bits(*a);
-                    for (sum, b) in sums.iter_mut().zip(b) {
+                    for (sum, b) in floats.iter_mut().zip(b) {
                         let b = f32::from_bits(*b);
                         *sum = if fused { a.mul_add(b, *sum) } else { a * b + *sum };
                     }
                 }
-                *row = sums.map(f32::to_bits);
+                *row = floats.map(f32::to_bits);
             }
             Number::Bf16 => {
-                let mut sums = [0.0_f32; COLUMNS];
                 let parts =
                     |pair: u32| (f32::from_bits(pair << 16), f32::from_bits(pair & 0xFFFF_0000));
                 for (a, b) in pairs {
                     let a = parts(*a);
-                    for (sum, b) in sums.iter_mut().zip(b) {
+                    for (sum, b) in floats.iter_mut().zip(b) {
                         let b = parts(*b);
                         *sum += a.1 * b.1;
                         *sum += a.0 * b.0;
                     }
                 }
-                *row = sums.map(f32::to_bits);
+                *row = floats.map(f32::to_bits);
             }
             Number::Int8 => {
-                let mut sums = [0_i32; COLUMNS];
                 for (a, b) in pairs {
                     let a = a.to_le_bytes();
-                    for (sum, b) in sums.iter_mut().zip(b) {
+                    for (sum, b) in wholes.iter_mut().zip(b) {
                         for (a, b) in a.iter().zip(b.to_le_bytes()) {
                             *sum += i32::from(*a) * i32::from(b.cast_signed());
                         }
                     }
                 }
-                *row = sums.map(i32::cast_unsigned);
+                *row = wholes.map(i32::cast_unsigned);
+            }
+            Number::Int16 => {
+                for (a, b) in pairs {
+                    let a = words(*a);
+                    for (sum, b) in wholes.iter_mut().zip(b) {
+                        let b = words(*b);
+                        *sum += a[0] * b[0] + a[1] * b[1];
+                    }
+                }
+                *row = wholes.map(i32::cast_unsigned);
             }
         }
+    }
+}
+
+/// The two numbers of sixteen bits in a group.
+#[expect(clippy::cast_possible_truncation, reason = "halves of a word")]
+fn words(group: u32) -> [i32; 2] {
+    [i32::from(group as i16), i32::from((group >> 16) as i16)]
+}
+
+/// Four bytes of each column as two groups: the first and the third, the others.
+pub(super) fn widen<const COUNT: usize>(bytes: &[u32; COUNT], to: &mut [[u32; COUNT]; 2]) {
+    for (i, word) in bytes.iter().enumerate() {
+        let [a, b, c, d] =
+            word.to_le_bytes().map(|byte| u32::from(i16::from(byte.cast_signed()).cast_unsigned()));
+        to[0][i] = a | c << 16;
+        to[1][i] = b | d << 16;
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::grid::{Grid, words_of};
+use super::halves::{self, Halves};
 use super::level::{Level, Work, run};
 use super::math::{gelu, gelu_tanh, quick_gelu};
 use super::multiply;
@@ -10,7 +11,7 @@ use super::number::Number;
 use super::panels::Panels;
 use super::reduce::pairs;
 use super::share::{Out, Share};
-use super::tile::{COLUMNS, Factors, Tile};
+use super::tile::{COLUMNS, Factors, Sums, Tile};
 use crate::nn::clip::Activation;
 
 /// What is done with a sum before it is written.
@@ -27,7 +28,7 @@ pub(in crate::nn) enum Finish {
 /// `left * right + bias`, finished, into `out`.
 ///
 /// # Shapes
-/// `left`: rows of groups, for [`Number::Int8`] followed by scale and zero; `bias`: one for each
+/// `left`: rows of groups, followed by scale and zero where they have some; `bias`: one for each
 /// column of every panel; `out`: as many rows, at least as wide as the outputs.
 pub(super) fn product(
     level: Level,
@@ -61,6 +62,10 @@ impl Work for Columns<'_> {
     #[inline(always)]
     fn run<const FUSED: bool>(self, level: Level) {
         let rows = self.left.rows();
+        if Halves::are_for(level, self.right.number) {
+            self.by_halves::<FUSED>(level);
+            return;
+        }
         let blocks = rows.div_ceil(multiply::rows(level, self.right.number)).max(1);
         let mut tile = Tile::zero();
         for panel in self.panels.clone() {
@@ -76,28 +81,46 @@ impl Work for Columns<'_> {
                     groups: self.right.groups(),
                 };
                 multiply::multiply(level, self.right.number, &factors, end - first, &mut tile);
-                self.finish::<FUSED>(level, (panel, first..end), &tile);
+                self.finish::<FUSED>(level, (panel, first..end), &tile.0);
             }
         }
     }
 }
 
 impl Columns<'_> {
+    #[inline(always)]
+    fn by_halves<const FUSED: bool>(&self, level: Level) {
+        let all = self.left.rows();
+        Halves::with(
+            #[inline(always)]
+            |halves| {
+                for first in (0..all).step_by(halves::ROWS) {
+                    let rows = first..(first + halves::ROWS).min(all);
+                    for panel in self.panels.clone() {
+                        let left = (self.left, rows.clone());
+                        let sums = halves.multiply(level, left, self.right, panel);
+                        self.finish::<FUSED>(level, (panel, rows.clone()), sums);
+                    }
+                }
+            },
+        );
+    }
+
     /// Writes the sums of a tile. The ways to finish are told apart here, once a tile, so that
     /// each is a loop without choices.
     #[inline(always)]
-    fn finish<const FUSED: bool>(&self, level: Level, at: (usize, Range<usize>), tile: &Tile) {
+    fn finish<const FUSED: bool>(&self, level: Level, at: (usize, Range<usize>), sums: &[Sums]) {
         match self.finish {
-            Finish::Store => self.write(level, at, tile, |sum, _| sum),
-            Finish::Add => self.write(level, at, tile, |sum, was| sum + was),
+            Finish::Store => self.write(level, at, sums, |sum, _| sum),
+            Finish::Add => self.write(level, at, sums, |sum, was| sum + was),
             Finish::Activate(Activation::QuickGelu, _) => {
-                self.write(level, at, tile, |sum, _| quick_gelu::<FUSED>(sum));
+                self.write(level, at, sums, |sum, _| quick_gelu::<FUSED>(sum));
             }
             Finish::Activate(Activation::Gelu, _) => {
-                self.write(level, at, tile, |sum, _| gelu::<FUSED>(sum));
+                self.write(level, at, sums, |sum, _| gelu::<FUSED>(sum));
             }
             Finish::Activate(Activation::GeluTanh, _) => {
-                self.write(level, at, tile, |sum, _| gelu_tanh::<FUSED>(sum));
+                self.write(level, at, sums, |sum, _| gelu_tanh::<FUSED>(sum));
             }
         }
     }
@@ -107,7 +130,7 @@ impl Columns<'_> {
         &self,
         level: Level,
         (panel, rows): (usize, Range<usize>),
-        tile: &Tile,
+        sums: &[Sums],
         finish: impl Fn(f32, f32) -> f32,
     ) {
         let at = panel * COLUMNS;
@@ -124,10 +147,10 @@ impl Columns<'_> {
         } else {
             ([0.0; COLUMNS], [0; COLUMNS])
         };
-        for (row, sums) in rows.zip(&tile.0) {
+        for (row, sums) in rows.zip(sums) {
             let mut values = [0.0; COLUMNS];
             if is_int8 {
-                let start = row * self.left.stride() + self.right.groups();
+                let start = row * self.left.stride() + self.left.number().groups(self.right.inputs);
                 let unit = self.left.words().get(start..).and_then(|w| w.first_chunk());
                 let Some([scale, zero]) = unit else { return };
                 let (scale, zero) = (f32::from_bits(*scale), zero.cast_signed());

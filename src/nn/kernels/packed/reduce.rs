@@ -8,8 +8,8 @@ use super::number::Number;
 use super::panels::bf16;
 use super::share::{Out, Share};
 
-/// Writes the first `width` numbers of each row of `x` as groups of `number`; for
-/// [`Number::Int8`] followed by the value of a unit (f32) and the unit that is zero (i32).
+/// Writes the first `width` numbers of each row of `x` as groups of `number`; where they have a
+/// scale, followed by the value of a unit (f32) and the unit that is zero (i32).
 pub(super) fn reduce(
     level: Level,
     number: Number,
@@ -45,7 +45,8 @@ impl Work for Rows<'_> {
             match self.number {
                 Number::F32 => to.iter_mut().zip(x).for_each(|(to, x)| *to = *x),
                 Number::Bf16 => pairs(level, x, words_of(to)),
-                Number::Int8 => bytes(x, to),
+                Number::Int8 => bytes::<false>(x, to),
+                Number::Int16 => bytes::<true>(x, to),
             }
         }
     }
@@ -73,8 +74,9 @@ pub(super) fn pairs(level: Level, x: &[f32], to: &mut [u32]) {
 /// Adding this rounds to an integer and leaves it in the low bits.
 const ROUNDER: f32 = 12_582_912.0;
 
+/// Numbers as bytes; `WIDE` are those of [`Number::Int16`].
 #[inline(always)]
-fn bytes(x: &[f32], to: &mut [f32]) {
+fn bytes<const WIDE: bool>(x: &[f32], to: &mut [f32]) {
     let mut least = [0.0_f32; 16];
     let mut most = [0.0_f32; 16];
     let (lines, rest) = x.as_chunks::<16>();
@@ -97,21 +99,32 @@ fn bytes(x: &[f32], to: &mut [f32]) {
         let unit = if unit > 255.0 { 255.0 } else { unit };
         (unit + ROUNDER).to_bits() & 0xFF
     };
+    #[expect(clippy::cast_possible_truncation, reason = "0 to 255")]
+    let zero = zero as i32;
+    let words = |four: [f32; 4]| {
+        let [a, b, c, d] = four.map(unit);
+        if WIDE {
+            let less = |unit: u32| (unit.cast_signed() - zero).cast_unsigned();
+            [less(a) & 0xFFFF | less(c) << 16, less(b) & 0xFFFF | less(d) << 16]
+        } else {
+            [a | b << 8 | c << 16 | d << 24, 0]
+        }
+        .map(f32::from_bits)
+    };
+    let each = if WIDE { 2 } else { 1 };
     let (whole, rest) = x.as_chunks::<4>();
-    let groups = whole.len() + usize::from(!rest.is_empty());
-    for (to, [a, b, c, d]) in to.iter_mut().zip(whole) {
-        let word = unit(*a) | unit(*b) << 8 | unit(*c) << 16 | unit(*d) << 24;
-        *to = f32::from_bits(word);
+    for (to, four) in to.chunks_exact_mut(each).zip(whole) {
+        to.iter_mut().zip(words(*four)).for_each(|(to, word)| *to = word);
     }
-    if let Some(to) = to.get_mut(whole.len()).filter(|_| !rest.is_empty()) {
-        let word = rest.iter().enumerate().fold(0, |word, (i, x)| word | unit(*x) << (8 * i));
-        *to = f32::from_bits(word);
+    let (start, end) = (whole.len() * each, x.len().div_ceil(4) * each);
+    if let Some(to) = to.get_mut(start..end) {
+        // weights are zero where inputs are missing
+        let mut four = [0.0; 4];
+        four.iter_mut().zip(rest).for_each(|(to, x)| *to = *x);
+        to.iter_mut().zip(words(four)).for_each(|(to, word)| *to = word);
     }
-    if let Some([to_scale, to_zero]) = to.get_mut(groups..).and_then(|to| to.first_chunk_mut()) {
+    if let Some([to_scale, to_zero]) = to.get_mut(end..).and_then(|to| to.first_chunk_mut()) {
         *to_scale = scale;
-        #[expect(clippy::cast_possible_truncation, reason = "0 to 255")]
-        #[expect(clippy::cast_sign_loss, reason = "0 to 255")]
-        let zero = zero as u32;
-        *to_zero = f32::from_bits(zero);
+        *to_zero = f32::from_bits(if WIDE { 0 } else { zero.cast_unsigned() });
     }
 }

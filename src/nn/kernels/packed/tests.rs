@@ -32,8 +32,9 @@ fn near(got: f32, want: f64, bound: f64, what: &str) {
     assert!((f64::from(got) - want).abs() <= bound, "{what}: {got}, expected {want}");
 }
 
-/// (rows, inputs, outputs) on both sides of every size of a tile, a panel, a group.
-const SHAPES: [(usize, usize, usize); 9] = [
+/// (rows, inputs, outputs) on both sides of every size of a tile, a panel, a group, and of the
+/// pieces that AVX2 multiplies by.
+const SHAPES: [(usize, usize, usize); 13] = [
     (1, 1, 1),
     (1, 70, 33),
     (3, 5, 7),
@@ -43,6 +44,10 @@ const SHAPES: [(usize, usize, usize); 9] = [
     (15, 48, 65),
     (29, 130, 96),
     (50, 33, 40),
+    (7, 192, 65),
+    (5, 386, 33),
+    (13, 1025, 40),
+    (259, 6, 33),
 ];
 
 fn apply(level: Level, number: Number, shape: (usize, usize, usize), share: Share) -> Vec<f32> {
@@ -78,8 +83,10 @@ fn a_linear_layer_is_its_sums() {
         for shape in SHAPES {
             for share in [Share::Alone, Share::All] {
                 let got = apply(level, Number::F32, shape, share);
+                #[expect(clippy::cast_precision_loss, reason = "small")]
+                let bound = 2e-5 + 1e-7 * shape.1 as f64;
                 for (got, want) in got.iter().zip(reference(shape)) {
-                    near(*got, want, 2e-5, &format!("{level:?} {shape:?}"));
+                    near(*got, want, bound, &format!("{level:?} {shape:?}"));
                 }
             }
         }
@@ -99,6 +106,47 @@ fn vector_levels_agree_to_the_bit() {
             .map(|l| apply(*l, Number::Int8, shape, Share::Alone))
             .collect();
         assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "int8 {shape:?}");
+    }
+}
+
+#[test]
+fn an_element_is_one_sum_in_the_order_of_its_inputs() {
+    let fused = Level::available().into_iter().filter(|level| *level != Level::Portable);
+    for (level, shape) in fused.flat_map(|level| SHAPES.map(|shape| (level, shape))) {
+        let (rows, inputs, outputs) = shape;
+        let (x, w, bias) =
+            (numbers(rows * inputs, 1), numbers(inputs * outputs, 2), numbers(outputs, 3));
+        let sums = x.chunks(inputs).flat_map(|row| {
+            let (w, bias) = (&w, &bias);
+            (0..outputs).map(move |output| {
+                let column = w.iter().skip(output).step_by(outputs);
+                row.iter().zip(column).fold(0.0, |sum, (x, w)| x.mul_add(*w, sum)) + bias[output]
+            })
+        });
+        let got = apply(level, Number::F32, shape, Share::Alone);
+        assert_eq!(got, sums.collect::<Vec<f32>>(), "{level:?} {shape:?}");
+    }
+}
+
+/// AVX2's product of bytes would leave sums of two at 32,767.
+#[test]
+fn bytes_at_their_limits_do_not_saturate() {
+    let (rows, inputs, outputs) = (7, 400, 70);
+    for (level, ends) in Level::available().into_iter().flat_map(|l| [(l, 1.0), (l, -1.0)]) {
+        let mut x = vec![ends; rows * inputs];
+        // a row's bytes reach from one of its ends to the other
+        x.iter_mut().step_by(inputs).for_each(|x| *x = -*x);
+        let w: Vec<f32> = (0..inputs * outputs).map(|i| [1.0, -1.0][i % outputs % 2]).collect();
+        let linear = Linear::pack(Number::Int8, &w, inputs, outputs, &[]);
+        let mut out = Grid::default();
+        let x = grid(&x, rows, inputs);
+        linear.apply(level, &x, &mut Scratch::default(), &mut out, Finish::Store, Share::Alone);
+        for row in 0..rows {
+            for (i, got) in out.row(row)[..outputs].iter().enumerate() {
+                let want = f64::from(ends) * 398.0 * [1.0, -1.0][i % 2];
+                near(*got, want, 0.005 * 398.0, &format!("{level:?}"));
+            }
+        }
     }
 }
 

@@ -2,13 +2,18 @@
 
 /// Columns of a tile, and of a panel of packed weights.
 pub(super) const COLUMNS: usize = 32;
+/// Columns of half a panel: two registers of AVX2.
+pub(super) const HALF: usize = COLUMNS / 2;
 /// Rows of a tile at most.
 pub(super) const ROWS: usize = 14;
 
-/// Sums of products: floats, or integers for [`Number::Int8`], as bits.
+/// A row of sums: floats, or integers of bytes, as bits.
+pub(super) type Sums = [u32; COLUMNS];
+
+/// Sums of a tile's products.
 #[repr(C, align(64))]
 #[derive(Debug, Clone)]
-pub(super) struct Tile(pub(super) [[u32; COLUMNS]; ROWS]);
+pub(super) struct Tile(pub(super) [Sums; ROWS]);
 
 impl Tile {
     pub(super) fn zero() -> Self {
@@ -16,7 +21,16 @@ impl Tile {
     }
 }
 
-/// The two factors of a tile. A group is four bytes: one f32, two bf16 or four bytes.
+/// Where sums of some columns go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// First of the columns.
+    pub(super) column: usize,
+    /// Whether they are added to what stands there.
+    pub(super) onto: bool,
+}
+
+/// The two factors of a tile. A group is four bytes: one f32, two bf16, two i16 or four bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Factors<'a> {
     /// Row `r`, group `g` of the left factor stands at `r * left_stride + g`.
@@ -30,13 +44,13 @@ pub(super) struct Factors<'a> {
 }
 
 impl Factors<'_> {
-    /// Whether `rows` rows and [`COLUMNS`] columns lie within both factors.
+    /// Whether `rows` rows and `columns` columns lie within both factors.
     #[inline(always)]
-    pub(super) fn fit(&self, rows: usize) -> bool {
+    pub(super) fn fit(&self, rows: usize, columns: usize) -> bool {
         let last = self.groups.wrapping_sub(1);
         (1..=ROWS).contains(&rows)
             && self.groups > 0
             && (rows - 1) * self.left_stride + last < self.left.len()
-            && last * self.right_stride + COLUMNS <= self.right.len()
+            && last * self.right_stride + columns <= self.right.len()
     }
 }

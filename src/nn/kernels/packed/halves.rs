@@ -1,0 +1,114 @@
+//! Rows times a panel in pieces that stay in the first cache.
+//!
+//! A register of AVX2 holds eight columns and there are sixteen of them, so that a tile reads a
+//! panel three times as often as one of AVX-512 does: out of the second cache, products took a
+//! quarter longer. Half a panel is laid together, some inputs deep, and meets many rows, while the
+//! next piece is asked for.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use super::grid::Grid;
+use super::level::Level;
+use super::multiply;
+use super::number::Number;
+use super::panels::Panels;
+use super::tile::{COLUMNS, Factors, HALF, Place, Sums};
+
+/// Groups of a piece: 12 KB of a first cache of 32, or of the half that a second thread leaves.
+const DEPTH: usize = 192;
+/// Rows that a piece meets.
+pub(super) const ROWS: usize = 256;
+
+/// A piece, and the sums of its rows.
+pub(super) struct Halves {
+    piece: [[u32; HALF]; DEPTH],
+    sums: [Sums; ROWS],
+}
+
+thread_local! {
+    /// Kept from product to product.
+    static OWN: Cell<Option<Box<Halves>>> = const { Cell::new(None) };
+}
+
+impl Halves {
+    /// Whether products at `level` go by pieces.
+    pub(super) fn are_for(level: Level, number: Number) -> bool {
+        match number {
+            Number::F32 => level == Level::Avx2,
+            Number::Int8 => !level.multiplies_bytes(),
+            Number::Bf16 | Number::Int16 => false,
+        }
+    }
+
+    /// Calls `work` with this thread's own.
+    #[inline(always)]
+    pub(super) fn with(work: impl FnOnce(&mut Self)) {
+        let mut own = OWN.take().unwrap_or_else(|| {
+            Box::new(Self { piece: [[0; HALF]; DEPTH], sums: [[0; COLUMNS]; ROWS] })
+        });
+        work(&mut own);
+        OWN.set(Some(own));
+    }
+
+    /// Sums of a panel with at most [`ROWS`] rows of `left`.
+    #[inline(always)]
+    pub(super) fn multiply(
+        &mut self,
+        level: Level,
+        left: (&Grid, Range<usize>),
+        right: &Panels,
+        panel: usize,
+    ) -> &[Sums] {
+        let (left, rows) = left;
+        let (number, each) = match right.number {
+            Number::Int8 => (Number::Int16, 2),
+            number => (number, 1),
+        };
+        let groups = right.groups();
+        let blocks = rows.len().div_ceil(multiply::rows(level, number)).max(1);
+        let pieces = groups.div_ceil(DEPTH / each).max(1);
+        for index in 0..pieces {
+            let within = index * groups / pieces..(index + 1) * groups / pieces;
+            let from = right.part(panel, within.clone());
+            let mut ahead = right.part(panel, within.end..within.end + within.len());
+            let at_once = ahead.len() / COLUMNS / (2 * blocks) * COLUMNS + COLUMNS;
+            for column in [0, HALF] {
+                self.lay(level, number, from, column);
+                for block in 0..blocks {
+                    let (asked, rest) = ahead.split_at(at_once.min(ahead.len()));
+                    multiply::prefetch(asked);
+                    ahead = rest;
+                    // Blocks as even as can be: a last one of few rows would waste the piece.
+                    let (first, end) =
+                        (block * rows.len() / blocks, (block + 1) * rows.len() / blocks);
+                    let start = (rows.start + first) * left.stride() + within.start * each;
+                    let factors = Factors {
+                        left: left.words().get(start..).unwrap_or_default(),
+                        left_stride: left.stride(),
+                        right: self.piece.as_flattened(),
+                        right_stride: HALF,
+                        groups: within.len() * each,
+                    };
+                    let place = Place { column, onto: index > 0 };
+                    let sums = self.sums.get_mut(first..end).unwrap_or_default();
+                    multiply::half(level, number, &factors, place, sums);
+                }
+            }
+        }
+        self.sums.get(..rows.len()).unwrap_or_default()
+    }
+
+    /// Lays half the columns of `from` together, as what they are multiplied as.
+    #[inline(always)]
+    fn lay(&mut self, level: Level, number: Number, from: &[u32], column: usize) {
+        let rows = from.as_chunks::<COLUMNS>().0.iter();
+        let halves = rows.filter_map(|row| row.get(column..)?.first_chunk::<HALF>());
+        if number == Number::Int16 {
+            let pairs = self.piece.as_chunks_mut::<2>().0;
+            pairs.iter_mut().zip(halves).for_each(|(to, bytes)| multiply::widen(level, bytes, to));
+        } else {
+            self.piece.iter_mut().zip(halves).for_each(|(to, from)| *to = *from);
+        }
+    }
+}
