@@ -50,7 +50,7 @@ macro_rules! halves {
                 if place.onto {
                     each_row!(ROWS, ROW, {
                         let row = to.wrapping_add(ROW * COLUMNS);
-                        // SAFETY: half a row of sums is two registers long.
+                        // SAFETY: the caller's promise; half a row is two registers long.
                         sums[ROW] = unsafe {
                             [
                                 _mm256_loadu_si256(row.cast()),

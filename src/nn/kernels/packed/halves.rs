@@ -1,9 +1,9 @@
 //! Rows times a panel in pieces that stay in the first cache.
 //!
-//! A register of AVX2 holds eight columns and there are sixteen of them, so that a tile reads a
-//! panel three times as often as one of AVX-512 does: out of the second cache, products took a
-//! quarter longer. Half a panel is laid together, some inputs deep, and meets many rows, while the
-//! next piece is asked for.
+//! AVX2's sixteen registers hold the sums of six rows, AVX-512's of fourteen, so that a panel is
+//! read twice as often: out of the second cache, products took a quarter longer. Half a panel is
+//! laid together, some inputs deep, and meets many rows, while the next piece is asked for. Where
+//! bytes are multiplied as [`Number::Int16`], those of a piece are widened once for all its rows.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -15,12 +15,14 @@ use super::number::Number;
 use super::panels::Panels;
 use super::tile::{COLUMNS, Factors, HALF, Place, Sums};
 
-/// Groups of a piece: 12 KB of a first cache of 32, or of the half that a second thread leaves.
+/// Groups of a piece, as they are multiplied: 12 KB. With as many rows of the left factor as a
+/// tile has, and some of the next piece, it stays in a first cache of 32.
 const DEPTH: usize = 192;
 /// Rows that a piece meets.
 pub(super) const ROWS: usize = 256;
 
 /// A piece, and the sums of its rows.
+#[repr(align(64))]
 pub(super) struct Halves {
     piece: [[u32; HALF]; DEPTH],
     sums: [Sums; ROWS],
@@ -32,23 +34,25 @@ thread_local! {
 }
 
 impl Halves {
-    /// Whether products at `level` go by pieces.
+    /// Whether products of a left factor of `number` go by pieces at `level`.
     pub(super) fn are_for(level: Level, number: Number) -> bool {
         match number {
             Number::F32 => level == Level::Avx2,
-            Number::Int8 => !level.multiplies_bytes(),
-            Number::Bf16 | Number::Int16 => false,
+            Number::Int16 => true,
+            Number::Bf16 | Number::Int8 => false,
         }
     }
 
-    /// Calls `work` with this thread's own.
-    #[inline(always)]
-    pub(super) fn with(work: impl FnOnce(&mut Self)) {
-        let mut own = OWN.take().unwrap_or_else(|| {
+    /// This thread's own, until it is kept again.
+    pub(super) fn take() -> Box<Self> {
+        OWN.take().unwrap_or_else(|| {
             Box::new(Self { piece: [[0; HALF]; DEPTH], sums: [[0; COLUMNS]; ROWS] })
-        });
-        work(&mut own);
-        OWN.set(Some(own));
+        })
+    }
+
+    /// Keeps it for this thread's next product.
+    pub(super) fn keep(self: Box<Self>) {
+        OWN.set(Some(self));
     }
 
     /// Sums of a panel with at most [`ROWS`] rows of `left`.
@@ -61,10 +65,9 @@ impl Halves {
         panel: usize,
     ) -> &[Sums] {
         let (left, rows) = left;
-        let (number, each) = match right.number {
-            Number::Int8 => (Number::Int16, 2),
-            number => (number, 1),
-        };
+        let number = left.number();
+        // groups that a word of weights becomes
+        let each = if number == Number::Int16 { 2 } else { 1 };
         let groups = right.groups();
         let blocks = rows.len().div_ceil(multiply::rows(level, number)).max(1);
         let pieces = groups.div_ceil(DEPTH / each).max(1);

@@ -42,7 +42,8 @@ impl Level {
         false
     }
 
-    /// Whether it multiplies groups of four bytes: AVX-512 with VNNI.
+    /// Whether this level multiplies groups of four bytes: AVX-512 with VNNI.
+    // Asked before every tile, as is the one above.
     #[inline]
     pub(in crate::nn) fn multiplies_bytes(self) -> bool {
         #[cfg(target_arch = "x86_64")]
@@ -54,7 +55,7 @@ impl Level {
     }
 }
 
-// Asked before every tile: what the processor answered once is kept, and nothing is allocated.
+// What the processor answered once is kept, and nothing is allocated.
 #[inline]
 fn has_avx2() -> bool {
     #[cfg(target_arch = "x86_64")]

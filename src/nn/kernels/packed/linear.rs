@@ -68,7 +68,10 @@ impl Linear {
         finish: Finish,
         share: Share,
     ) {
-        let number = self.panels.number;
+        let number = match self.panels.number {
+            Number::Int8 if !level.multiplies_bytes() => Number::Int16,
+            number => number,
+        };
         assert!([Number::F32, number].contains(&x.number()), "inputs of another type");
         match finish {
             Finish::Add => assert!(out.number() == Number::F32, "added to what is no f32"),
@@ -78,14 +81,10 @@ impl Linear {
                 out.shape_of(written, x.rows(), self.panels.outputs);
             }
         }
-        let read = match number {
-            Number::Int8 if !level.multiplies_bytes() => Number::Int16,
-            number => number,
-        };
-        let left = if x.number() == read {
+        let left = if x.number() == number {
             x
         } else {
-            reduce(level, read, x, self.panels.inputs, &mut scratch.reduced, share);
+            reduce(level, number, x, self.panels.inputs, &mut scratch.reduced, share);
             &scratch.reduced
         };
         product(level, left, &self.panels, &self.bias, out, finish, share);

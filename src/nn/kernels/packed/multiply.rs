@@ -64,7 +64,7 @@ pub(super) fn multiply(
 }
 
 /// Multiplies sixteen columns by as many rows as there are sums. Factors that are too short give
-/// zeros.
+/// zeros, or add nothing.
 #[inline(always)]
 pub(super) fn half(
     level: Level,
@@ -75,8 +75,10 @@ pub(super) fn half(
 ) {
     if !factors.fit(sums.len(), HALF) || place.column + HALF > COLUMNS {
         debug_assert_eq!(factors.groups, 0, "half a tile reaches past its factors");
-        let zeros = sums.iter_mut().flat_map(|row| row.iter_mut().skip(place.column).take(HALF));
-        zeros.for_each(|sum| *sum = if place.onto { *sum } else { 0 });
+        if !place.onto {
+            let rows = sums.iter_mut();
+            rows.for_each(|row| row.iter_mut().skip(place.column).take(HALF).for_each(|x| *x = 0));
+        }
         return;
     }
     #[cfg(target_arch = "x86_64")]
@@ -101,6 +103,8 @@ pub(super) fn widen(level: Level, bytes: &[u32; HALF], to: &mut [[u32; HALF]; 2]
         // SAFETY: `level` says that the processor has AVX2.
         return unsafe { avx2::widen(bytes, to) };
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = level;
     plain::widen(bytes, to);
 }
 

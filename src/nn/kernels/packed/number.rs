@@ -12,7 +12,8 @@ pub(in crate::nn) enum Number {
     /// scale and a zero for each row, summed exactly.
     Int8,
     /// The activations of [`Self::Int8`] for a level that multiplies no bytes: each less its zero,
-    /// in sixteen bits. Of every four the first and the third are a group, and the others.
+    /// in sixteen bits. Of every four the first and the third are a group, and the others: two
+    /// shifts bring the weights' bytes into that order.
     Int16,
 }
 

@@ -23,7 +23,11 @@ pub(super) struct Panels {
 impl Panels {
     /// # Shapes
     /// `weight`: (inputs, outputs), row-major.
+    ///
+    /// # Panics
+    /// For [`Number::Int16`], which activations alone are in.
     pub(super) fn pack(number: Number, weight: &[f32], inputs: usize, outputs: usize) -> Self {
+        assert!(number != Number::Int16, "weights are bytes");
         let panels = outputs.div_ceil(COLUMNS);
         let each = number.in_a_group();
         let groups = inputs.div_ceil(each);
@@ -56,7 +60,7 @@ impl Panels {
                             *to |= u32::from(bf16(*weight)) << (16 * place);
                         }
                     }
-                    Number::Int16 => debug_assert!(false, "weights are bytes"),
+                    Number::Int16 => {}
                     Number::Int8 => {
                         let of = group.iter_mut().zip(row).zip(scales).zip(sums.iter_mut());
                         for (((to, weight), scale), sum) in of {
@@ -89,7 +93,8 @@ impl Panels {
         self.part(panel, 0..self.groups())
     }
 
-    /// Some groups of a panel; those of the next one follow its own. Fewer where it is the last.
+    /// Some groups of a panel. They may reach into the next one, which follows, and end with the
+    /// last.
     pub(super) fn part(&self, panel: usize, groups: std::ops::Range<usize>) -> &[u32] {
         let first = panel * self.groups();
         let words = words(&self.lines);

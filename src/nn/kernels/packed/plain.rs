@@ -3,7 +3,7 @@
 use super::number::Number;
 use super::tile::{Factors, Place, Sums};
 
-/// Multiplies `COUNT` columns, of which `place` is in the sums; the factors are long enough.
+/// Multiplies `COUNT` columns, whose sums begin at `place`; the factors are long enough.
 pub(super) fn multiply<const COUNT: usize>(
     number: Number,
     factors: &Factors<'_>,

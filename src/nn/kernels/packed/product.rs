@@ -62,7 +62,7 @@ impl Work for Columns<'_> {
     #[inline(always)]
     fn run<const FUSED: bool>(self, level: Level) {
         let rows = self.left.rows();
-        if Halves::are_for(level, self.right.number) {
+        if Halves::are_for(level, self.left.number()) {
             self.by_halves::<FUSED>(level);
             return;
         }
@@ -91,22 +91,19 @@ impl Columns<'_> {
     #[inline(always)]
     fn by_halves<const FUSED: bool>(&self, level: Level) {
         let all = self.left.rows();
-        Halves::with(
-            #[inline(always)]
-            |halves| {
-                for first in (0..all).step_by(halves::ROWS) {
-                    let rows = first..(first + halves::ROWS).min(all);
-                    for panel in self.panels.clone() {
-                        let left = (self.left, rows.clone());
-                        let sums = halves.multiply(level, left, self.right, panel);
-                        self.finish::<FUSED>(level, (panel, rows.clone()), sums);
-                    }
-                }
-            },
-        );
+        let mut halves = Halves::take();
+        for first in (0..all).step_by(halves::ROWS) {
+            let rows = first..(first + halves::ROWS).min(all);
+            for panel in self.panels.clone() {
+                let left = (self.left, rows.clone());
+                let sums = halves.multiply(level, left, self.right, panel);
+                self.finish::<FUSED>(level, (panel, rows.clone()), sums);
+            }
+        }
+        halves.keep();
     }
 
-    /// Writes the sums of a tile. The ways to finish are told apart here, once a tile, so that
+    /// Writes the sums of some rows and a panel. The ways to finish are told apart here, so that
     /// each is a loop without choices.
     #[inline(always)]
     fn finish<const FUSED: bool>(&self, level: Level, at: (usize, Range<usize>), sums: &[Sums]) {
