@@ -4,7 +4,9 @@ PEER is torch, onnxruntime or openvino on the processor, and torch-cuda or torch
 There the images lie on the GPU, scaled and in its type, before a call begins.
 
 Prints `batch images/s` of the median call after one call to warm up, as ours does. With
-`texts=FILE` in place of batches, the lines of the file are embedded once, padded to 77.
+`texts=FILE` in place of batches, the lines of the file are embedded once, padded to 77. With `photos=TAR`,
+the cosines of onnxruntime's int8 to its f32 over the archive's first 64 photos are printed, as a
+run of ours prints its own.
 """
 
 import json
@@ -92,6 +94,28 @@ def texts(path):
     print(f"texts {len(lines) / (time.perf_counter() - start):.2f}")
 
 
+def cosines(tar):
+    import io
+    import tarfile
+    import onnxruntime as ort
+    from PIL import Image
+    from transformers import CLIPImageProcessor
+    with tarfile.open(tar) as photos:
+        files = (photos.extractfile(member) for member in photos if member.isfile())
+        images = [Image.open(io.BytesIO(file.read())).convert("RGB") for _, file in zip(range(64), files)]
+    batch = CLIPImageProcessor.from_pretrained(folder)(images, return_tensors="np")["pixel_values"]
+    both = []
+    for path in [folder / "vision.onnx", quantized()]:
+        session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        features = session.run(None, {"pixel_values": batch.astype(np.float32)})[0]
+        both.append(features / np.linalg.norm(features, axis=1, keepdims=True))
+    found = (both[0] * both[1]).sum(axis=1)
+    print(f"cosine to f32 at least {found.min():.6f}, median {np.median(found):.6f}")
+
+
+if batches.startswith("photos="):
+    cosines(batches.removeprefix("photos="))
+    sys.exit()
 if batches.startswith("texts="):
     texts(batches.removeprefix("texts="))
     sys.exit()
