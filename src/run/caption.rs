@@ -220,7 +220,7 @@ impl<'a> Judge<'a> {
 }
 
 fn origin(work: &Caption, image_id: &str) -> Origin {
-    Origin { source: work.image_features.clone(), member: image_id.to_owned(), offset: 0 }
+    Origin { source: work.image_features.as_str().into(), member: image_id.into(), offset: 0 }
 }
 
 /// The images of the part of the data that is captioned; none where all are.

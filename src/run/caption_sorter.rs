@@ -314,8 +314,8 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<CaptionRow>> {
                     caption_index: indices.value(at),
                     text: texts.value(at).to_owned(),
                     origin: Origin {
-                        source: sources.value(at).to_owned(),
-                        member: members.value(at).to_owned(),
+                        source: sources.value(at).into(),
+                        member: members.value(at).into(),
                         offset: offsets.value(at).cast_unsigned(),
                     },
                     split: None,
@@ -353,7 +353,7 @@ mod tests {
         let digest = Digest::of(text.as_bytes());
         let splits = [None, Some(Split::Train), Some(Split::Val), Some(Split::Test)];
         let split = splits[usize::from(id % 4)];
-        let (source, member) = ("a.token".to_owned(), format!("member {number}"));
+        let (source, member) = ("a.token".into(), format!("member {number}").into());
         let origin = Origin { source, member, offset: number };
         let image_id = format!("image {id}");
         let caption = Caption { image_id, caption_index: index, text, origin, split: None };

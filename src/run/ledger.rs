@@ -99,8 +99,8 @@ impl Before {
             |array: &StringArray, at: usize| array.is_valid(at).then(|| array.value(at).to_owned());
         for at in 0..batch.num_rows() {
             let origin = Origin {
-                source: source.value(at).to_owned(),
-                member: member.value(at).to_owned(),
+                source: source.value(at).into(),
+                member: member.value(at).into(),
                 offset: u64::try_from(offset.value(at)).unwrap_or(0),
             };
             let Ok(class) = class.value(at).parse::<RejectClass>() else {

@@ -103,7 +103,7 @@ impl Sight {
             Some(number) => format!("{}#{number}", self.image_id),
             None => self.image_id.clone(),
         };
-        self.origin.as_ref() == Some(&reject.origin) || reject.origin.member == key
+        self.origin.as_ref() == Some(&reject.origin) || *reject.origin.member == *key
     }
 
     pub(super) fn inside(mut self, archive: &Path) -> Self {

@@ -143,8 +143,8 @@ pub(super) fn survey(
 /// since rows keep the one at which they were written.
 fn origin(work: &EmbedCaptions, key: &Key<'_>) -> Origin {
     let number = key.caption_index.unwrap_or(0);
-    let member = format!("{}#{number}", key.image_id);
-    Origin { source: work.captions.clone(), member, offset: 0 }
+    let member = format!("{}#{number}", key.image_id).into();
+    Origin { source: work.captions.as_str().into(), member, offset: 0 }
 }
 
 /// Loads the stage's model.

@@ -31,11 +31,7 @@ pub(super) struct UpstreamCaption<'a> {
 
 impl UpstreamCaption<'_> {
     pub(super) fn origin(&self) -> Origin {
-        Origin {
-            source: self.source.to_owned(),
-            member: self.member.to_owned(),
-            offset: self.offset,
-        }
+        Origin { source: self.source.into(), member: self.member.into(), offset: self.offset }
     }
 }
 

@@ -43,7 +43,7 @@ pub fn duplicates(members: &mut Vec<Member>) -> Vec<Reject> {
         let other = same.iter().find(|other| **other != at).and_then(|other| members.get(*other));
         let mut message = format!(
             "its image id is also that of {}",
-            other.map_or("another", |other| other.origin.member.as_str())
+            other.map_or("another", |other| &*other.origin.member)
         );
         if same.len() > 2 {
             message.push_str(&format!(" and of {} more", same.len() - 2));

@@ -85,7 +85,7 @@ pub(crate) fn read(path: &Path, source: &str, archive: usize) -> Option<Index> {
     if Digest::of(body).as_bytes() != sum {
         return None;
     }
-    let mut from = In { left: body.strip_prefix(MAGIC)?, source };
+    let mut from = In { left: body.strip_prefix(MAGIC)?, source: source.into() };
     let mut file = [0; 6];
     for field in &mut file {
         *field = from.number()?;
@@ -179,7 +179,7 @@ impl<'w> Out<'w> {
 
 struct In<'a> {
     left: &'a [u8],
-    source: &'a str,
+    source: Arc<str>,
 }
 
 impl<'a> In<'a> {
@@ -214,8 +214,8 @@ impl<'a> In<'a> {
     }
 
     fn origin(&mut self) -> Option<Origin> {
-        let source = self.source.to_string();
-        Some(Origin { source, member: self.text()?, offset: self.number()? })
+        let source = self.source.clone();
+        Some(Origin { source, member: self.text()?.into(), offset: self.number()? })
     }
 
     fn member(&mut self, archive: usize) -> Option<Member> {

@@ -40,8 +40,8 @@ pub(crate) fn end(selection: &Selection, path: &Path, broken: &Broken) -> Reject
     let file = path.file_name().unwrap_or(path.as_os_str());
     Reject {
         origin: Origin {
-            source: selection.source.name.clone(),
-            member: super::names::display(file.as_encoded_bytes()),
+            source: selection.name.clone(),
+            member: super::names::display(file.as_encoded_bytes()).into(),
             offset: broken.at,
         },
         image_id: None,
@@ -154,7 +154,7 @@ pub(crate) fn still_there(file: &File, members: &[Member], label: Option<&str>) 
         }
         let name = match label {
             Some(label) => member.origin.member.strip_prefix(label).and_then(|n| n.get(1..)),
-            None => Some(member.origin.member.as_str()),
+            None => Some(&*member.origin.member),
         };
         let Some(name) = name else { return false };
         let mut header = [0; BLOCK_BYTES];

@@ -1,5 +1,7 @@
 //! Which members of a source are images, and what is wrong with those that cannot be.
 
+use std::sync::Arc;
+
 use super::member::{Layout, Member};
 use super::names::{self, Globs, Named};
 use super::tarball::EntryKind;
@@ -14,6 +16,8 @@ use crate::plan::source::{IdRule, ImageSource, ImageSourceKind};
 #[derive(Debug)]
 pub(crate) struct Selection {
     pub(crate) source: ImageSource,
+    /// The source's, for origins.
+    pub(crate) name: Arc<str>,
     include: Globs,
 }
 
@@ -41,7 +45,7 @@ impl Selection {
     pub(crate) fn new(source: &ImageSource) -> Result<Self> {
         let include = Globs::new(&source.include)
             .map_err(|error: Error| error.at(format!("sources.{}: include", source.name)))?;
-        Ok(Self { source: source.clone(), include })
+        Ok(Self { source: source.clone(), name: source.name.as_str().into(), include })
     }
 
     /// Digest of all that decides what a listing holds, but for the files themselves.
@@ -94,10 +98,10 @@ impl Selection {
             Err(_) => Err("its name is no UTF-8, so it gives no image id".to_string()),
         };
         let origin = Origin {
-            source: self.source.name.clone(),
+            source: self.name.clone(),
             member: match label {
-                Some(label) => format!("{label}/{name}"),
-                None => name,
+                Some(label) => format!("{label}/{name}").into(),
+                None => name.into(),
             },
             offset: found.offset,
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
+use std::sync::Arc;
 
 use super::compressed;
 use super::lines::Lines;
@@ -20,8 +21,10 @@ use crate::plan::source::SplitSource;
 pub fn read(source: &SplitSource) -> Result<(BTreeMap<String, Split>, Vec<Reject>)> {
     let mut splits = BTreeMap::new();
     let mut rejects = Vec::new();
+    let name: Arc<str> = source.name.as_str().into();
     let paths: Vec<_> = source.files.iter().map(|(_, path)| path.clone()).collect();
     for ((split, path), member) in source.files.iter().zip(names::labels(&paths)) {
+        let member: Arc<str> = member.into();
         let packing = compressed::sniff(path)?;
         let reader = compressed::unpack(path, packing, source.caps.unpacked_bytes)?;
         let mut reader = BufReader::new(reader);
@@ -31,7 +34,7 @@ pub fn read(source: &SplitSource) -> Result<(BTreeMap<String, Split>, Vec<Reject
             let mut reject = |class, image_id, message: String| {
                 let (member, offset) = (member.clone(), line.offset);
                 rejects.push(Reject {
-                    origin: Origin { source: source.name.clone(), member, offset },
+                    origin: Origin { source: name.clone(), member, offset },
                     image_id,
                     class,
                     message,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::archive::{self, Archive};
 use super::index::Index;
@@ -45,7 +46,7 @@ fn one(kept: &Archive, anew: &Archive, cancel: &Cancel) -> Result<IndexVerdict> 
         IndexVerdict { path: kept.path().to_owned(), index: None, members: 0, faults: Vec::new() };
     let Some((index, whole)) = kept.kept() else { return Ok(verdict) };
     verdict.index = Some(kept.index_path().to_owned());
-    let mut lacking: BTreeMap<(String, u64), Option<Digest>> = match whole {
+    let mut lacking: BTreeMap<(Arc<str>, u64), Option<Digest>> = match whole {
         true => index
             .members
             .iter()

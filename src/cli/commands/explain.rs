@@ -162,7 +162,7 @@ fn short(value: &str) -> String {
 fn object(sight: &Sight) -> Value {
     let origin = sight.origin.as_ref().map(|origin| {
         json!({
-            "source": origin.source, "member": origin.member, "offset": origin.offset,
+            "source": &*origin.source, "member": &*origin.member, "offset": origin.offset,
             "archive": sight.archive, "size_bytes": sight.size_bytes,
         })
     });

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use crate::base::Digest;
 use crate::flow::{Caption, Origin, Reject, RejectClass, Split};
@@ -18,7 +19,9 @@ pub(super) type Take<'t> = dyn FnMut(Vec<Caption>) -> ControlFlow<()> + 't;
 
 /// Finds the captions of a source and hands them on.
 pub(super) struct Collector<'a> {
-    source: &'a str,
+    source: Arc<str>,
+    /// The file whose captions are found.
+    member: Arc<str>,
     id: &'a IdRule,
     /// Number of each image, and how many captions it has.
     images: HashMap<String, (u32, i32)>,
@@ -51,9 +54,10 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(source: &'a str, id: &'a IdRule, take: &'a mut Take<'a>) -> Self {
+    pub(super) fn new(source: &str, id: &'a IdRule, take: &'a mut Take<'a>) -> Self {
         Self {
-            source,
+            source: source.into(),
+            member: "".into(),
             id,
             images: HashMap::new(),
             seen: HashMap::new(),
@@ -137,7 +141,10 @@ impl<'a> Collector<'a> {
         self.reject(member, offset, None, RejectClass::BadLine, message, Some(raw));
     }
 
-    fn origin(&self, member: &str, offset: u64) -> Origin {
-        Origin { source: self.source.to_string(), member: member.to_string(), offset }
+    fn origin(&mut self, member: &str, offset: u64) -> Origin {
+        if *self.member != *member {
+            self.member = member.into();
+        }
+        Origin { source: self.source.clone(), member: self.member.clone(), offset }
     }
 }
