@@ -9,7 +9,8 @@ use candle_core::Result;
 use super::block::Block;
 use super::cache::Room;
 use crate::nn::layers::{
-    Curve, Dropout, Linear, Mixing, Onto, Seen, attend, attend_onto, gelu_new_back, gelu_new_run,
+    Curve, Dropout, Factors, Linear, Mixing, Onto, Seen, attend, attend_onto, gelu_new_back,
+    gelu_new_run,
 };
 
 /// What the backward pass of a block needs. What only gradients of weights need is empty where the
@@ -58,23 +59,23 @@ impl Block {
         sizes: [usize; 3],
         seen: &Seen,
         mut dropout: Option<&mut Dropout>,
-        keeps: bool,
+        (keeps, how): (bool, Factors),
     ) -> Result<(Vec<f32>, Option<Kept>)> {
         let mut normed_1 = vec![0.0; x.len()];
         self.norm_1.run(&x, &mut normed_1)?;
         let mut qkv = vec![0.0; 3 * x.len()];
-        self.qkv.run(&normed_1, &mut qkv, false)?;
+        self.qkv.run(&normed_1, &mut qkv, false, how)?;
         let mut mixed = vec![0.0; x.len()];
         let dropped = dropout.as_deref_mut();
         let mixing = attend(&qkv, sizes, self.heads, seen, dropped, &mut mixed);
-        let (middle, dropped_1) = added(&self.out, &x, &mixed, dropout.as_deref_mut())?;
+        let (middle, dropped_1) = added((&self.out, how), &x, &mixed, dropout.as_deref_mut())?;
         let mut normed_2 = vec![0.0; x.len()];
         self.norm_2.run(&middle, &mut normed_2)?;
         let mut up = vec![0.0; self.inner(x.len(), sizes)];
-        self.up.run(&normed_2, &mut up, false)?;
+        self.up.run(&normed_2, &mut up, false, how)?;
         let mut hidden = vec![0.0; up.len()];
         gelu_new_run(&up, &mut hidden);
-        let (out, dropped_2) = added(&self.down, &middle, &hidden, dropout)?;
+        let (out, dropped_2) = added((&self.down, how), &middle, &hidden, dropout)?;
         if !keeps {
             return Ok((out, None));
         }
@@ -105,21 +106,22 @@ impl Block {
         kept: &Kept,
         gradient: &mut [f32],
         scratch: &mut Scratch,
+        how: Factors,
     ) -> Result<()> {
         let Scratch { narrow, dropped, qkv, wide } = scratch;
         narrow.resize(gradient.len(), 0.0);
         qkv.resize(kept.qkv.len(), 0.0);
         wide.resize(kept.up.len(), 0.0);
         let of_out = after(kept.dropped_2.as_deref(), gradient, dropped);
-        self.down.run_back(&kept.hidden, of_out, Some(wide))?;
+        self.down.run_back(&kept.hidden, of_out, Some(wide), how)?;
         gelu_new_back(&kept.up, wide);
-        self.up.run_back(&kept.normed_2, wide, Some(narrow))?;
+        self.up.run_back(&kept.normed_2, wide, Some(narrow), how)?;
         self.norm_2.run_back(&kept.middle, narrow, gradient)?;
         let of_out = after(kept.dropped_1.as_deref(), gradient, dropped);
-        self.out.run_back(&kept.mixed, of_out, Some(narrow))?;
+        self.out.run_back(&kept.mixed, of_out, Some(narrow), how)?;
         qkv.fill(0.0);
         kept.mixing.back(&kept.qkv, narrow, qkv);
-        self.qkv.run_back(&kept.normed_1, qkv, Some(narrow))?;
+        self.qkv.run_back(&kept.normed_1, qkv, Some(narrow), how)?;
         self.norm_1.run_back(&kept.before, narrow, gradient)
     }
 
@@ -132,22 +134,22 @@ impl Block {
         room: &mut Room,
         (capacity, filled): (usize, usize),
     ) -> Result<()> {
-        let width = sizes[2];
+        let (width, how) = (sizes[2], Factors::AsTheyLie);
         let mut normed = vec![0.0; x.len()];
         self.norm_1.run(x, &mut normed)?;
         let mut qkv = vec![0.0; 3 * x.len()];
-        self.qkv.run(&normed, &mut qkv, false)?;
+        self.qkv.run(&normed, &mut qkv, false, how)?;
         let of = Onto { sizes, heads: self.heads, capacity, filled };
         room.write(&qkv, of);
         let mut mixed = vec![0.0; x.len()];
         attend_onto((&qkv, 3 * width), (&room.keys, &room.values), of, seen, &mut mixed);
-        self.out.run(&mixed, x, true)?;
+        self.out.run(&mixed, x, true, how)?;
         self.norm_2.run(x, &mut normed)?;
         let mut up = vec![0.0; self.inner(x.len(), sizes)];
-        self.up.run(&normed, &mut up, false)?;
+        self.up.run(&normed, &mut up, false, how)?;
         let mut hidden = vec![0.0; up.len()];
         gelu_new_run(&up, &mut hidden);
-        self.down.run(&hidden, x, true)
+        self.down.run(&hidden, x, true, how)
     }
 
     /// Numbers of the wide layer for so many of the narrow ones.
@@ -158,18 +160,18 @@ impl Block {
 
 /// `x` and what `linear` makes of `input`, after dropout; and its factors.
 fn added(
-    linear: &Linear,
+    (linear, how): (&Linear, Factors),
     x: &[f32],
     input: &[f32],
     dropout: Option<&mut Dropout>,
 ) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
     let Some(dropout) = dropout.filter(|dropout| !dropout.is_idle()) else {
         let mut out = x.to_vec();
-        linear.run(input, &mut out, true)?;
+        linear.run(input, &mut out, true, how)?;
         return Ok((out, None));
     };
     let mut out = vec![0.0; x.len()];
-    linear.run(input, &mut out, false)?;
+    linear.run(input, &mut out, false, how)?;
     let factors = dropout.factors(out.len());
     for ((out, x), factor) in out.iter_mut().zip(x).zip(&factors) {
         *out = x + *out * factor;

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Tensor, Var};
 
-use super::numbers::is_native;
+use super::numbers::{is_native, numbers};
 use crate::nn::device::held;
-use crate::nn::kernels::Number;
+use crate::nn::kernels::{Constant, Matrix, Number};
 
 /// A weight of a network. Clones share numbers and gradient.
 #[derive(Debug, Clone)]
@@ -16,7 +16,11 @@ pub struct Weight {
     tensor: Tensor,
     number: Number,
     gradient: Arc<Mutex<Gradient>>,
+    packed: Arc<Mutex<Packed>>,
 }
+
+/// A matrix as products read it, made when first asked for: as it lies, and transposed.
+type Packed = [Option<Arc<Constant>>; 2];
 
 impl Weight {
     /// Takes over numbers. What trains is kept in f32, whatever `dtype` it computes in, and so is
@@ -40,7 +44,7 @@ impl Weight {
             Var::from_tensor(&tensor.to_device(device)?)?
         };
         let tensor = if trains { var.as_tensor().clone() } else { var.as_detached_tensor() };
-        Ok(Self { var, tensor, number, gradient: Arc::default() })
+        Ok(Self { var, tensor, number, gradient: Arc::default(), packed: Arc::default() })
     }
 
     /// Its numbers: a variable of candle's if it trains, a constant otherwise.
@@ -72,7 +76,31 @@ impl Weight {
     /// When shapes differ or the device fails.
     pub fn set(&self, tensor: &Tensor) -> Result<()> {
         let tensor = tensor.to_dtype(self.var.dtype())?.to_device(self.var.device())?;
+        let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
+        *packed = Packed::default();
         self.var.set(&tensor.contiguous()?)
+    }
+
+    /// The matrix of rows of `columns` numbers, or its transpose, as the right factor of many
+    /// products. It is kept, in as much room again.
+    ///
+    /// # Errors
+    /// When it trains, and so would be another matrix at every step, or is not one that this
+    /// house's own passes compute.
+    pub(in crate::nn) fn packed(&self, columns: usize, transposed: bool) -> Result<Arc<Constant>> {
+        if self.trains() {
+            candle_core::bail!("a weight that trains is not packed");
+        }
+        let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
+        let [as_it_lies, turned] = &mut *packed;
+        let place = if transposed { turned } else { as_it_lies };
+        if let Some(packed) = place {
+            return Ok(Arc::clone(packed));
+        }
+        let numbers = numbers(&self.tensor)?;
+        let matrix = Matrix::new(&numbers, columns);
+        let matrix = if transposed { matrix.transposed() } else { matrix };
+        Ok(Arc::clone(place.insert(Arc::new(matrix.pack(self.number)))))
     }
 
     /// Hands the gradient so far, zeros if there was none, to `add`, which adds to it.

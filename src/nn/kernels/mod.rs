@@ -29,7 +29,8 @@ pub(super) use cuda::{ClipKernels, ClipSizes, NormOf, TrainKernels};
 pub(super) use exponential::{exp, tanh};
 pub(super) use layer_norm::layer_norm;
 pub(super) use packed::{
-    Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share, widest,
+    Attention, Constant, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment,
+    Share, widest,
 };
 pub(super) use product::{Matrix, product};
 pub(crate) use room::KeepsRoom;

@@ -3,7 +3,7 @@
 use gemm::{Parallelism, gemm};
 
 use super::few;
-use super::packed::{Level, Number, Share, Side, multiply_rows};
+use super::packed::{Constant, Level, Number, Share, Side, multiply_rows};
 
 /// A matrix in a slice: row-major, or the transpose of that.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,12 @@ impl<'a> Matrix<'a> {
             && self.numbers.len() == self.rows * self.columns
     }
 
+    /// Packed to be the right factor of products in `number`, f32 or bfloat16.
+    pub(in crate::nn) fn pack(self, number: Number) -> Constant {
+        assert!(self.is_whole(), "a matrix is too short");
+        Constant::pack(number, self.transposed().side())
+    }
+
     /// Its rows, as our tiles take them.
     fn side(&self) -> Side<'a> {
         if self.column_step == 1 {
@@ -58,9 +64,6 @@ impl<'a> Matrix<'a> {
         row * self.row_step + column * self.column_step < self.numbers.len()
     }
 }
-
-/// Below some million multiplications, handing over costs more than it saves.
-const WORTH_SHARING: usize = 1 << 18;
 
 /// From so many numbers on, a matrix that lies by columns costs gemm more to pack than our tiles,
 /// which take its columns as rows: 1.2 to 1.5 times as fast for 9 to 64 rows, up to 2 for more. Below,
@@ -88,10 +91,9 @@ pub(in crate::nn) fn product(
     assert!(matches!(number, Number::F32 | Number::Bf16), "bytes have scales");
     let threads = rayon::current_num_threads();
     if number == Number::Bf16 && k > 0 {
-        let share = if m * n * k <= WORTH_SHARING { Share::Alone } else { Share::All };
         let (a, b) = (a.side(), b.transposed().side());
-        multiply_rows(Level::best(), number, out, a, b, onto, share);
-    } else if m * n * k <= WORTH_SHARING {
+        multiply_rows(Level::best(), number, out, a, b, onto, Share::of(m * n * k));
+    } else if Share::of(m * n * k) == Share::Alone {
         multiply(out, a, b, onto, Parallelism::None);
     } else if m <= few::ROWS && a.lies_by_rows() && b.lies_by_rows() {
         few::by_rows(out, a.numbers, b.numbers, n, onto);
@@ -152,6 +154,7 @@ fn multiply(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, onto: bool, parallel:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::kernels::packed::WORTH_SHARING;
 
     fn wave(count: usize) -> Vec<f32> {
         (0..count).map(|i| (f32::from(u16::try_from(i).unwrap()) * 0.7).sin()).collect()

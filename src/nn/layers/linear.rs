@@ -7,7 +7,7 @@ use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut
 
 use super::source::{Init, Source};
 use crate::nn::gradient::{Weight, follow, is_native, node, numbers};
-use crate::nn::kernels::{Matrix, product};
+use crate::nn::kernels::{Constant, Matrix, product};
 
 /// How the matrix lies in memory, and in files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,18 @@ pub(in crate::nn) enum Form {
     InputFirst,
     /// (outputs, inputs), as `torch.nn.Linear`.
     OutputFirst,
+}
+
+/// Numbers that a thread takes at once, where there is little to do with each.
+const BAND: usize = 1 << 16;
+
+/// How products read a matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::nn) enum Factors {
+    /// As it lies.
+    AsTheyLie,
+    /// Packed once, for what does not train and is multiplied many times over.
+    Packed,
 }
 
 /// `x · weight + bias`.
@@ -74,7 +86,7 @@ impl Linear {
         let x = x.contiguous()?;
         let rows = x.elem_count().checked_div(self.inputs).unwrap_or(0);
         let mut out = vec![0.0; rows * self.outputs];
-        self.run(&numbers(&x)?, &mut out, false)?;
+        self.run(&numbers(&x)?, &mut out, false, Factors::AsTheyLie)?;
         // What does not train needs no input again.
         let kept = self.weight.trains().then(|| x.detach());
         let layer = self.clone();
@@ -83,7 +95,8 @@ impl Linear {
             let rows = of_out.len().checked_div(layer.outputs).unwrap_or(0);
             let mut of_x = wants.then(|| vec![0.0; rows * layer.inputs]);
             let x = kept.as_ref().map(numbers).transpose()?;
-            layer.run_back(x.as_deref().unwrap_or_default(), of_out, of_x.as_deref_mut())?;
+            let x = x.as_deref().unwrap_or_default();
+            layer.run_back(x, of_out, of_x.as_deref_mut(), Factors::AsTheyLie)?;
             Ok(of_x)
         })
     }
@@ -105,15 +118,34 @@ impl Linear {
 
     /// As [`forward`](Self::forward), of plain numbers: into `out`, or with `onto` added to what
     /// stands there.
-    pub(in crate::nn) fn run(&self, x: &[f32], out: &mut [f32], onto: bool) -> Result<()> {
+    pub(in crate::nn) fn run(
+        &self,
+        x: &[f32],
+        out: &mut [f32],
+        onto: bool,
+        how: Factors,
+    ) -> Result<()> {
+        if how == Factors::Packed {
+            let bias = self.bias.as_ref().map(|bias| numbers(bias.tensor())).transpose()?;
+            self.packed(false)?.multiply(x, bias.as_deref().unwrap_or_default(), out, onto);
+            return Ok(());
+        }
         if let Some(bias) = &self.bias {
             let bias = numbers(bias.tensor())?;
-            for row in out.chunks_exact_mut(self.outputs) {
-                if onto {
-                    row.iter_mut().zip(&*bias).for_each(|(to, x)| *to += x);
-                } else {
-                    row.copy_from_slice(&bias);
+            let fill = |rows: &mut [f32]| {
+                for row in rows.chunks_exact_mut(self.outputs) {
+                    if onto {
+                        row.iter_mut().zip(&*bias).for_each(|(to, x)| *to += x);
+                    } else {
+                        row.copy_from_slice(&bias);
+                    }
                 }
+            };
+            // Handing over what is done at once would cost more than it saves.
+            if out.len() <= BAND {
+                fill(out);
+            } else {
+                out.par_chunks_mut(BAND.div_ceil(self.outputs) * self.outputs).for_each(fill);
             }
         }
         let weight = numbers(self.weight.tensor())?;
@@ -130,6 +162,7 @@ impl Linear {
         x: &[f32],
         of_out: &[f32],
         of_x: Option<&mut [f32]>,
+        how: Factors,
     ) -> Result<()> {
         let by_row = Matrix::new(of_out, self.outputs);
         let number = self.weight.number();
@@ -144,6 +177,10 @@ impl Linear {
             bias.add_gradient(|sum| add_columns(sum, of_out));
         }
         if let Some(of_x) = of_x {
+            if how == Factors::Packed {
+                self.packed(true)?.multiply(of_out, &[], of_x, false);
+                return Ok(());
+            }
             let weight = numbers(self.weight.tensor())?;
             product(number, of_x, by_row, self.matrix(&weight).transposed(), false);
         }
@@ -175,6 +212,14 @@ impl Linear {
         match self.bias.as_ref().filter(|bias| bias.trains()) {
             Some(bias) => bias.add_elsewhere(&of_bias()?),
             None => Ok(()),
+        }
+    }
+
+    /// The matrix, (inputs, outputs), or its transpose.
+    fn packed(&self, transposed: bool) -> Result<std::sync::Arc<Constant>> {
+        match self.form {
+            Form::InputFirst => self.weight.packed(self.outputs, transposed),
+            Form::OutputFirst => self.weight.packed(self.inputs, !transposed),
         }
     }
 

@@ -32,6 +32,6 @@ pub(in crate::nn) use embedding::Embedding;
 pub(in crate::nn) use entropy::entropy;
 #[cfg(feature = "cuda")]
 pub(in crate::nn) use fused_entropy::fused_entropy;
-pub(in crate::nn) use linear::{Form, Linear};
+pub(in crate::nn) use linear::{Factors, Form, Linear};
 pub(in crate::nn) use norm::Norm;
 pub(in crate::nn) use source::{Init, Source};

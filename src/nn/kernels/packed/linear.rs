@@ -4,7 +4,7 @@ use super::grid::Grid;
 use super::level::Level;
 use super::number::Number;
 use super::panels::Panels;
-use super::product::{Finish, product};
+use super::product::{Finish, To, product};
 use super::reduce::reduce;
 use super::share::Share;
 use super::tile::COLUMNS;
@@ -87,6 +87,6 @@ impl Linear {
             reduce(level, number, x, self.panels.inputs, &mut scratch.reduced, share);
             &scratch.reduced
         };
-        product(level, left, &self.panels, &self.bias, out, finish, share);
+        product(level, left, &self.panels, &self.bias, To::grid(out), finish, share);
     }
 }

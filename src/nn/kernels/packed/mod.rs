@@ -12,6 +12,7 @@
 mod attention;
 mod avx2;
 mod avx512;
+mod constant;
 mod dots;
 mod grid;
 mod halves;
@@ -33,6 +34,7 @@ mod tests;
 mod tile;
 
 pub(in crate::nn) use attention::{Attention, Queries, Segment};
+pub(in crate::nn) use constant::Constant;
 pub(super) use dots::multiply_rows;
 pub(in crate::nn) use grid::Grid;
 pub(in crate::nn) use level::{Level, widest};
@@ -41,4 +43,6 @@ pub(in crate::nn) use norm::Norm;
 pub(in crate::nn) use number::Number;
 pub(in crate::nn) use product::Finish;
 pub(in crate::nn) use share::Share;
+#[cfg(test)]
+pub(super) use share::WORTH_SHARING;
 pub(super) use side::Side;

@@ -3,7 +3,9 @@
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut};
 
 use super::grid::{Line, lines, words, words_mut};
+use super::level::{Level, Work, run};
 use super::number::Number;
+use super::side::Side;
 use super::tile::COLUMNS;
 
 /// A weight matrix as panels of 32 outputs; a panel is groups of inputs by outputs. What is
@@ -78,6 +80,19 @@ impl Panels {
         Self { number, inputs, outputs, lines: packed, scales, sums }
     }
 
+    /// Packs a matrix of f32 or bfloat16, of which `columns` are the columns.
+    pub(super) fn of_columns(level: Level, number: Number, columns: Side<'_>) -> Self {
+        assert!(!number.has_scale(), "bytes have scales");
+        let (inputs, outputs) = (columns.depth(), columns.count());
+        let (panels, groups) = (outputs.div_ceil(COLUMNS), number.groups(inputs));
+        let mut packed = lines(panels * groups * COLUMNS);
+        let each = (groups * COLUMNS).max(1);
+        words_mut(&mut packed).par_chunks_mut(each).enumerate().for_each(|(panel, to)| {
+            run(level, Panel { columns, number, panel, to });
+        });
+        Self { number, inputs, outputs, lines: packed, scales: Vec::new(), sums: Vec::new() }
+    }
+
     /// Groups of inputs.
     pub(super) fn groups(&self) -> usize {
         self.number.groups(self.inputs)
@@ -100,6 +115,23 @@ impl Panels {
         let words = words(&self.lines);
         let end = ((first + groups.end) * COLUMNS).min(words.len());
         words.get((first + groups.start) * COLUMNS..end).unwrap_or_default()
+    }
+}
+
+/// A panel that is being packed.
+struct Panel<'a> {
+    columns: Side<'a>,
+    number: Number,
+    panel: usize,
+    to: &'a mut [u32],
+}
+
+impl Work for Panel<'_> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self, level: Level) {
+        let Self { columns, number, panel, to } = self;
+        let groups = 0..number.groups(columns.depth());
+        columns.pack_panels(level, number, panel..panel + 1, &groups, to);
     }
 }
 

@@ -25,24 +25,41 @@ pub(in crate::nn) enum Finish {
     Activate(Activation, Number),
 }
 
-/// `left * right + bias`, finished, into `out`.
+/// Where a product goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct To {
+    pub(super) out: Out,
+    /// Words from a row to the next.
+    pub(super) stride: usize,
+    /// What is written: f32, or bfloat16.
+    pub(super) number: Number,
+}
+
+impl To {
+    /// The rows of `grid`.
+    pub(super) fn grid(grid: &mut Grid) -> Self {
+        let (stride, number) = (grid.stride(), grid.number());
+        Self { out: Out::new(grid.floats_mut()), stride, number }
+    }
+}
+
+/// `left * right + bias`, finished, into `to`, which is borrowed by the caller meanwhile.
 ///
 /// # Shapes
 /// `left`: rows of groups, followed by scale and zero where they have some; `bias`: one for each
-/// column of every panel; `out`: as many rows, at least as wide as the outputs.
+/// column of every panel; `to`: as many rows, at least as wide as the outputs and, for bfloat16,
+/// with room for every column of every panel.
 pub(super) fn product(
     level: Level,
     left: &Grid,
     right: &Panels,
     bias: &[f32],
-    out: &mut Grid,
+    to: To,
     finish: Finish,
     share: Share,
 ) {
-    let (stride, number) = (out.stride(), out.number());
-    let to = Out::new(out.floats_mut());
     share.out(right.count(), 1, |panels| {
-        run(level, Columns { left, right, bias, to, stride, number, finish, panels });
+        run(level, Columns { left, right, bias, to, finish, panels });
     });
 }
 
@@ -50,10 +67,7 @@ struct Columns<'a> {
     left: &'a Grid,
     right: &'a Panels,
     bias: &'a [f32],
-    to: Out,
-    stride: usize,
-    /// What is written.
-    number: Number,
+    to: To,
     finish: Finish,
     panels: Range<usize>,
 }
@@ -161,19 +175,19 @@ impl Columns<'_> {
                     values[i] = f32::from_bits(sums[i]);
                 }
             }
-            if self.number == Number::Bf16 {
+            if self.to.number == Number::Bf16 {
                 // What is past the last column is zero, and has room.
                 let values: [f32; COLUMNS] =
                     std::array::from_fn(|i| finish(values[i] + bias[i], 0.0));
-                let start = row * self.stride + at / 2;
+                let start = row * self.to.stride + at / 2;
                 // SAFETY: `to` is borrowed by the caller, its rows have room for the words of as
                 // many pairs as columns of panels (`Grid::shape_of`), and no two overlap.
-                let to = unsafe { self.to.part(start, COLUMNS / 2) };
+                let to = unsafe { self.to.out.part(start, COLUMNS / 2) };
                 pairs(level, &values, words_of(to));
                 continue;
             }
             // SAFETY: as above.
-            let to = unsafe { self.to.part(row * self.stride + at, count) };
+            let to = unsafe { self.to.out.part(row * self.to.stride + at, count) };
             if let Some(to) = to.first_chunk_mut::<COLUMNS>() {
                 for i in 0..COLUMNS {
                     to[i] = finish(values[i] + bias[i], to[i]);

@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 
+/// Below some million multiplications, handing over costs more than it saves.
+pub(in crate::nn::kernels) const WORTH_SHARING: usize = 1 << 18;
+
 /// Who does the work of an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::nn) enum Share {
@@ -14,6 +17,11 @@ pub(in crate::nn) enum Share {
 }
 
 impl Share {
+    /// Who best does so many multiplications.
+    pub(in crate::nn::kernels) fn of(multiplications: usize) -> Self {
+        if multiplications <= WORTH_SHARING { Self::Alone } else { Self::All }
+    }
+
     /// Calls `each` for ranges that make up `0..count`, of at least `least` but for the last.
     pub(super) fn out(self, count: usize, least: usize, each: impl Fn(Range<usize>) + Sync) {
         let threads = match self {

@@ -3,8 +3,8 @@
 use super::level::FUSED_EVERYWHERE;
 use super::tile::{COLUMNS, Factors, HALF, Place};
 use super::{
-    Attention, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment, Share, Side,
-    multiply, multiply_rows, plain,
+    Attention, Constant, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment,
+    Share, Side, multiply, multiply_rows, plain,
 };
 use crate::nn::clip::Activation;
 
@@ -330,6 +330,44 @@ fn rows_are_multiplied_as_they_lie() {
                     for ((got, sum), before) in got.iter().zip(&sums).zip(&before) {
                         let want = if onto { sum + f64::from(*before) } else { *sum };
                         near(*got, want, 2e-4, &what);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_packed_once_is_multiplied_the_same() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    for (m, k, n) in SHAPES {
+        let (a, b) = (Both::new(m, k, 1), Both::new(n, k, 2));
+        let (bias, before) = (numbers(n, 3), numbers(m * n, 4));
+        for number in [Number::F32, Number::Bf16] {
+            let sums: Vec<f64> = (0..m * n)
+                .map(|i| {
+                    let (a, b) = (a.row(i / n, number), b.row(i % n, number));
+                    a.iter().zip(&b).map(|(a, b)| a * b).sum()
+                })
+                .collect();
+            for (lies, side) in b.sides().into_iter().enumerate() {
+                let packed = Constant::pack(number, side);
+                for (level, onto) in
+                    Level::available().into_iter().flat_map(|l| [(l, false), (l, true)])
+                {
+                    let what = format!("{level:?} {number:?} {m} {k} {n} {lies} {onto}");
+                    let multiply = |share, bias: &[f32]| {
+                        let mut out = if onto { before.clone() } else { vec![f32::NAN; m * n] };
+                        packed.multiply_at(level, share, &a.by_rows, bias, (&mut out, onto));
+                        out
+                    };
+                    let got = multiply(Share::Alone, &bias);
+                    assert_eq!(got, pool.install(|| multiply(Share::All, &bias)), "{what}");
+                    let without = multiply(Share::Alone, &[]);
+                    for (i, sum) in sums.iter().enumerate() {
+                        let want = sum + if onto { f64::from(before[i]) } else { 0.0 };
+                        near(got[i], want + f64::from(bias[i % n]), 2e-4, &what);
+                        near(without[i], want, 2e-4, &what);
                     }
                 }
             }
