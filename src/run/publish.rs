@@ -11,7 +11,7 @@ use crate::flow::Fidelity;
 use crate::plan::{Counts, Reason, Stage};
 use crate::sources::Member;
 use crate::table::schema::arrow_schema;
-use crate::table::{Change, Outcome, Snapshot, StagedPart};
+use crate::table::{Change, Outcome, Snapshot, StagedPart, total_rows};
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
@@ -188,7 +188,7 @@ fn change(
     note.removed = made.counts.get(Reason::Removed);
     note.reasons = reasons(&made.counts);
     if state.contract_changed {
-        let kept = rewrites.whole.iter().map(|(_, rows)| rows).sum();
+        let kept = total_rows(rewrites.whole.iter().map(|(_, rows)| *rows));
         note.reasons.insert(CONTRACT_CHANGED.to_owned(), kept);
     }
     note.changed =
