@@ -294,12 +294,11 @@ fn copy_moved<'p>(
             })?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;
             let members: Vec<_> = ids.iter().flatten().filter_map(|id| moved.get(id)).collect();
-            let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
             let mut columns = vec![
                 ("source", rows::strings(members.iter().map(|m| &m.origin.source))),
                 ("member", rows::strings(members.iter().map(|m| &m.origin.member))),
-                ("offset", rows::int64s(members.iter().map(|m| signed(m.origin.offset)))),
-                ("size_bytes", rows::int64s(members.iter().map(|m| signed(m.size_bytes)))),
+                ("offset", rows::int64s(members.iter().map(|m| rows::signed(m.origin.offset)))),
+                ("size_bytes", rows::int64s(members.iter().map(|m| rows::signed(m.size_bytes)))),
             ];
             for field in schema.fields() {
                 let name = field.name().as_str();
