@@ -206,7 +206,6 @@ fn batch(
         let below = c.path.strip_prefix(root).unwrap_or(&c.path);
         below.to_string_lossy().replace('\\', "/")
     };
-    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let losses: Float64Array = sorted.iter().map(|c| c.state.validation_loss).collect();
     let bests: BooleanArray = sorted.iter().map(|c| Some(Some(c.state.step) == best)).collect();
     let epochs = sorted.iter().map(|c| i32::try_from(c.state.epoch).unwrap_or(i32::MAX));
@@ -214,7 +213,7 @@ fn batch(
         &arrow_schema(&stage.contract),
         &[
             ("checkpoint", rows::strings(sorted.iter().map(|c| name(c)))),
-            ("step", rows::int64s(sorted.iter().map(|c| signed(c.state.step)))),
+            ("step", rows::int64s(sorted.iter().map(|c| rows::signed(c.state.step)))),
             ("epoch", rows::int32s(epochs)),
             ("path", rows::strings(sorted.iter().map(|c| path(c)))),
             ("digest", rows::strings(sorted.iter().map(|c| &c.state.digest))),

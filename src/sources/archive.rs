@@ -39,7 +39,7 @@ pub struct Archive {
     file: FileStamp,
     index_path: PathBuf,
     ignored: AtomicU64,
-    /// Whether the latest listing found what the kept index holds.
+    /// Whether the kept index holds what the latest listing found.
     held: AtomicBool,
 }
 
@@ -184,7 +184,8 @@ impl Archive {
         Ok(self.listed(scan, kept))
     }
 
-    /// Whether the latest [`Self::list`] found nothing that the kept index does not hold.
+    /// Whether the kept index holds all that the latest [`Self::list`] found: it did then, or
+    /// [`Self::keep_index`] wrote it since.
     #[must_use]
     pub fn index_holds(&self) -> bool {
         self.held.load(Ordering::Relaxed)
@@ -373,7 +374,9 @@ impl Archive {
     /// When the index cannot be written.
     pub fn keep_index(&self, members: &[Member], rejects: &[Reject]) -> Result<()> {
         let settings = self.settings();
-        index::write(&self.index_path, self.file, settings, self.ignored(), members, rejects)
+        index::write(&self.index_path, self.file, settings, self.ignored(), members, rejects)?;
+        self.held.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 

@@ -146,6 +146,13 @@ impl Part {
     }
 }
 
+/// The sum of the rows of some parts. What a log says of a part's rows may be any number, so the sum
+/// ends at the largest there is.
+#[must_use]
+pub fn total_rows(rows: impl IntoIterator<Item = u64>) -> u64 {
+    rows.into_iter().fold(0, u64::saturating_add)
+}
+
 /// How a part differs from what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {

@@ -274,7 +274,8 @@ impl Store {
             .try_for_each(|name| sweep::table(&self.folder(name)?))?;
         let state = crate::plan::state_folder(&self.root);
         sweep::unfinished(self.storage.as_ref(), &state)?;
-        sweep::unfinished(self.storage.as_ref(), &state.join("index"))
+        sweep::unfinished(self.storage.as_ref(), &state.join("index"))?;
+        sweep::notes_of_models(self.storage.as_ref(), &state)
     }
 
     /// Throws staged parts away, such as those of another fingerprint. Ask for the

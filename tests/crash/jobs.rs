@@ -1,11 +1,13 @@
 //! Several processes: the same rows, and no process that outlives its run.
 
+use std::collections::BTreeMap;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use clipmill::run::{Means, Workers};
 
 use super::binary;
+use super::house::{Images, id, picture, put, tar_of};
 use super::killed::PLAN;
 use super::shapes::{Packing, Plan, Shape};
 use super::tables;
@@ -55,6 +57,28 @@ fn a_stream_with_rejects() {
 #[test]
 fn several_archives_into_no_store() {
     same_rows_and_reasons(Plan { packing: Packing::Several, before: 0, bad: true, ..PLAN });
+}
+
+#[test]
+fn an_index_that_holds_is_not_written_again() {
+    let shape = Shape::new(Plan { packing: Packing::Several, ..PLAN });
+    let folder = shape.house.dir.path();
+    binary::complete(folder, JOBS);
+    let indexes = || {
+        let found = std::fs::read_dir(shape.store().join("_clipmill/index")).unwrap();
+        let found = found.map(|entry| entry.unwrap());
+        let written = |entry: &std::fs::DirEntry| entry.metadata().unwrap().modified().unwrap();
+        let all: BTreeMap<_, _> = found.map(|entry| (entry.file_name(), written(&entry))).collect();
+        all
+    };
+    let before = indexes();
+    assert_eq!(before.len(), 3, "{before:?}");
+    let others: Images = (100..112).map(|n| (format!("{}.jpg", id(n)), picture(n))).collect();
+    put(&shape.house.path("c.tar"), &tar_of(&others));
+    binary::complete(folder, JOBS);
+    let after = indexes();
+    let changed = before.iter().filter(|(name, written)| after.get(*name) != Some(written));
+    assert_eq!(changed.count(), 1, "{before:?} {after:?}");
 }
 
 /// The processes that a process started, as Linux tells.
