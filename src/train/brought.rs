@@ -64,7 +64,6 @@ impl Brought {
         definition: &str,
         input: &str,
     ) -> Result<Checkpoint> {
-        std::fs::create_dir_all(run).map_err(|c| Error::io("cannot make", run.display(), c))?;
         let state = State {
             format: FORMAT,
             stage: stage.table.clone(),

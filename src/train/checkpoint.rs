@@ -184,8 +184,7 @@ impl Checkpoint {
         let path = run.join(&name);
         let unfinished = run.join(format!(".{name}{UNFINISHED}"));
         remove(&unfinished)?;
-        std::fs::create_dir_all(&unfinished)
-            .map_err(|cause| Error::io("cannot make", unfinished.display(), cause))?;
+        files::make_folder(&unfinished)?;
         let weights = unfinished.join(MODEL);
         write_safetensors(&weights, model)?;
         state.digest = digest(digest_of(&weights)?).to_string();

@@ -8,7 +8,7 @@ use candle_core::{DType, Tensor, Var};
 
 use super::fault::candle;
 use super::learner::{Batch, Draw, Learner};
-use crate::base::files::read_text_capped;
+use crate::base::files::{self, read_text_capped};
 use crate::base::{Error, Kind, Result};
 use crate::nn::clip::hugging_face_config;
 use crate::nn::contrastive::{Pair, TrainableClip};
@@ -150,8 +150,7 @@ pub fn publish(start: &Path, weights: &Path, to: &Path) -> Result<()> {
         std::fs::remove_dir_all(&unfinished)
             .map_err(|cause| Error::io("cannot remove", unfinished.display(), cause))?;
     }
-    std::fs::create_dir_all(&unfinished)
-        .map_err(|cause| Error::io("cannot make", unfinished.display(), cause))?;
+    files::make_folder(&unfinished)?;
     let beside = ["config.json", "preprocessor_config.json"];
     let beside = beside.iter().chain(&HF_TOKENIZER).map(|name| (start.join(name), *name));
     for (from, name) in beside.chain([(weights.to_owned(), "model.safetensors")]) {

@@ -57,8 +57,7 @@ impl Journal {
     /// When a file cannot be opened or cut.
     pub fn open(kept: &Path, shown: &Path, mark: &Mark, done: u64, time_us: i64) -> Result<Self> {
         for folder in [kept, shown] {
-            std::fs::create_dir_all(folder)
-                .map_err(|cause| Error::io("cannot make", folder.display(), cause))?;
+            files::make_folder(folder)?;
         }
         let path = kept.join(METRICS);
         let file = OpenOptions::new()
