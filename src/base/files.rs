@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
+use super::capped::Capped;
 use super::error::{Error, Result};
 
 /// Reads a whole file of at most `cap_bytes`.
@@ -59,6 +60,21 @@ pub fn write_atomic(
     sync_folder(folder)
 }
 
+/// Copies a file of at most `cap_bytes`, as [`write_atomic`] writes one.
+///
+/// # Errors
+/// When it cannot be read or is larger, and as [`write_atomic`].
+pub fn copy_capped(from: &Path, to: &Path, cap_bytes: u64) -> Result<()> {
+    let file = File::open(from).map_err(|c| Error::io("cannot open", from.display(), c))?;
+    let mut capped = Capped::new(file, cap_bytes);
+    write_atomic(to, |out| {
+        let what = format!("cannot take a copy of {}", from.display());
+        std::io::copy(&mut capped, out)
+            .map(drop)
+            .map_err(|cause| Error::io(what, to.display(), cause))
+    })
+}
+
 /// Makes a rename in `folder` durable.
 ///
 /// # Errors
@@ -112,6 +128,19 @@ pub fn above(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_has_the_same_bytes_or_is_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("a"), dir.path().join("b"));
+        let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        write_atomic(&from, |w| w.write_all(&bytes).map_err(|c| Error::io("no", "a", c))).unwrap();
+        let error = copy_capped(&from, &to, 99_999).unwrap_err();
+        assert!(error.to_string().contains("more than the cap"), "{error}");
+        assert!(!to.exists());
+        copy_capped(&from, &to, 100_000).unwrap();
+        assert_eq!(read_capped(&to, 100_000).unwrap(), bytes);
+    }
 
     #[test]
     fn a_folder_is_made_with_those_above_it_and_never_in_place_of_a_file() {
