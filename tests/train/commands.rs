@@ -204,6 +204,35 @@ fn what_was_imported_stays_as_it_was_when_something_else_is_imported_from_the_sa
 }
 
 #[test]
+fn a_version_whose_checkpoints_are_gone_is_not_restored_and_verify_tells_of_them() {
+    let house = studio(8, STAGES);
+    house.run().unwrap();
+    let verify = || clipmill(&house, &["verify", "store", "captioner"]);
+    assert_eq!(verify().status.code(), Some(0));
+    let paths = |house: &House| {
+        let rows = house.rows("captioner", &["path"]);
+        rows.iter().map(|path| house.path("store").join(path)).collect::<Vec<_>>()
+    };
+    // Another training takes the checkpoints of the first with it.
+    house.define(&definition(&STAGES.replace("epochs = 3", "epochs = 2")));
+    house.run().unwrap();
+    fails(&house, &["restore", "store", "captioner", "0"], 1, "version 0 cannot be restored");
+    fails(&house, &["restore", "store", "captioner", "0"], 1, "trains them anew");
+    assert_eq!(house.store().snapshot("captioner").unwrap().unwrap().version(), 1);
+    assert_eq!(clipmill(&house, &["restore", "store", "captioner", "1"]).status.code(), Some(0));
+    // What is no table of checkpoints comes back as ever.
+    assert_eq!(clipmill(&house, &["restore", "store", "examples", "0"]).status.code(), Some(0));
+
+    let best = &paths(&house)[0];
+    std::fs::remove_dir_all(best).unwrap();
+    let out = verify();
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains(best.file_name().unwrap().to_str().unwrap()), "{said}");
+    assert!(said.contains("a checkpoint that `captioner` names is no checkpoint"), "{said}");
+}
+
+#[test]
 fn ctrl_c_finishes_the_step_and_saves() {
     let stages = STAGES
         .replace("epochs = 3", "epochs = 400")
