@@ -204,6 +204,12 @@ pub(super) fn publish(
     Ok(())
 }
 
+/// The step of the best of these checkpoints: the newest, where none was measured.
+pub(super) fn best_step(checkpoints: &[Checkpoint]) -> Option<u64> {
+    let newest = checkpoints.iter().max_by_key(|one| one.state.step)?;
+    Some(newest.state.best.map_or(newest.state.step, |best| best.step))
+}
+
 /// Reports a table that stays as it is.
 pub(super) fn leave(ctx: &mut Context<'_>, stage: &Stage, snapshot: Option<&Snapshot>) {
     let mut counts = Counts::default();
@@ -227,9 +233,7 @@ fn batch(
     stage: &Stage,
     checkpoints: &[Checkpoint],
 ) -> Result<arrow::array::RecordBatch> {
-    let newest = checkpoints.iter().map(|c| c.state.step).max();
-    let best = checkpoints.iter().max_by_key(|c| c.state.step).and_then(|c| c.state.best);
-    let best = best.map(|best| best.step).or(newest);
+    let best = best_step(checkpoints);
     let name = |c: &Checkpoint| {
         let run = c.path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
         let step = c.path.file_name().unwrap_or_default().to_string_lossy();

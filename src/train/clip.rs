@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Tensor, Var};
+use candle_core::{Tensor, Var};
 
 use super::fault::candle;
 use super::learner::{Batch, Draw, Learner};
@@ -121,17 +121,6 @@ impl Learner for ClipLearning {
     fn state(&self) -> Result<Vec<(String, Tensor)>> {
         Ok(self.clip.state())
     }
-
-    fn restore(&mut self, model: &Path) -> Result<()> {
-        let weights = Weights::open(model)?;
-        for (name, var) in self.weights() {
-            let tensor = weights
-                .tensor(&name, DType::F32, &self.device.device)
-                .map_err(|error| error.at(model.display()))?;
-            var.set(&tensor).map_err(candle("taking over a checkpoint"))?;
-        }
-        Ok(())
-    }
 }
 
 /// Makes `to` a Hugging Face folder: the weights of a checkpoint, and all else from the folder that
@@ -167,7 +156,7 @@ pub fn publish(start: &Path, weights: &Path, to: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     use super::*;
     use crate::nn::weights::write_safetensors;
