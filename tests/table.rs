@@ -453,6 +453,21 @@ fn a_disk_that_fails_at_any_operation_leaves_the_old_version_or_the_new_one() {
     }
 }
 
+#[test]
+fn the_names_of_a_new_store_and_of_the_folders_above_it_are_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let operations = |root: &str| {
+        let left = Arc::new(AtomicI64::new(100));
+        let failing = Arc::new(Failing { left: Arc::clone(&left) });
+        Store::create_on(&dir.path().join(root), Arc::new(SystemClock), failing).unwrap();
+        100 - left.load(Ordering::SeqCst)
+    };
+    let there = operations("");
+    assert_eq!(operations("new/store") - there, 2);
+    assert_eq!(operations("new/other") - there, 1);
+    assert_eq!(operations("new/other"), 0);
+}
+
 const COMMITS: i32 = 40;
 
 /// Run by the test below in three processes; does nothing where no store is named.

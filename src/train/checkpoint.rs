@@ -32,7 +32,7 @@ pub const STATE: &str = "state.json";
 const CAP_BYTES: u64 = 64 << 20;
 const PREFIX: &str = "step-";
 /// Ends the names of folders that are no whole checkpoint.
-const UNFINISHED: &str = ".unfinished";
+pub(super) const UNFINISHED: &str = ".unfinished";
 
 /// What a checkpoint says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -184,8 +184,7 @@ impl Checkpoint {
         let path = run.join(&name);
         let unfinished = run.join(format!(".{name}{UNFINISHED}"));
         remove(&unfinished)?;
-        std::fs::create_dir_all(&unfinished)
-            .map_err(|cause| Error::io("cannot make", unfinished.display(), cause))?;
+        files::make_folder(&unfinished)?;
         let weights = unfinished.join(MODEL);
         write_safetensors(&weights, model)?;
         state.digest = digest(digest_of(&weights)?).to_string();
@@ -201,6 +200,27 @@ impl Checkpoint {
             .map_err(|cause| Error::io("cannot rename to", path.display(), cause))?;
         files::sync_folder(run)?;
         Ok(Self { path, state })
+    }
+
+    /// Moves the only checkpoint of a folder, with that folder, to `run`. One that is there already
+    /// and holds the same stays, and this one goes.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or a folder cannot be moved.
+    pub fn move_to(self, run: &Path) -> Result<Self> {
+        let home = files::above(&self.path);
+        let path = run.join(self.path.file_name().unwrap_or_default());
+        let same = Self::open(&path).is_ok_and(|there| there.state == self.state)
+            && digest_of(&path.join(MODEL))? == digest_of(&self.model())?;
+        if same {
+            remove(home)?;
+        } else {
+            discard(run)?;
+            std::fs::rename(home, run)
+                .map_err(|cause| Error::io("cannot rename to", run.display(), cause))?;
+            files::sync_folder(files::above(run))?;
+        }
+        Ok(Self { path, state: self.state })
     }
 
     /// Removes it.
@@ -277,7 +297,7 @@ fn digest_of(path: &Path) -> Result<Digest> {
     Ok(digester.finish())
 }
 
-/// Removes a checkpoint: its name goes first, so that one that is there is whole, also when a
+/// Removes a checkpoint, or a folder of some: its name goes first, so that one that is there is whole, also when a
 /// crash ends this half-way.
 fn discard(checkpoint: &Path) -> Result<()> {
     let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
@@ -290,7 +310,7 @@ fn discard(checkpoint: &Path) -> Result<()> {
     }
 }
 
-fn remove(folder: &Path) -> Result<()> {
+pub(super) fn remove(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::io("cannot remove", folder.display(), cause))

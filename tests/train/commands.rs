@@ -1,5 +1,6 @@
 //! The commands of a captioner, as a user and a script meet them.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use clipmill::nn::weights::Weights;
@@ -156,6 +157,79 @@ fn a_captioner_from_training_to_another_store() {
     house.define(&definition(""));
     fails(&house, &["train", "pipeline.toml"], 3, "no stage of the definition is a `train`");
     fails(&house, &["evaluate", "pipeline.toml"], 3, "no stage of the definition is a `evaluate`");
+}
+
+#[test]
+fn what_was_imported_stays_as_it_was_when_something_else_is_imported_from_the_same_file() {
+    let house = studio(8, STAGES);
+    house.run().unwrap();
+    let out = house.path("out.safetensors");
+    let export = ["export-checkpoint", "pipeline.toml", "-o", "out.safetensors"];
+    assert!(clipmill(&house, &export).status.success());
+    let import = || {
+        let args = ["import-checkpoint", "out.safetensors", "--into", "pipeline.toml"];
+        json(&house, &[&args[..], &["--format", "json"]].concat())
+    };
+    let weights = |imported: &Value| {
+        let path = Path::new(imported["path"].as_str().unwrap()).join("model.safetensors");
+        std::fs::read(path).unwrap()
+    };
+    let first = import();
+    let before = weights(&first);
+    let folders = || {
+        let below = house.path("store/_clipmill/checkpoints/captioner");
+        std::fs::read_dir(below).unwrap().count()
+    };
+    let trained_and_imported = folders();
+    assert_eq!(import()["path"], first["path"], "the same is not kept twice");
+    assert_eq!(folders(), trained_and_imported);
+
+    let mut bytes = std::fs::read(&out).unwrap();
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&0.5_f32.to_le_bytes());
+    put(&out, &bytes);
+    let second = import();
+    assert_ne!(second["digest"], first["digest"]);
+    assert_ne!(weights(&second), before);
+    assert_eq!(weights(&first), before);
+    assert_eq!(folders(), trained_and_imported + 1);
+
+    // One that was damaged meanwhile is made whole.
+    let path = Path::new(second["path"].as_str().unwrap()).join("model.safetensors");
+    let whole = weights(&second);
+    put(&path, &whole[..whole.len() - 1]);
+    assert_eq!(import()["path"], second["path"]);
+    assert_eq!(weights(&second), whole);
+    assert_eq!(folders(), trained_and_imported + 1);
+}
+
+#[test]
+fn a_version_whose_checkpoints_are_gone_is_not_restored_and_verify_tells_of_them() {
+    let house = studio(8, STAGES);
+    house.run().unwrap();
+    let verify = || clipmill(&house, &["verify", "store", "captioner"]);
+    assert_eq!(verify().status.code(), Some(0));
+    let paths = |house: &House| {
+        let rows = house.rows("captioner", &["path"]);
+        rows.iter().map(|path| house.path("store").join(path)).collect::<Vec<_>>()
+    };
+    // Another training takes the checkpoints of the first with it.
+    house.define(&definition(&STAGES.replace("epochs = 3", "epochs = 2")));
+    house.run().unwrap();
+    fails(&house, &["restore", "store", "captioner", "0"], 1, "version 0 cannot be restored");
+    fails(&house, &["restore", "store", "captioner", "0"], 1, "trains them anew");
+    assert_eq!(house.store().snapshot("captioner").unwrap().unwrap().version(), 1);
+    assert_eq!(clipmill(&house, &["restore", "store", "captioner", "1"]).status.code(), Some(0));
+    // What is no table of checkpoints comes back as ever.
+    assert_eq!(clipmill(&house, &["restore", "store", "examples", "0"]).status.code(), Some(0));
+
+    let best = &paths(&house)[0];
+    std::fs::remove_dir_all(best).unwrap();
+    let out = verify();
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains(best.file_name().unwrap().to_str().unwrap()), "{said}");
+    assert!(said.contains("a checkpoint that `captioner` names is no checkpoint"), "{said}");
 }
 
 #[test]

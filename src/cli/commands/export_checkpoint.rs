@@ -10,7 +10,6 @@ use crate::plan::model::{DeviceChoice, Dtype};
 use crate::run::{checkpoints, training};
 use crate::table::Store;
 use crate::train::captioner;
-use crate::train::checkpoint::Checkpoint;
 
 use super::place;
 
@@ -31,7 +30,7 @@ pub(crate) fn perform(args: &ExportCheckpoint, session: &Session) -> Result<Code
                 Error::new(Kind::Usage, format!("`{}` has no checkpoint `{name}`", stage.table))
                     .help(format!("it has: {}", names.join(", ")))
             })?;
-            Checkpoint::open(&one.path)?
+            one.open()?
         }
     };
     let mut model = work.model.clone();
