@@ -69,24 +69,13 @@ fn a_captioner_from_training_to_another_store() {
 
     // Out under each project's names and back into another store: the same captions.
     let first = json(&house, &args)["images"].clone();
-    for (format, project, prefix) in [
-        ("safetensors", "clip-prefix-caption", "mapper."),
-        ("pytorch-names", "clip-prefix-caption", "gpt."),
-        ("pytorch-names", "clipcap-chinese", "clip_project."),
+    let export = ["export-checkpoint", "pipeline.toml", "-o", "out.safetensors"];
+    for (names, prefix) in [
+        (&["--format", "safetensors"][..], "mapper."),
+        (&["--format", "pytorch-names", "--project", "clip-prefix-caption"], "gpt."),
+        (&["--format", "pytorch-names", "--project", "clipcap-chinese"], "clip_project."),
     ] {
-        let out = clipmill(
-            &house,
-            &[
-                "export-checkpoint",
-                "pipeline.toml",
-                "--format",
-                format,
-                "--project",
-                project,
-                "-o",
-                "out.safetensors",
-            ],
-        );
+        let out = clipmill(&house, &[&export[..], names].concat());
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         let weights = Weights::open(&house.path("out.safetensors")).unwrap();
         assert!(weights.names().any(|name| name.starts_with(prefix)));
@@ -107,7 +96,7 @@ fn a_captioner_from_training_to_another_store() {
         ];
         let imported = json(&house, &import);
         assert_eq!(imported["table"], "captioner", "{imported}");
-        assert_eq!(json(&house, &args)["images"], first, "{format}, {project}");
+        assert_eq!(json(&house, &args)["images"], first, "{names:?}");
         house.define(&definition(&format!("{STAGES}{CAPTIONS}")));
     }
     // What was brought along is not trained over, and captions are made with it.
