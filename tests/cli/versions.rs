@@ -150,6 +150,49 @@ fn who_holds_the_store_is_in_nobodys_way() {
 }
 
 #[test]
+fn a_set_changes_the_definition_that_a_store_remembers_and_is_refused_where_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), 10, 1);
+    let place = store(&dir);
+    let sql = "SELECT cosine(embedding, clip_text('a star')) AS s FROM image_features";
+    let vectors = |more: &[&str]| ask("query", &place, &[&[sql], more].concat());
+    assert_eq!(code(&vectors(&[])), 0);
+    let out = vectors(&["--set", "models.clip.path=nowhere"]);
+    assert_eq!(code(&out), 1, "{}", stdout(&out));
+    assert!(stderr(&out).contains("nowhere"), "{}", stderr(&out));
+
+    let built_in = include_str!("../../schemas/image_features.toml");
+    let check = "\n[checks.two_long.l2_norm]\ncolumn = \"embedding\"\nmin = 1.9\nmax = 2.1\n";
+    std::fs::write(dir.path().join("strict.toml"), format!("{built_in}{check}")).unwrap();
+    let strict = ["image_features", "--set", "stages.image_features.contract=strict.toml"];
+    let out = ask("verify", &place, &strict);
+    assert_eq!(code(&out), 1, "{}", stdout(&out));
+    assert!(stdout(&out).contains("two_long"), "{}", stdout(&out));
+    let out = ask("history", &place, &["--set", "stages.nope.batch_size=1"]);
+    assert_eq!(code(&out), 1, "{}", stdout(&out));
+    assert!(stderr(&out).contains("nope"), "{}", stderr(&out));
+
+    std::fs::remove_file(place.join("_clipmill/definition.json")).unwrap();
+    let set = ["--set", "stages.image_features.batch_size=1"];
+    for (command, more) in [
+        ("query", &["SELECT 1 AS one FROM images"][..]),
+        ("history", &[]),
+        ("diff", &["images", "0..0"]),
+        ("restore", &["images", "0"]),
+        ("vacuum", &["--dry-run"]),
+        ("verify", &[]),
+    ] {
+        let plain = ask(command, &place, more);
+        assert_eq!(code(&plain), 0, "{command}: {}", stderr(&plain));
+        let out = ask(command, &place, &[more, &set].concat());
+        assert_eq!(code(&out), 3, "{command}: {}", stderr(&out));
+        assert!(stderr(&out).contains("--set has no definition to change"), "{}", stderr(&out));
+    }
+    let out = ask("export-checkpoint", &place, &[&["-o", "x"][..], &set].concat());
+    assert_eq!(code(&out), 3, "{}", stderr(&out));
+}
+
+#[test]
 fn verify_reads_tables_sources_and_kept_digests() {
     let dir = tempfile::tempdir().unwrap();
     make(dir.path(), IMAGES, 0);

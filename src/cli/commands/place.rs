@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::base::{Error, Kind, Result};
 use crate::cli::session::Session;
-use crate::definition;
-use crate::plan::{Plan, resolve, state_folder};
-use crate::run::remember;
+use crate::plan::{Plan, resolve};
+
+use super::store::remembered;
 
 /// The plan of a definition, or of the definition that a store remembers.
 ///
@@ -17,12 +17,10 @@ pub(super) fn plan(place: &Path, sets: &[String], session: &Session) -> Result<P
         let pipeline = super::definition::read(place, sets, session)?;
         return resolve(&pipeline, place);
     }
-    let kept = remember::read(&state_folder(place))?.ok_or_else(|| {
+    let (pipeline, file) = remembered(place, sets, session)?.ok_or_else(|| {
         Error::new(Kind::MissingInput, "does not say which definition made it")
             .at(place.display())
             .help("name the definition in place of the store's folder")
     })?;
-    let name = kept.definition.display().to_string();
-    let pipeline = definition::parse(&name, &kept.text, &session.environment, &kept.sets)?;
-    resolve(&pipeline, &kept.definition)
+    resolve(&pipeline, &file)
 }
