@@ -126,6 +126,33 @@ pub fn resolve_models(pipeline: &Pipeline, definition: &Path, table: &str) -> Re
     scoped(pipeline, definition, Some(Scope::of_models(pipeline, table)))
 }
 
+/// Resolves the stages that train captioners, or the one that makes the table `stage`, for who takes
+/// a captioner out or brings one along: their models and contracts have to be there, and nothing
+/// that they are trained on. A `stage` that trains none counts as not said.
+///
+/// # Errors
+/// As [`resolve`], of models and contracts.
+pub fn resolve_captioners(
+    pipeline: &Pipeline,
+    definition: &Path,
+    stage: Option<&str>,
+) -> Result<Plan> {
+    scoped(pipeline, definition, Some(Scope::of_captioners(pipeline, stage)))
+}
+
+/// As [`resolve_captioners`], for who captions other images: with the models of the features that
+/// the captioners read and the stages that caption with them, and no contracts.
+///
+/// # Errors
+/// As [`resolve`], of models.
+pub fn resolve_captioning(
+    pipeline: &Pipeline,
+    definition: &Path,
+    stage: Option<&str>,
+) -> Result<Plan> {
+    scoped(pipeline, definition, Some(Scope::of_captioning(pipeline, stage)))
+}
+
 fn scoped(pipeline: &Pipeline, definition: &Path, scope: Option<Scope>) -> Result<Plan> {
     let base = folder_of(definition);
     let store = store_folder(pipeline, definition);
@@ -332,7 +359,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn contract(&mut self, stage: &definition::stage::Stage) -> Result<Contract> {
-        let needed = self.scope.is_none_or(Scope::needs_data);
+        let needed = self.scope.is_none_or(Scope::needs_contracts);
         let Some(path) = stage.contract.as_ref().filter(|_| needed) else {
             return contract::for_stage(stage, None);
         };

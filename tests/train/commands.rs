@@ -148,6 +148,43 @@ fn a_captioner_from_training_to_another_store() {
 }
 
 #[test]
+fn commands_want_the_inputs_of_their_own_stages_and_no_others() {
+    let elsewhere = "\n[sources.others.tar]\npaths = \"nowhere.tar\"\n\n\
+                     [stages.other_images.index_images]\nsource = \"others\"\n";
+    let house = studio(12, &format!("{STAGES}{CAPTIONS}{elsewhere}"));
+    put(&house.path("photo.jpg"), &picture(3));
+    fails(&house, &["run", "pipeline.toml"], 1, "nowhere.tar");
+    let trained = json(&house, &["train", "pipeline.toml", "--format", "json"]);
+    assert_eq!(trained["exit_code"], 0, "{trained}");
+    assert!(trained["tables"]["examples"]["computed"].as_u64().unwrap() > 0, "{trained}");
+    let scored = json(&house, &["evaluate", "pipeline.toml", "--format", "json"]);
+    assert_eq!(scored["exit_code"], 0, "{scored}");
+
+    // What was trained is used where neither images nor captions are.
+    let args = ["caption", "pipeline.toml", "photo.jpg", "--format", "json"];
+    let told = json(&house, &args);
+    assert_eq!(told["exit_code"], 0, "{told}");
+    assert!(told["images"][0]["captions"][0]["tokens"].as_u64().unwrap() <= 8, "{told}");
+    for archive in ["images.tar", "captions.tar.gz"] {
+        std::fs::remove_file(house.path(archive)).unwrap();
+    }
+    assert_eq!(json(&house, &args), told);
+    fails(&house, &["train", "pipeline.toml"], 1, "images.tar");
+
+    // Taken out and brought along it is where not even the features' model is.
+    std::fs::remove_dir_all(house.path("clip")).unwrap();
+    fails(&house, &args, 1, "put it at clip");
+    for place in ["pipeline.toml", "store"] {
+        let out = clipmill(&house, &["export-checkpoint", place, "-o", "out.safetensors"]);
+        assert!(out.status.success(), "{place}: {}", String::from_utf8_lossy(&out.stderr));
+        let import = ["import-checkpoint", "out.safetensors", "--into", place, "--format", "json"];
+        assert_eq!(json(&house, &import)["exit_code"], 0, "{place}");
+    }
+    std::fs::remove_dir_all(house.path("gpt2")).unwrap();
+    fails(&house, &["export-checkpoint", "store", "-o", "x"], 1, "missing input");
+}
+
+#[test]
 fn ctrl_c_finishes_the_step_and_saves() {
     let stages = STAGES
         .replace("epochs = 3", "epochs = 400")

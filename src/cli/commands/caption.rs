@@ -16,7 +16,7 @@ use crate::decode::{self, Limits, Orientation};
 use crate::embed::ImageEncoder;
 use crate::plan::captioner::Strategy;
 use crate::plan::stage::EmbedImages;
-use crate::plan::{Plan, Work, resolve};
+use crate::plan::{Plan, Work, resolve_captioning};
 use crate::run::{caption_settings, checkpoints, training};
 use crate::table::Store;
 use crate::train::captioner;
@@ -36,8 +36,9 @@ type Told = (PathBuf, Result<Vec<Generated>>);
 /// image is said, and the others are captioned.
 pub(crate) fn perform(args: &Caption, session: &Session) -> Result<Code> {
     let pipeline = definition::read(&args.file, &args.set, session)?;
-    let plan = resolve(&pipeline, &args.file)?;
-    let (stage, work) = training(&plan, args.stage.as_deref())?;
+    let named = args.stage.as_deref();
+    let plan = resolve_captioning(&pipeline, &args.file, named)?;
+    let (stage, work) = training(&plan, named)?;
     let embed = features_of(&plan, &work.examples)?;
     let files = files(&args.images)?;
     let store = Store::open(&plan.store, session.clock.clone())?;

@@ -24,8 +24,9 @@ pub(crate) fn perform(args: &ExportCheckpoint, session: &Session) -> Result<Code
         return Err(Error::new(Kind::Usage, "--project changes nothing of clipmill's own names")
             .help("add --format pytorch-names, or leave --project out"));
     }
-    let plan = place::plan(&args.from, &args.set, session)?;
-    let (stage, work) = training(&plan, args.stage.as_deref())?;
+    let named = args.stage.as_deref();
+    let plan = place::captioners(&args.from, &args.set, named, session)?;
+    let (stage, work) = training(&plan, named)?;
     let store = Store::open(&plan.store, session.clock.clone())?;
     let checkpoint = match &args.checkpoint {
         None => checkpoints::best(&store, &stage.table)?.1,
