@@ -18,7 +18,7 @@ use crate::cli::session::Session;
 use crate::plan::resolve_only;
 use crate::run::{Finished, Means, Options, Order, Reply, Unit, Worker};
 
-use super::definition;
+use super::{definition, run};
 
 /// Most bytes of an order.
 const CAP_BYTES: u64 = 16 << 20;
@@ -58,14 +58,7 @@ fn parse(text: &str) -> Result<Order> {
 }
 
 fn options(session: &Session, progress: Arc<dyn Progress>, retry_rejects: bool) -> Options {
-    Options {
-        cancel: session.cancel.clone(),
-        progress,
-        clock: session.clock.clone(),
-        retry_rejects,
-        only: Vec::new(),
-        wait: false,
-    }
+    Options { progress, retry_rejects, ..run::options(session) }
 }
 
 /// Serves a run until it has no more to do. Its end, however it comes, ends this process: the
