@@ -20,7 +20,7 @@ use super::fingerprint::Fingerprint;
 use super::model::{ModelSpec, Role};
 use super::paths::folder_of;
 use super::scope::Scope;
-use super::source::{CaptionSource, ImageSource, SplitSource};
+use super::source::{CaptionSource, ImageCaps, ImageSource, SplitSource};
 use super::stage::{Stage, Work};
 use super::trained::UNTRAINED;
 use super::work::Known;
@@ -83,6 +83,22 @@ impl Plan {
     #[must_use]
     pub fn stage(&self, table: &str) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.table == table)
+    }
+
+    /// Caps on the images of the table `images`, as the definition says them: they hold for other
+    /// images too, where that table's source need not be there.
+    #[must_use]
+    pub fn image_caps(&self, images: &str) -> Option<ImageCaps> {
+        let Operator::IndexImages(listed) = &self.pipeline.find_stage(images)?.operator else {
+            return None;
+        };
+        let source = self.pipeline.find_source(&listed.source.value)?;
+        let SourceKind::Images(files) = &source.kind else { return None };
+        Some(ImageCaps {
+            bytes: files.caps.max_member_bytes.0,
+            pixels: listed.max_pixels,
+            memory_bytes: listed.max_image_memory.0,
+        })
     }
 }
 

@@ -169,6 +169,17 @@ fn commands_want_the_inputs_of_their_own_stages_and_no_others() {
         std::fs::remove_file(house.path(archive)).unwrap();
     }
     assert_eq!(json(&house, &args), told);
+    // Its caps are the stage's also where that stage is not looked at.
+    for (set, class) in [
+        ("stages.images.max_pixels=100", "image_too_large"),
+        ("stages.images.max_image_memory=100", "image_too_large"),
+        ("sources.photos.max_member_bytes=100", "photo.jpg"),
+    ] {
+        let capped = json(&house, &[&args[..], &["--set", set]].concat());
+        assert_eq!(capped["exit_code"], 1, "{set}: {capped}");
+        let said = capped["images"][0]["error"].as_str().unwrap();
+        assert!(said.contains(class), "{set}: {said}");
+    }
     fails(&house, &["train", "pipeline.toml"], 1, "images.tar");
 
     // Taken out and brought along it is where not even the features' model is.

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crate::base::files::read_capped;
 use crate::base::{Error, Kind, Result};
 use crate::cli::session::Session;
-use crate::decode::{self, Limits, Orientation};
 use crate::definition::{self, Pipeline};
 use crate::flow::Preprocessing;
+use crate::plan::source::ImageCaps;
 use crate::plan::{resolve_models, state_folder, store_folder};
 use crate::query::{self, Catalog, Encoders, ImageInput, QueryVector, VectorSource};
 use crate::run::remember;
 use crate::table::Store;
+
+use super::image_file;
 
 /// A store, and the definition that makes it, where that is known.
 #[derive(Debug)]
@@ -150,16 +151,8 @@ impl ImageInput for Images {
         path: &Path,
         preprocessing: &Preprocessing,
         apply_orientation: bool,
+        caps: Option<ImageCaps>,
     ) -> Result<Vec<f32>> {
-        let limits = Limits::default();
-        let bytes = read_capped(path, limits.bytes)?;
-        let orientation = if apply_orientation { Orientation::Apply } else { Orientation::Ignore };
-        let pixels = decode::decode_for(&bytes, &limits, orientation, &[*preprocessing]).map_err(
-            |fault| {
-                Error::new(Kind::BadInput, format!("{}: {}", fault.class, fault.message))
-                    .at(path.display())
-            },
-        )?;
-        decode::preprocess(&pixels, preprocessing)
+        image_file::input(path, preprocessing, apply_orientation, caps)
     }
 }
