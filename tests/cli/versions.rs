@@ -5,9 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
 
+use arrow::array::{
+    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
 use clipmill::base::Cancel;
 use clipmill::base::clock::SystemClock;
-use clipmill::table::Store;
+use clipmill::plan::contract::{TableKind, builtin};
+use clipmill::table::{Change, CommitNote, Outcome, PartLabel, Store, arrow_schema};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -190,6 +195,50 @@ fn a_set_changes_the_definition_that_a_store_remembers_and_is_refused_where_ther
     }
     let out = ask("export-checkpoint", &place, &[&["-o", "x"][..], &set].concat());
     assert_eq!(code(&out), 3, "{}", stderr(&out));
+}
+
+/// Gives the store a table `metrics` with one number, whatever its contract says of it.
+fn measure(store: &Store, value: f64) {
+    let mut contract = builtin(TableKind::Metrics).unwrap();
+    contract.checks.clear();
+    let schema = arrow_schema(&contract);
+    let column = |name: &str| -> ArrayRef {
+        match name {
+            "step" => Arc::new(Int64Array::from(vec![1])),
+            "epoch" => Arc::new(Int32Array::from(vec![1])),
+            "value" => Arc::new(Float64Array::from(vec![value])),
+            "time" => Arc::new(TimestampMicrosecondArray::from(vec![1]).with_timezone("UTC")),
+            text => Arc::new(StringArray::from(vec![text])),
+        }
+    };
+    let columns = schema.fields().iter().map(|field| column(field.name())).collect();
+    let label = PartLabel { fingerprint: "f".into(), unit: String::new() };
+    let mut writer = store.part_writer("metrics", &contract, label).unwrap();
+    writer.write(&RecordBatch::try_new(schema, columns).unwrap()).unwrap();
+    let change = Change {
+        expected_version: store.snapshot("metrics").unwrap().map(|found| found.version()),
+        remove: Vec::new(),
+        add: vec![writer.finish().unwrap()],
+        note: CommitNote::default(),
+        reject_counts: std::collections::BTreeMap::new(),
+        fidelity: None,
+    };
+    let outcome = store.publish("metrics", &contract, change).unwrap();
+    assert!(matches!(outcome, Outcome::Published { .. }), "{outcome:?}");
+}
+
+#[test]
+fn verify_holds_metrics_against_their_contract() {
+    for (value, faults) in [(0.5, 0), (f64::NAN, 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        make(dir.path(), 8, 1);
+        measure(&Store::open(&store(&dir), Arc::new(SystemClock)).unwrap(), value);
+        let out = ask("verify", &store(&dir), &["metrics", "--format", "json"]);
+        assert_eq!(code(&out), faults, "{}{}", stdout(&out), stderr(&out));
+        let said = object(&out);
+        assert_eq!(said["tables"]["metrics"]["faults"], faults, "{said}");
+        assert_eq!(stdout(&out).contains("value_is_finite"), faults > 0, "{said}");
+    }
 }
 
 #[test]
