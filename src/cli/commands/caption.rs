@@ -11,6 +11,7 @@ use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::format::Format;
 use crate::cli::session::Session;
+use crate::definition::caption::MAX_TOKENS;
 use crate::embed::ImageEncoder;
 use crate::plan::captioner::Strategy;
 use crate::plan::source::ImageCaps;
@@ -147,7 +148,7 @@ fn asked(args: &Caption, plan: &Plan, captioner: &str) -> (Strategy, usize) {
         Work::Caption(work) if work.captioner == captioner => Some(work),
         _ => None,
     });
-    let default = stage.map_or(30, |work| work.max_tokens);
+    let default = stage.map_or(MAX_TOKENS as usize, |work| work.max_tokens);
     let max_tokens = args.max_tokens.map_or(default, |most| most as usize);
     let strategy = if let Some(beams) = args.beams {
         Strategy::Beam { beams: beams as usize, length_penalty: args.length_penalty }
