@@ -262,6 +262,14 @@ fn one_unit_by_itself() {
     let report = binary::complete(shape.house.dir.path(), &[]);
     assert_eq!(report["tables"]["caption_features"]["resumed"], 10);
 
+    // A unit that nobody orders is refused with how an order looks.
+    super::house::put(&file, order["unit"].to_string().as_bytes());
+    let out = binary::clipmill().arg("work").arg(&file).output().unwrap();
+    assert_eq!(out.status.code(), Some(3));
+    assert!(binary::said(&out).contains("unit.json: is no order"), "{}", binary::said(&out));
+    assert!(binary::said(&out).contains("{\"unit\": {…}}"), "{}", binary::said(&out));
+    super::house::put(&file, order.to_string().as_bytes());
+
     // Cut for another definition, it is refused.
     let text = std::fs::read_to_string(shape.house.path("pipeline.toml")).unwrap();
     shape.house.define(&text.replace("name = \"small\"", "name = \"other\""));

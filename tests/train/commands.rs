@@ -70,24 +70,13 @@ fn a_captioner_from_training_to_another_store() {
 
     // Out under each project's names and back into another store: the same captions.
     let first = json(&house, &args)["images"].clone();
-    for (format, project, prefix) in [
-        ("safetensors", "clip-prefix-caption", "mapper."),
-        ("pytorch-names", "clip-prefix-caption", "gpt."),
-        ("pytorch-names", "clipcap-chinese", "clip_project."),
+    let export = ["export-checkpoint", "pipeline.toml", "-o", "out.safetensors"];
+    for (names, prefix) in [
+        (&["--format", "safetensors"][..], "mapper."),
+        (&["--format", "pytorch-names", "--project", "clip-prefix-caption"], "gpt."),
+        (&["--format", "pytorch-names", "--project", "clipcap-chinese"], "clip_project."),
     ] {
-        let out = clipmill(
-            &house,
-            &[
-                "export-checkpoint",
-                "pipeline.toml",
-                "--format",
-                format,
-                "--project",
-                project,
-                "-o",
-                "out.safetensors",
-            ],
-        );
+        let out = clipmill(&house, &[&export[..], names].concat());
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         let weights = Weights::open(&house.path("out.safetensors")).unwrap();
         assert!(weights.names().any(|name| name.starts_with(prefix)));
@@ -108,7 +97,7 @@ fn a_captioner_from_training_to_another_store() {
         ];
         let imported = json(&house, &import);
         assert_eq!(imported["table"], "captioner", "{imported}");
-        assert_eq!(json(&house, &args)["images"], first, "{format}, {project}");
+        assert_eq!(json(&house, &args)["images"], first, "{names:?}");
         house.define(&definition(&format!("{STAGES}{CAPTIONS}")));
     }
     // What was brought along is not trained over, and captions are made with it.
@@ -230,6 +219,54 @@ fn a_version_whose_checkpoints_are_gone_is_not_restored_and_verify_tells_of_them
     assert_eq!(out.status.code(), Some(1), "{said}");
     assert!(said.contains(best.file_name().unwrap().to_str().unwrap()), "{said}");
     assert!(said.contains("a checkpoint that `captioner` names is no checkpoint"), "{said}");
+}
+
+#[test]
+fn commands_want_the_inputs_of_their_own_stages_and_no_others() {
+    let elsewhere = "\n[sources.others.tar]\npaths = \"nowhere.tar\"\n\n\
+                     [stages.other_images.index_images]\nsource = \"others\"\n";
+    let house = studio(12, &format!("{STAGES}{CAPTIONS}{elsewhere}"));
+    put(&house.path("photo.jpg"), &picture(3));
+    fails(&house, &["run", "pipeline.toml"], 1, "nowhere.tar");
+    let trained = json(&house, &["train", "pipeline.toml", "--format", "json"]);
+    assert_eq!(trained["exit_code"], 0, "{trained}");
+    assert!(trained["tables"]["examples"]["computed"].as_u64().unwrap() > 0, "{trained}");
+    let scored = json(&house, &["evaluate", "pipeline.toml", "--format", "json"]);
+    assert_eq!(scored["exit_code"], 0, "{scored}");
+
+    // What was trained is used where neither images nor captions are.
+    let args = ["caption", "pipeline.toml", "photo.jpg", "--format", "json"];
+    let told = json(&house, &args);
+    assert_eq!(told["exit_code"], 0, "{told}");
+    assert!(told["images"][0]["captions"][0]["tokens"].as_u64().unwrap() <= 8, "{told}");
+    for archive in ["images.tar", "captions.tar.gz"] {
+        std::fs::remove_file(house.path(archive)).unwrap();
+    }
+    assert_eq!(json(&house, &args), told);
+    // Its caps are the stage's also where that stage is not looked at.
+    for (set, class) in [
+        ("stages.images.max_pixels=100", "image_too_large"),
+        ("stages.images.max_image_memory=100", "image_too_large"),
+        ("sources.photos.max_member_bytes=100", "photo.jpg"),
+    ] {
+        let capped = json(&house, &[&args[..], &["--set", set]].concat());
+        assert_eq!(capped["exit_code"], 1, "{set}: {capped}");
+        let said = capped["images"][0]["error"].as_str().unwrap();
+        assert!(said.contains(class), "{set}: {said}");
+    }
+    fails(&house, &["train", "pipeline.toml"], 1, "images.tar");
+
+    // Taken out and brought along it is where not even the features' model is.
+    std::fs::remove_dir_all(house.path("clip")).unwrap();
+    fails(&house, &args, 1, "put it at clip");
+    for place in ["pipeline.toml", "store"] {
+        let out = clipmill(&house, &["export-checkpoint", place, "-o", "out.safetensors"]);
+        assert!(out.status.success(), "{place}: {}", String::from_utf8_lossy(&out.stderr));
+        let import = ["import-checkpoint", "out.safetensors", "--into", place, "--format", "json"];
+        assert_eq!(json(&house, &import)["exit_code"], 0, "{place}");
+    }
+    std::fs::remove_dir_all(house.path("gpt2")).unwrap();
+    fails(&house, &["export-checkpoint", "store", "-o", "x"], 1, "missing input");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::definition::contract::{TableKind, builtin, for_stage};
 use crate::plan::contract::Contract;
 use crate::plan::digests::FileDigests;
 use crate::plan::{Work, resolve, state_folder};
-use crate::run::{REJECTS, checkpoints};
+use crate::run::{METRICS, REJECTS, checkpoints};
 use crate::sources;
 use crate::table::{Fault, Store, Verdict};
 
@@ -67,8 +67,10 @@ pub(crate) fn perform(args: &Verify, session: &Session) -> Result<Code> {
 /// The contract of a table as the definition has it; none where no definition is known.
 fn contract(found: &Found, table: &str) -> Result<Option<Contract>> {
     let Some((pipeline, file)) = &found.made_by else { return Ok(None) };
-    if table == REJECTS {
-        return builtin(TableKind::Rejects).map(Some);
+    match table {
+        REJECTS => return builtin(TableKind::Rejects).map(Some),
+        METRICS => return builtin(TableKind::Metrics).map(Some),
+        _ => {}
     }
     let Some(stage) = pipeline.order().find(|stage| stage.table.value == table) else {
         return Ok(None);
