@@ -89,7 +89,7 @@ impl FileDigests {
         if let Some(entry) = self.stored.files.get(&name).filter(|e| e.stat == stat) {
             return Ok(entry.blake3);
         }
-        let blake3 = blake3_of(path)?;
+        let blake3 = Digest::of_file(path, &Cancel::new())?;
         self.stored.files.insert(name, Entry { stat, blake3, sha256: None });
         self.changed = true;
         Ok(blake3)
@@ -128,7 +128,7 @@ impl FileDigests {
                 continue;
             }
             read += 1;
-            if blake3_of(path)? != entry.blake3 {
+            if Digest::of_file(path, cancel)? != entry.blake3 {
                 wrong.push(path.to_owned());
             }
         }
@@ -159,46 +159,13 @@ fn name_of(path: &Path) -> String {
     whole.to_string_lossy().into_owned()
 }
 
-/// Bytes that are read and hashed at a time: enough for all cores, and little beside a model.
-const PIECE_BYTES: usize = 4 << 20;
-
-pub(super) fn blake3_of(path: &Path) -> Result<Digest> {
-    let mut hasher = blake3::Hasher::new();
-    // Read and not mapped: pages of a map count as memory of the process, gigabytes of them.
-    in_pieces(path, |piece| {
-        hasher.update_rayon(piece);
-    })?;
-    Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
-}
-
 fn sha256(path: &Path) -> Result<String> {
     use sha2::Digest as _;
-    let mut hasher = sha2::Sha256::new();
-    in_pieces(path, |piece| hasher.update(piece))?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Gives all bytes of a file in order, whole pieces but for the last.
-fn in_pieces(path: &Path, mut each: impl FnMut(&[u8])) -> Result<()> {
-    use std::io::Read as _;
     let io = |cause| Error::io("cannot read", path.display(), cause);
-    let mut file = std::fs::File::open(path).map_err(io)?;
-    let mut buffer = vec![0_u8; PIECE_BYTES];
-    loop {
-        let mut held = 0;
-        while let Some(room) = buffer.get_mut(held..).filter(|room| !room.is_empty()) {
-            match file.read(room) {
-                Ok(0) => break,
-                Ok(read) => held += read,
-                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(cause) => return Err(io(cause)),
-            }
-        }
-        let Some(piece) = buffer.get(..held).filter(|piece| !piece.is_empty()) else {
-            return Ok(());
-        };
-        each(piece);
-    }
+    let mut hasher = sha2::Sha256::new();
+    let file = std::fs::File::open(path).map_err(io)?;
+    files::in_pieces(file, &Cancel::new(), |piece| hasher.update(piece)).map_err(io)?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
@@ -238,20 +205,5 @@ mod tests {
         put("abd");
         assert_eq!(again.verify(&Cancel::new()).unwrap(), (0, Vec::new()));
         assert_eq!(again.blake3(&file).unwrap(), Digest::of(b"abd"));
-    }
-
-    #[test]
-    fn pieces_make_the_digest_of_the_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("w.bin");
-        for length in [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES + 7] {
-            let bytes: Vec<u8> = (0_u8..=250).cycle().take(length).collect();
-            files::write_atomic(&file, |w| {
-                w.write_all(&bytes).unwrap();
-                Ok(())
-            })
-            .unwrap();
-            assert_eq!(blake3_of(&file).unwrap(), Digest::of(&bytes), "{length}");
-        }
     }
 }
