@@ -4,14 +4,13 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::file_stamp::FileStamp;
 use super::member::{Layout, Member, stamp_of_file};
 use super::scan::Scan;
 use super::selection::{Found, Selection, Verdict};
 use super::tarball::EntryKind;
 use crate::base::capped;
 use crate::base::units::Bytes;
-use crate::base::{Cancel, Error, Kind, Result};
+use crate::base::{Cancel, Error, FileStamp, Kind, Result};
 use crate::flow::RejectClass;
 
 /// Lists the files below `root` in byte order of their paths.
