@@ -1,11 +1,15 @@
 //! Files: read under a cap, written durably (temporary file, fsync, rename, fsync of the folder).
 
 use std::fs::{self, File};
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
 
+use super::cancel::Cancel;
 use super::capped::Capped;
 use super::error::{Error, Result};
+
+/// Bytes that are read at a time: enough for all cores to hash, and little beside a model.
+const PIECE_BYTES: usize = 4 << 20;
 
 /// Reads a whole file of at most `cap_bytes`.
 ///
@@ -26,6 +30,37 @@ pub fn read_text_capped(path: &Path, cap_bytes: u64) -> Result<String> {
     String::from_utf8(bytes).map_err(|cause| {
         Error::new(super::Kind::BadInput, "is not UTF-8").at(path.display()).caused_by(cause)
     })
+}
+
+/// Gives all bytes of `reader` in order, whole pieces but for the last. A read that a signal
+/// interrupts is tried again.
+///
+/// # Errors
+/// When reading fails, or `cancel` is set: ask it which of the two it was.
+pub fn in_pieces(
+    mut reader: impl Read,
+    cancel: &Cancel,
+    mut each: impl FnMut(&[u8]),
+) -> io::Result<()> {
+    let mut buffer = vec![0_u8; PIECE_BYTES];
+    loop {
+        let mut held = 0;
+        while let Some(room) = buffer.get_mut(held..).filter(|room| !room.is_empty()) {
+            match reader.read(room) {
+                Ok(0) => break,
+                Ok(read) => held += read,
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        let Some(piece) = buffer.get(..held).filter(|piece| !piece.is_empty()) else {
+            return Ok(());
+        };
+        if cancel.is_cancelled() {
+            return Err(io::Error::other("stopped on request"));
+        }
+        each(piece);
+    }
 }
 
 /// Writes a file so that a reader sees the old content or the new one, never a part, also
@@ -128,6 +163,34 @@ pub fn above(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Gives a few bytes at a time, and is interrupted before each.
+    struct Stuttering<'a>(&'a [u8], bool);
+
+    impl Read for Stuttering<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let room = buf.len().min(1 << 20);
+            self.0.read(&mut buf[..room])
+        }
+    }
+
+    #[test]
+    fn pieces_are_all_bytes_however_they_come() {
+        for length in [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES + 7] {
+            let bytes: Vec<u8> = (0_u8..=250).cycle().take(length).collect();
+            let mut given = Vec::new();
+            let each = |piece: &[u8]| given.extend_from_slice(piece);
+            in_pieces(Stuttering(&bytes, false), &Cancel::new(), each).unwrap();
+            assert!(given == bytes, "{length}");
+        }
+        let cancel = Cancel::new();
+        cancel.cancel();
+        assert!(in_pieces(&b"abc"[..], &cancel, |_| {}).is_err());
+    }
 
     #[test]
     fn a_copy_has_the_same_bytes_or_is_not_there() {

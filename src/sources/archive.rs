@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bytes::Bytes;
 
 use super::compressed::{self, Packing};
-use super::file_stamp::FileStamp;
 use super::index;
 use super::member::{Cheap, Item, Layout, Listing, Member};
 use super::scan::{self, Scan};
@@ -19,7 +18,7 @@ use super::selection::{Selection, Verdict};
 use super::tarball::{Entries, Entry, FileInput, Input, StreamInput, read_full_at};
 use super::{folder, names};
 use crate::base::units;
-use crate::base::{Cancel, Digest, Error, Kind, Result};
+use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result};
 use crate::flow::{Reject, RejectClass};
 use crate::plan::source::{ImageSource, ImageSourceKind};
 

@@ -8,15 +8,13 @@
 //!
 //! A folder gets its name once all of it is durable, so that one that is there is whole.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::journal::Mark;
-use crate::base::digest::Digester;
-use crate::base::{Digest, Error, Kind, Result, files};
+use crate::base::{Cancel, Digest, Error, Kind, Result, files};
 use crate::nn::weights::write_safetensors;
 use crate::plan::captioner::Network;
 
@@ -187,7 +185,7 @@ impl Checkpoint {
         files::make_folder(&unfinished)?;
         let weights = unfinished.join(MODEL);
         write_safetensors(&weights, model)?;
-        state.digest = digest(digest_of(&weights)?).to_string();
+        state.digest = digest(Digest::of_file(&weights, &Cancel::new())?).to_string();
         write_safetensors(&unfinished.join(OPTIMIZER), optimizer)?;
         files::write_atomic(&unfinished.join(STATE), |file| {
             serde_json::to_writer_pretty(file, &state).map_err(|cause| {
@@ -210,8 +208,9 @@ impl Checkpoint {
     pub fn move_to(self, run: &Path) -> Result<Self> {
         let home = files::above(&self.path);
         let path = run.join(self.path.file_name().unwrap_or_default());
+        let of = |file: &Path| Digest::of_file(file, &Cancel::new());
         let same = Self::open(&path).is_ok_and(|there| there.state == self.state)
-            && digest_of(&path.join(MODEL))? == digest_of(&self.model())?;
+            && of(&path.join(MODEL))? == of(&self.model())?;
         if same {
             remove(home)?;
         } else {
@@ -281,20 +280,6 @@ pub fn prune(run: &Path, keep_last: usize) -> Result<Vec<Checkpoint>> {
         }
     }
     Ok(kept)
-}
-
-/// The digest of a file's bytes.
-fn digest_of(path: &Path) -> Result<Digest> {
-    let io = |cause| Error::io("cannot read", path.display(), cause);
-    let mut file = std::fs::File::open(path).map_err(io)?;
-    let mut digester = Digester::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let read = file.read(&mut buffer).map_err(io)?;
-        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-        digester.bytes(bytes);
-    }
-    Ok(digester.finish())
 }
 
 /// Removes a checkpoint, or a folder of some: its name goes first, so that one that is there is whole, also when a

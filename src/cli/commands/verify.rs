@@ -114,7 +114,7 @@ fn inputs(args: &Verify, found: &Found, session: &Session) -> Result<Inputs> {
     let (files, wrong) = FileDigests::open(&state).verify(&session.cancel)?;
     let forged = wrong.into_iter().map(|path| Fault {
         place: path.display().to_string(),
-        what: "its bytes are others than its kept digest says, though size, time and inode are \
+        what: "its bytes are others than its kept digest says, though size, times and inode are \
                the same"
             .to_owned(),
         help: format!(
