@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use super::grid::Grid;
 use super::level::{Level, Work, run};
 use super::multiply;
-use super::number::Number;
-use super::panels::bf16;
+use super::number::{Number, bf16};
+
 use super::reduce::pairs;
 use super::share::{Out, Share};
 use super::softmax::softmax;

@@ -41,3 +41,14 @@ impl Number {
         }
     }
 }
+
+/// The nearest bfloat16, ties to even.
+#[inline(always)]
+pub(super) fn bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    if x.is_nan() {
+        // Rounding up would carry into exponent and sign.
+        return (bits >> 16) as u16 | 0x40;
+    }
+    (bits.wrapping_add(0x7FFF + ((bits >> 16) & 1)) >> 16) as u16
+}

@@ -4,7 +4,7 @@ use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut
 
 use super::grid::{Line, lines, words, words_mut};
 use super::level::{Level, Work, run};
-use super::number::Number;
+use super::number::{Number, bf16};
 use super::side::Side;
 use super::tile::COLUMNS;
 
@@ -140,15 +140,4 @@ impl Work for Panel<'_> {
 fn unit(weight: f32, scale: f32) -> i8 {
     let unit = if scale > 0.0 { weight / scale } else { 0.0 };
     unit.round_ties_even().clamp(-127.0, 127.0) as i8
-}
-
-/// The nearest bfloat16, ties to even.
-#[inline(always)]
-pub(super) fn bf16(x: f32) -> u16 {
-    let bits = x.to_bits();
-    if x.is_nan() {
-        // Rounding up would carry into exponent and sign.
-        return (bits >> 16) as u16 | 0x40;
-    }
-    (bits.wrapping_add(0x7FFF + ((bits >> 16) & 1)) >> 16) as u16
 }

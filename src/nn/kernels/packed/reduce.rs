@@ -4,8 +4,8 @@
 use super::avx512;
 use super::grid::{Grid, words_of};
 use super::level::{Level, Work, run};
-use super::number::Number;
-use super::panels::bf16;
+use super::number::{Number, bf16};
+
 use super::share::{Out, Share};
 
 /// Writes the first `width` numbers of each row of `x` as groups of `number`; where they have a

@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::avx512;
 use super::grid::LINE;
 use super::level::Level;
-use super::number::Number;
-use super::panels::bf16;
+use super::number::{Number, bf16};
+
 use super::reduce::pairs;
 use super::tile::COLUMNS;
 
