@@ -52,9 +52,10 @@ impl Trained {
     /// [`Kind::Store`] when the note is of a newer clipmill, [`Kind::Io`] when it is there and
     /// cannot be read: that nothing was trained would cost the training again.
     pub fn read(state_folder: &Path, table: &str) -> Result<Option<Self>> {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
         let path = note(state_folder, table);
         match std::fs::metadata(&path) {
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) if matches!(cause.kind(), NotFound | NotADirectory) => return Ok(None),
             Err(cause) => return Err(Error::io("cannot look at", path.display(), cause)),
             Ok(_) => {}
         }
