@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::files::{TEXT_CAP_BYTES, files, hugging_face_tokenizer, weight_paths};
+use super::files::{TEXT_CAP_BYTES, hugging_face_tokenizer, weight_paths};
 use crate::base::files::{read_capped, read_text_capped};
 use crate::base::{Error, Kind, Result};
 use crate::flow::Preprocessing;
@@ -46,7 +46,6 @@ pub fn check_device(model: &ModelSpec) -> Result<()> {
 
 /// Opens a model and checks every tensor's name, shape and type.
 pub(super) fn open(model: &ModelSpec) -> Result<Opened> {
-    files(model)?;
     let paths = weight_paths(model)?;
     let weights = Weights::open_shards(&paths)?;
     match &model.files {
@@ -122,8 +121,10 @@ pub(super) fn tokenizer(model: &ModelSpec) -> Result<Tokenizer> {
                     Ok(Tokenizer::HuggingFace(Box::new(tokenizer)))
                 }
                 _ => {
-                    Err(Error::new(Kind::MissingInput, "has no tokenizer.json")
-                        .at(folder.display()))
+                    let what = "texts need a tokenizer, and the folder has none";
+                    Err(Error::new(Kind::MissingInput, what)
+                        .at(folder.display())
+                        .help("put `tokenizer.json`, or `vocab.json` and `merges.txt`, there"))
                 }
             };
         }

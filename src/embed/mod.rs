@@ -1,7 +1,6 @@
 //! Image and text encoders: a model's files in, rows of features out.
 //!
-//! [`describe`] and [`missing`] need no weights in memory; [`ImageEncoder`] and [`TextEncoder`]
-//! load one tower each.
+//! [`describe`] needs no weights in memory; [`ImageEncoder`] and [`TextEncoder`] load one tower each.
 
 mod facts;
 mod fidelity;
@@ -14,7 +13,6 @@ mod text;
 
 pub use facts::{ModelFacts, describe};
 pub use fidelity::{SAMPLE_ROWS, Sample};
-pub use files::{MissingFile, Role, files, missing};
 pub use gpus::gpu_names;
 pub use image::ImageEncoder;
 pub use load::check_device;

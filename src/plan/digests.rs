@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::folder;
 use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result, files};
 
 const FORMAT: u32 = 2;
@@ -18,10 +19,30 @@ struct Entry {
     sha256: Option<String>,
 }
 
+/// A folder has one entry, however many files it holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct FolderEntry {
+    /// Digest of the names and stamps of all files below it.
+    stamps: Digest,
+    content: FolderDigest,
+}
+
+/// What a folder holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderDigest {
+    /// Digest of the names and contents of all files below it, links not followed. When the files
+    /// changed does not matter.
+    pub blake3: Digest,
+    /// Their bytes in all.
+    pub size_bytes: u64,
+}
+
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Stored {
     format: u32,
     files: BTreeMap<String, Entry>,
+    #[serde(default)]
+    folders: BTreeMap<String, FolderEntry>,
 }
 
 /// The kept digests of a store.
@@ -42,7 +63,7 @@ impl FileDigests {
             .ok()
             .and_then(|bytes| serde_json::from_slice::<Stored>(&bytes).ok())
             .filter(|stored| stored.format == FORMAT)
-            .unwrap_or_else(|| Stored { format: FORMAT, files: BTreeMap::new() });
+            .unwrap_or_else(|| Stored { format: FORMAT, ..Stored::default() });
         Self { path, stored, changed: false }
     }
 
@@ -80,9 +101,28 @@ impl FileDigests {
         Ok(digest)
     }
 
+    /// The digest of a folder. Its files are read where one of them is not as it was.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when a folder or file cannot be read, [`Kind::BadInput`] when there are too
+    /// many, [`Kind::Interrupted`].
+    pub fn folder(&mut self, root: &Path, cancel: &Cancel) -> Result<FolderDigest> {
+        let files = folder::files(root, cancel)?;
+        let stamps = folder::stamps(root, &files);
+        let name = name_of(root);
+        if let Some(entry) = self.stored.folders.get(&name).filter(|e| e.stamps == stamps) {
+            return Ok(entry.content);
+        }
+        let (blake3, size_bytes) = folder::content(root, &files, cancel)?;
+        let content = FolderDigest { blake3, size_bytes };
+        self.stored.folders.insert(name, FolderEntry { stamps, content });
+        self.changed = true;
+        Ok(content)
+    }
+
     /// Reads every file again that would be taken for the one of before, and gives how many were
-    /// read and those whose bytes are others than the kept digest says. Files that are gone or
-    /// look changed are left out: a run reads them anyway.
+    /// read and those, or folders of those, whose bytes are others than the kept digest says. Files
+    /// that are gone or look changed are left out: a run reads them anyway.
     ///
     /// # Errors
     /// [`Kind::Io`] when a file cannot be read, [`Kind::Interrupted`].
@@ -96,6 +136,20 @@ impl FileDigests {
             }
             read += 1;
             if Digest::of_file(path, cancel)? != entry.blake3 {
+                wrong.push(path.to_owned());
+            }
+        }
+        for (name, entry) in &self.stored.folders {
+            let path = Path::new(name);
+            // one that is gone, or closed by now, is no longer taken for what it was
+            let files = folder::files(path, cancel);
+            cancel.check()?;
+            let Ok(files) = files else { continue };
+            if folder::stamps(path, &files) != entry.stamps {
+                continue;
+            }
+            read += files.len() as u64;
+            if folder::content(path, &files, cancel)?.0 != entry.content.blake3 {
                 wrong.push(path.to_owned());
             }
         }
@@ -219,5 +273,42 @@ mod tests {
         })
         .unwrap();
         assert_eq!(FileDigests::open(dir.path()).blake3(&file).unwrap(), Digest::of(b""));
+    }
+
+    #[test]
+    fn a_folder_is_read_once_and_again_once_a_file_changed() {
+        let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let put = |name: &str, text: &str| {
+            files::write_atomic(&dir.path().join(name), |w| {
+                w.write_all(text.as_bytes()).unwrap();
+                Ok(())
+            })
+            .unwrap();
+        };
+        put("a.jpg", "one");
+        put("sub/b.jpg", "four");
+        let cancel = Cancel::new();
+        let mut digests = FileDigests::open(state.path());
+        let first = digests.folder(dir.path(), &cancel).unwrap();
+        assert_eq!(first.size_bytes, 7);
+        digests.save().unwrap();
+        let mut again = FileDigests::open(state.path());
+        assert_eq!(again.folder(dir.path(), &cancel).unwrap(), first);
+        assert!(!again.changed);
+        assert_eq!(again.verify(&cancel).unwrap(), (2, Vec::new()));
+        // what is kept is believed, so nothing was read; and `verify` reads it
+        let forged = FolderDigest { blake3: Digest::of(b"forged"), size_bytes: 1 };
+        again.stored.folders.values_mut().for_each(|entry| entry.content = forged);
+        assert_eq!(again.folder(dir.path(), &cancel).unwrap(), forged);
+        assert_eq!(again.verify(&cancel).unwrap().1.len(), 1);
+        put("sub/b.jpg", "five");
+        assert_eq!(again.verify(&cancel).unwrap(), (0, Vec::new()));
+        let changed = again.folder(dir.path(), &cancel).unwrap();
+        assert_ne!(changed.blake3, first.blake3);
+        put("sub/b.jpg", "four");
+        assert_eq!(again.folder(dir.path(), &cancel).unwrap(), first);
+        let stopped = Cancel::new();
+        stopped.cancel();
+        assert_eq!(again.folder(dir.path(), &stopped).unwrap_err().kind(), Kind::Interrupted);
     }
 }

@@ -151,7 +151,7 @@ pub(super) fn trained(
     digests: Option<&mut FileDigests>,
 ) -> Result<Model<ModelSpec>> {
     let (Spec::Clip(spec), named) = spec(model, Path::new("")) else { return Ok(start.clone()) };
-    let newest = Trained::read(state_folder, &stage.table)
+    let newest = Trained::read(state_folder, &stage.table)?
         .filter(|newest| newest.fingerprint == stage.fingerprint.digest().to_string());
     if let (Some(newest), Some(digests)) = (newest, digests) {
         let folder = models_folder(state_folder, &stage.table).join(newest.folder);
@@ -286,10 +286,4 @@ pub(super) fn caption_format(format: &definition::source_captions::CaptionFormat
             CaptionFormat::WebDatasetJson { field: json.field.clone() }
         }
     }
-}
-
-/// Every file a plan reads, for those who check or lock them.
-#[must_use]
-pub fn files_of(spec: &ModelSpec) -> Vec<(Role, PathBuf)> {
-    spec.files.inventory(false).files
 }

@@ -16,6 +16,7 @@ pub mod trained;
 pub mod versions;
 
 mod contracts;
+mod folder;
 mod scope;
 mod work;
 

@@ -272,8 +272,8 @@ impl Inventory {
             .ok()
             .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
             .and_then(|json| json.get("weight_map")?.as_object().cloned())
-            .map(|map| {
-                map.values().filter_map(|v| v.as_str().map(str::to_owned)).collect::<Vec<_>>()
+            .and_then(|map| {
+                map.values().map(|v| v.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
             });
         let Some(mut names) = names else {
             self.absent.push(Absent {
@@ -284,6 +284,14 @@ impl Inventory {
         };
         names.sort();
         names.dedup();
+        let outside = |name: &&String| name.contains(['/', '\\']) || name.starts_with('.');
+        if let Some(name) = names.iter().find(outside) {
+            self.absent.push(Absent {
+                path: index.to_owned(),
+                what: format!("an index of shards in its own folder, where `{name}` is none"),
+            });
+            return;
+        }
         for name in names {
             self.need(Role::Weights, &folder.join(name), "a shard of the weights");
         }
@@ -318,5 +326,28 @@ mod tests {
         assert_eq!(inventory.absent.len(), 1);
         assert!(inventory.absent[0].path.ends_with("b.safetensors"));
         assert_eq!(inventory.files.len(), 3);
+    }
+    #[test]
+    fn a_shard_outside_its_folder_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("clip");
+        for path in [folder.join("config.json"), dir.path().join("x.safetensors")] {
+            write_atomic(&path, |_| Ok(())).unwrap();
+        }
+        let index = folder.join("model.safetensors.index.json");
+        let files = ModelFiles::HuggingFace { folder };
+        for name in ["../x.safetensors", "/x.safetensors", ".hidden", "sub/x.safetensors"] {
+            let json = serde_json::json!({"weight_map": {"x": name}}).to_string();
+            write_atomic(&index, |w| {
+                w.write_all(json.as_bytes()).unwrap();
+                Ok(())
+            })
+            .unwrap();
+            let inventory = files.inventory(false);
+            assert_eq!(inventory.absent.len(), 1, "{name}");
+            assert_eq!(inventory.absent[0].path, index);
+            assert!(inventory.absent[0].what.contains(name), "{}", inventory.absent[0].what);
+            assert!(inventory.files.iter().all(|(_, path)| !path.ends_with("x.safetensors")));
+        }
     }
 }

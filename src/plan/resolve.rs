@@ -503,9 +503,3 @@ impl<'a> Resolver<'a> {
 pub fn weights_of(fingerprint: &Fingerprint) -> Option<&str> {
     fingerprint.parts().get(Role::Weights.name()).map(String::as_str)
 }
-
-/// The model of a stage, where it has one.
-#[must_use]
-pub fn model_of(stage: &Stage) -> Option<&ModelSpec> {
-    stage.work.model()
-}

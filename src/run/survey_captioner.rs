@@ -119,7 +119,7 @@ pub(super) fn train_clip(
     let steady = !stage.work.reads().iter().any(|table| changes(found, table));
     if steady
         && snapshot.is_some()
-        && train_clip::stands(ctx, stage, &kept, &Lessons::read(ctx, work)?)
+        && train_clip::stands(ctx, stage, &kept, &Lessons::read(ctx, work)?)?
     {
         return whole(ctx, stage, Reason::UpToDate, expected);
     }

@@ -37,7 +37,7 @@ pub(super) fn run(
     let lessons = Lessons::read(ctx, work)?;
     let fingerprint = stage.fingerprint.digest();
     let kept = checkpoints::read(&ctx.store, &stage.table)?;
-    if stands(ctx, stage, &kept, &lessons) {
+    if stands(ctx, stage, &kept, &lessons)? {
         checkpoints::leave(ctx, stage, snapshot.as_ref());
         return Ok(());
     }
@@ -76,14 +76,22 @@ pub(super) fn index_of<'p>(plan: &'p Plan, work: &TrainClip) -> Option<&'p Index
 }
 
 /// Whether what was trained is what would be trained, and the model is there.
-pub(super) fn stands(ctx: &Context<'_>, stage: &Stage, kept: &[Kept], lessons: &Lessons) -> bool {
+///
+/// # Errors
+/// When what was trained cannot be looked at.
+pub(super) fn stands(
+    ctx: &Context<'_>,
+    stage: &Stage,
+    kept: &[Kept],
+    lessons: &Lessons,
+) -> Result<bool> {
     let fingerprint = stage.fingerprint.digest().to_string();
-    let trained = Trained::read(&state_folder(ctx.store.root()), &stage.table);
-    checkpoints::stand(kept, &fingerprint, &lessons.digest.to_string())
+    let trained = Trained::read(&state_folder(ctx.store.root()), &stage.table)?;
+    Ok(checkpoints::stand(kept, &fingerprint, &lessons.digest.to_string())
         && trained.is_some_and(|trained| {
             trained.fingerprint == fingerprint
                 && kept.iter().any(|one| one.best && one.digest.short() == trained.folder)
-        })
+        }))
 }
 
 /// Lays the model out and points at it.

@@ -1,6 +1,5 @@
 //! One archive or folder of a source: what it holds, and its bytes.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -202,14 +201,7 @@ impl Archive {
                     && kept.rejects == scan.rejects
             });
         self.held.store(held, Ordering::Relaxed);
-        let mut known: HashMap<Digest, Option<Digest>> = HashMap::new();
-        for member in kept.into_iter().flat_map(|kept| kept.members) {
-            // one stamp for two contents identifies neither
-            known
-                .entry(member.stamp)
-                .and_modify(|digest| *digest = digest.filter(|d| Some(*d) == member.digest))
-                .or_insert(member.digest);
-        }
+        let known = kept.map(|kept| kept.digests()).unwrap_or_default();
         for member in &mut scan.members {
             member.digest = known.get(&member.stamp).copied().flatten();
         }

@@ -1,6 +1,7 @@
 //! Kept indexes: what an archive held, and the digest of each content, so that nothing is read
 //! twice. An index is a cache: one that is missing, damaged or of another version is made anew.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -25,6 +26,20 @@ pub(crate) struct Index {
     pub(crate) ignored: u64,
     pub(crate) members: Vec<Member>,
     pub(crate) rejects: Vec<Reject>,
+}
+
+impl Index {
+    /// The digest of each stamp; a stamp of two contents identifies neither and has none.
+    pub(super) fn digests(&self) -> HashMap<Digest, Option<Digest>> {
+        let mut known: HashMap<Digest, Option<Digest>> = HashMap::new();
+        for member in &self.members {
+            known
+                .entry(member.stamp)
+                .and_modify(|digest| *digest = digest.filter(|d| Some(*d) == member.digest))
+                .or_insert(member.digest);
+        }
+        known
+    }
 }
 
 /// Writes an index durably; a reader sees the old one or the new one.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::archive::{self, Archive};
-use super::index::Index;
 use super::member::Item;
 use crate::base::{Cancel, Digest, Result};
 use crate::plan::source::ImageSource;
@@ -55,7 +54,7 @@ fn one(kept: &Archive, anew: &Archive, cancel: &Cancel) -> Result<IndexVerdict> 
         // what a changed folder lacks is listed by the next run
         false => BTreeMap::new(),
     };
-    let by_stamp = digests(&index);
+    let by_stamp = index.digests();
     let mut wanted = |_: &super::Member| true;
     let mut each = |item: Item| {
         let Item::Sample(member, _) = item else { return ControlFlow::Continue(()) };
@@ -82,16 +81,4 @@ fn one(kept: &Archive, anew: &Archive, cancel: &Cancel) -> Result<IndexVerdict> 
     let gone = lacking.into_keys().map(|(member, _)| format!("there is no member {member}"));
     verdict.faults.extend(gone);
     Ok(verdict)
-}
-
-/// The digest of each stamp, as a run would look it up: a stamp of two contents has none.
-fn digests(index: &Index) -> BTreeMap<Digest, Option<Digest>> {
-    let mut known: BTreeMap<Digest, Option<Digest>> = BTreeMap::new();
-    for member in &index.members {
-        known
-            .entry(member.stamp)
-            .and_modify(|digest| *digest = digest.filter(|d| Some(*d) == member.digest))
-            .or_insert(member.digest);
-    }
-    known
 }

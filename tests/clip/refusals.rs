@@ -1,7 +1,7 @@
 //! What is no CLIP, or no data, is refused by name; and damaged files never panic.
 
 use clipmill::base::Kind;
-use clipmill::embed::{ImageEncoder, missing};
+use clipmill::embed::{ImageEncoder, TextEncoder};
 use clipmill::nn::weights::Weights;
 use clipmill::plan::model::ModelFiles;
 use safetensors::tensor::{Dtype, TensorView};
@@ -68,16 +68,28 @@ fn other_towers_are_refused_with_what_they_are() {
 }
 
 #[test]
-fn every_missing_file_is_named_with_where_to_get_it() {
-    let folder = tempfile::tempdir().unwrap().path().join("nowhere");
-    let lacking = missing(&ModelFiles::HuggingFace { folder: folder.clone() });
-    let names: Vec<_> =
-        lacking.iter().map(|file| file.path.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json"]);
-    assert!(lacking.iter().all(|file| file.obtain.contains("Hugging Face")));
-    let error = ImageEncoder::load(&spec(ModelFiles::HuggingFace { folder })).unwrap_err();
+fn every_missing_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ModelFiles::HuggingFace { folder: folder.path().to_owned() };
+    let error = ImageEncoder::load(&spec(files)).unwrap_err();
     assert_eq!(error.kind(), Kind::MissingInput);
-    assert!(error.help_text().unwrap().contains("tokenizer.json"));
+    let help = error.help_text().unwrap();
+    assert!(help.contains("config.json") && help.contains("model.safetensors"), "{help}");
+}
+
+#[test]
+fn images_alone_need_no_tokenizer_as_their_plan_says() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/clip");
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(golden.join("hf_quick").join(name), folder.path().join(name)).unwrap();
+    }
+    let model = spec(ModelFiles::HuggingFace { folder: folder.path().to_owned() });
+    assert!(model.files.inventory(false).absent.is_empty());
+    ImageEncoder::load(&model).unwrap();
+    let error = TextEncoder::load(&model).unwrap_err();
+    assert_eq!(error.kind(), Kind::MissingInput);
+    assert!(error.to_string().contains("tokenizer"), "{error}");
 }
 
 #[test]

@@ -53,7 +53,8 @@ fn lock(file: &Path, session: &Session) -> Result<Written> {
     let folder = store_folder(&pipeline, file);
     let has_store = folder.join(crate::table::MARKER).is_file();
     let mut digests = FileDigests::open(&state_folder(&folder));
-    let Observed { locked: mut now, mut absent } = locked::observe(&pipeline, file, &mut digests)?;
+    let Observed { locked: mut now, mut absent } =
+        locked::observe(&pipeline, file, &mut digests, &session.cancel)?;
     if has_store {
         // Digests of big files are a convenience: a store that cannot be written to is no fault.
         let _ = digests.save();

@@ -5,13 +5,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::base::{Digest, Kind, Result};
+use crate::base::{Cancel, Digest, Kind, Result};
 use crate::cli::render::Annotation;
 use crate::definition::Pipeline;
 use crate::definition::span::Span;
 use crate::plan::digests::FileDigests;
 use crate::plan::locked::{self, Change, Comparison, Difference, Rebuild, Rows};
-use crate::plan::{state_folder, store_folder};
 
 use super::lock_file;
 
@@ -36,15 +35,20 @@ pub(super) fn check(pipeline: &Pipeline, file: &Path) -> Result<Checked> {
     Ok(Checked { comparison, complete })
 }
 
-/// What every table must hold after a locked run.
+/// What every table must hold after a locked run. Digests that are taken for it are the plan's, so
+/// that the run keeps them.
 ///
 /// # Errors
 /// [`Kind::BadInput`] with everything that the lock does not name: the run must not begin.
-pub(super) fn demands(pipeline: &Pipeline, file: &Path) -> Result<BTreeMap<String, Digest>> {
+pub(super) fn demands(
+    pipeline: &Pipeline,
+    file: &Path,
+    digests: &mut FileDigests,
+    cancel: &Cancel,
+) -> Result<BTreeMap<String, Digest>> {
     let locked = lock_file::of(file)?;
     let text = locked::facts(pipeline, file)?;
-    let mut digests = FileDigests::open(&state_folder(&store_folder(pipeline, file)));
-    let now = locked::observe(pipeline, file, &mut digests)?.locked;
+    let now = locked::observe(pipeline, file, digests, cancel)?.locked;
     let findings = locked::refusals(&locked, &text, &now, pipeline);
     if !findings.is_empty() {
         let help = format!(

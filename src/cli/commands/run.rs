@@ -89,7 +89,8 @@ pub(crate) fn carry_out(
     let pipeline = definition::read(file, wishes.sets, session)?;
     let mut plan = resolve_only(&pipeline, file, wishes.only)?;
     if wishes.locked {
-        plan.locked = Some(locked::demands(&pipeline, file)?);
+        let demands = locked::demands(&pipeline, file, &mut plan.digests, &session.cancel)?;
+        plan.locked = Some(demands);
     }
     let _watch = session.stop_on_signals()?;
     let options = Options {

@@ -3,23 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::base::digest::Digester;
-use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result};
+use crate::base::{Cancel, FileStamp, Result};
 use crate::definition::Variable;
 use crate::definition::lock::{FileFact, Locked};
 use crate::definition::pipeline::Pipeline;
 use crate::definition::source::{Source, SourceKind};
 use crate::definition::span::Spanned;
-use crate::plan::digests::FileDigests;
+use crate::plan::digests::{FileDigests, FolderDigest};
 use crate::plan::inputs;
 use crate::plan::paths::folder_of;
 use crate::plan::resolve::resolve_partly;
 
 use super::facts::facts;
 use super::names::name;
-
-/// Most files that a folder may hold.
-const MOST_FILES: usize = 20_000_000;
 
 /// What was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +31,12 @@ pub struct Observed {
 ///
 /// # Errors
 /// When a contract is wrong, a file is another than the definition's `sha256` says, or cannot be
-/// read.
+/// read, or `cancel` is set.
 pub fn observe(
     pipeline: &Pipeline,
     definition: &Path,
     digests: &mut FileDigests,
+    cancel: &Cancel,
 ) -> Result<Observed> {
     let base = folder_of(definition);
     let mut observed = Observed { locked: facts(pipeline, definition)?, absent: Vec::new() };
@@ -54,7 +51,8 @@ pub fn observe(
         }
     }
     for source in &pipeline.sources {
-        let files = source_files(pipeline, source, &base, digests, &mut observed.absent)?;
+        cancel.check()?;
+        let files = source_files(pipeline, source, &base, (digests, cancel), &mut observed.absent)?;
         if let Some(known) = observed.locked.sources.get_mut(&source.name.value) {
             known.files = files;
         }
@@ -110,7 +108,7 @@ fn source_files(
     pipeline: &Pipeline,
     source: &Source,
     base: &Path,
-    digests: &mut FileDigests,
+    (digests, cancel): (&mut FileDigests, &Cancel),
     absent: &mut Vec<String>,
 ) -> Result<BTreeMap<String, FileFact>> {
     let variables = variables(pipeline, &format!("sources.{}", source.name.value));
@@ -122,7 +120,8 @@ fn source_files(
         lacking.extend(found.missing.iter().map(named));
         for path in &found.paths {
             let fact = if path.is_dir() {
-                folder(path)?
+                let FolderDigest { blake3, size_bytes } = digests.folder(path, cancel)?;
+                FileFact { blake3, size_bytes }
             } else {
                 let size_bytes = FileStamp::at(path)?.size_bytes();
                 FileFact { blake3: digests.blake3(path)?, size_bytes }
@@ -143,37 +142,4 @@ fn patterns(kind: &SourceKind) -> Vec<&Spanned<String>> {
             [&files.train, &files.val, &files.test].into_iter().flatten().collect()
         }
     }
-}
-
-/// A folder: the names and contents of all files below it, links not followed, and their bytes in
-/// all. When the files changed does not matter.
-fn folder(root: &Path) -> Result<FileFact> {
-    let mut files = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let io = |cause| Error::io("cannot list", folder.display(), cause);
-        for entry in std::fs::read_dir(&folder).map_err(io)? {
-            let entry = entry.map_err(io)?;
-            let kind = entry.file_type().map_err(io)?;
-            if kind.is_dir() {
-                folders.push(entry.path());
-            } else if kind.is_file() {
-                files.push(entry.path());
-            }
-            if files.len() + folders.len() > MOST_FILES {
-                return Err(Error::new(Kind::BadInput, "holds too many files").at(root.display()));
-            }
-        }
-    }
-    files.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
-    let mut digester = Digester::new();
-    let mut size_bytes = 0;
-    for path in files {
-        let name = path.strip_prefix(root).unwrap_or(&path);
-        let content = Digest::of_file(&path, &Cancel::new())?;
-        digester.field("name", name.as_os_str().as_encoded_bytes());
-        digester.field("content", content.as_bytes());
-        size_bytes += FileStamp::at(&path)?.size_bytes();
-    }
-    Ok(FileFact { blake3: digester.finish(), size_bytes })
 }

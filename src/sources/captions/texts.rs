@@ -6,12 +6,12 @@ use std::path::Path;
 
 use super::collector::Collector;
 use crate::base::capped::Capped;
-use crate::base::units::count;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::flow::RejectClass;
 use crate::plan::source::Caps;
 use crate::sources::compressed::{self, Packing};
 use crate::sources::names::{self, Globs};
+use crate::sources::scan;
 use crate::sources::tarball::{
     BLOCK_BYTES, Entries, EntryKind, FileInput, Header, Input, StreamInput,
 };
@@ -210,10 +210,7 @@ impl Opener<'_> {
     fn picks(&self, name: &str, is_file: bool, tally: &mut Tally) -> Result<bool> {
         tally.seen += 1;
         if tally.seen > self.caps.members {
-            let what = format!("holds more than {} members", count(self.caps.members));
-            return Err(Error::new(Kind::BadInput, what)
-                .at(self.path.display())
-                .help("raise `max_members` of its source if this is meant"));
+            return Err(scan::too_many(self.path, self.caps.members));
         }
         if names::is_junk(name) {
             return Ok(false);
