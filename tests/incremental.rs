@@ -17,6 +17,8 @@
 
 mod house;
 
+#[path = "incremental/damaged.rs"]
+mod damaged;
 #[path = "incremental/explain.rs"]
 mod explain;
 #[path = "incremental/kinds.rs"]

@@ -64,6 +64,7 @@ pub(super) fn run(
     let mut sink = ctx.sink(stage);
     let mut complete = true;
     if !wanted.is_empty() {
+        ctx.trust(&work.image_features)?;
         let progress = Arc::clone(&ctx.options.progress);
         progress.begin(&stage.table, Some(wanted.len() as u64));
         let out = caption(ctx, ledger, stage, work, &checkpoint, &state, &wanted, &mut sink);
