@@ -21,6 +21,8 @@ mod house;
 mod damaged;
 #[path = "incremental/explain.rs"]
 mod explain;
+#[path = "incremental/foreign.rs"]
+mod foreign;
 #[path = "incremental/kinds.rs"]
 mod kinds;
 #[path = "incremental/property.rs"]
