@@ -166,6 +166,26 @@ fn a_version_replaces_another_whole_and_the_old_one_stays_readable() {
 }
 
 #[test]
+fn a_log_with_any_numbers_of_rows_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = store(dir.path());
+    let parts = ["a", "b", "c"].map(|image| stage(&written, &[row(image, 0)], image));
+    publish(&written, change(None, &[], parts.into()));
+    let log = dir.path().join("features/_delta_log/00000000000000000000.json");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let (right, wrong) = (r#"\"numRecords\":1"#, format!(r#"\"numRecords\":{}"#, i64::MAX));
+    assert_eq!(text.matches(right).count(), 3, "{text}");
+    std::fs::write(&log, text.replace(right, &wrong)).unwrap();
+
+    let store = store(dir.path());
+    assert_eq!(latest(&store).rows(), u64::MAX);
+    assert_eq!(read(&latest(&store)).len(), 3);
+    let more = change(Some(0), &[], vec![stage(&store, &[row("d", 0)], "d")]);
+    let outcome = publish(&store, more);
+    assert_eq!(outcome, Outcome::Published { version: 1, rows: u64::MAX });
+}
+
+#[test]
 fn a_broken_contract_shows_rows_and_keeps_the_old_version_and_the_parts() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
@@ -431,6 +451,21 @@ fn a_disk_that_fails_at_any_operation_leaves_the_old_version_or_the_new_one() {
             return;
         }
     }
+}
+
+#[test]
+fn the_names_of_a_new_store_and_of_the_folders_above_it_are_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let operations = |root: &str| {
+        let left = Arc::new(AtomicI64::new(100));
+        let failing = Arc::new(Failing { left: Arc::clone(&left) });
+        Store::create_on(&dir.path().join(root), Arc::new(SystemClock), failing).unwrap();
+        100 - left.load(Ordering::SeqCst)
+    };
+    let there = operations("");
+    assert_eq!(operations("new/store") - there, 2);
+    assert_eq!(operations("new/other") - there, 1);
+    assert_eq!(operations("new/other"), 0);
 }
 
 const COMMITS: i32 = 40;

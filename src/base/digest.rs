@@ -1,9 +1,13 @@
 //! Digests of bytes, and of settings that change numbers.
 
 use std::fmt;
+use std::io::{self, Read};
+use std::path::Path;
 use std::str::FromStr;
 
+use super::cancel::Cancel;
 use super::error::{Error, Kind};
+use super::files;
 
 /// A blake3 digest; shown as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,6 +18,29 @@ impl Digest {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The digest of all that `reader` gives.
+    ///
+    /// # Errors
+    /// As [`files::in_pieces`].
+    pub fn of_reader(reader: impl Read, cancel: &Cancel) -> io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        files::in_pieces(reader, cancel, |piece| {
+            hasher.update_rayon(piece);
+        })?;
+        Ok(Self(*hasher.finalize().as_bytes()))
+    }
+
+    /// The digest of a file. It is read and not mapped: pages of a map count as memory of the
+    /// process, gigabytes of them.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when it cannot be read, [`Kind::Interrupted`].
+    pub fn of_file(path: &Path, cancel: &Cancel) -> Result<Self, Error> {
+        let read = std::fs::File::open(path).and_then(|file| Self::of_reader(file, cancel));
+        cancel.check()?;
+        read.map_err(|cause| Error::io("cannot read", path.display(), cause))
     }
 
     /// The raw bytes.
@@ -114,6 +141,19 @@ mod tests {
         let a = Digester::new().field("x", b"ab").field("y", b"c").finish();
         let b = Digester::new().field("x", b"a").field("y", b"bc").finish();
         assert_ne!(a, b);
+    }
+
+    #[test]
+    fn a_files_digest_is_that_of_its_bytes_unless_reading_is_stopped() {
+        use std::io::Write as _;
+        let bytes: Vec<u8> = (0_u8..=250).cycle().take((4 << 20) + 7).collect();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&bytes).unwrap();
+        assert_eq!(Digest::of_file(file.path(), &Cancel::new()).unwrap(), Digest::of(&bytes));
+        assert_eq!(Digest::of_reader(&b""[..], &Cancel::new()).unwrap(), Digest::of(b""));
+        let cancel = Cancel::new();
+        cancel.cancel();
+        assert_eq!(Digest::of_file(file.path(), &cancel).unwrap_err().kind(), Kind::Interrupted);
     }
 
     #[test]

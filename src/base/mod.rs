@@ -1,4 +1,4 @@
-//! What every room needs: errors, digests, units, capped readers, durable files, clock.
+//! What every room needs: errors, digests, units, capped readers, durable files and their stamps, clock.
 
 pub mod cancel;
 pub mod capped;
@@ -7,6 +7,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod environment;
 pub mod error;
+pub mod file_stamp;
 pub mod files;
 pub mod progress;
 pub mod units;
@@ -14,3 +15,4 @@ pub mod units;
 pub use cancel::Cancel;
 pub use digest::Digest;
 pub use error::{Error, Kind, Result};
+pub use file_stamp::FileStamp;

@@ -273,9 +273,9 @@ pub struct Run {
 /// Arguments of `work`.
 #[derive(Debug, Args)]
 pub struct Work {
-    /// File with a unit of work as JSON; `-` takes orders from standard input, one a line
-    #[arg(value_name = "UNIT")]
-    pub unit: PathBuf,
+    /// File with an order as JSON, `{"unit": {…}}`; `-` takes orders from standard input, one a line
+    #[arg(value_name = "ORDER")]
+    pub order: PathBuf,
 }
 
 /// Arguments of `query`.

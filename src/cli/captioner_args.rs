@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::format::Format;
 
@@ -23,8 +23,9 @@ pub struct Train {
     pub format: Format,
 }
 
-/// Arguments of `caption`.
+/// Arguments of `caption`. As in a definition, what changes nothing is refused.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("sampling").args(["top_k", "top_p"]).multiple(true))]
 pub struct Caption {
     /// The definition whose captioner writes
     #[arg(value_name = "FILE")]
@@ -41,7 +42,7 @@ pub struct Caption {
     /// Search for the likeliest caption, so many side by side; without it or sampling, what the
     /// definition's captions are made with
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64),
-          conflicts_with_all = ["top_k", "top_p"])]
+          conflicts_with_all = ["top_k", "top_p", "temperature", "samples", "seed"])]
     pub beams: Option<u32>,
     /// Power of the length that a beam's score is divided by
     #[arg(long, value_name = "X", default_value_t = 1.0, requires = "beams",
@@ -54,14 +55,15 @@ pub struct Caption {
     #[arg(long, value_name = "P", value_parser = share)]
     pub top_p: Option<f64>,
     /// Divide logits before sampling: below 1 bolder, above 1 more varied
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = positive)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, requires = "sampling",
+          value_parser = positive)]
     pub temperature: f64,
     /// Captions sampled an image
-    #[arg(long, value_name = "N", default_value_t = 1,
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "sampling",
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub samples: u32,
     /// Seed of sampling
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "sampling")]
     pub seed: u64,
     /// Longest caption in tokens
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]

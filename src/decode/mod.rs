@@ -47,5 +47,5 @@ mod window;
 
 pub use encode::encode_jpeg;
 pub use limits::{Fault, Limits, Orientation};
-pub use preprocess::{preprocess, preprocess_into, preprocess_u8};
+pub use preprocess::{preprocess, preprocess_into, preprocess_u8, scale_into};
 pub use read::{decode, decode_for, probe};

@@ -8,7 +8,7 @@
 
 use super::resize::{Side, resize_window};
 use crate::base::{Error, Kind, Result};
-use crate::flow::preprocessing::Fit;
+use crate::flow::preprocessing::{Fit, Scale};
 use crate::flow::{Pixels, Preprocessing};
 
 /// The resized and cropped image, 8 bits a channel.
@@ -37,23 +37,33 @@ pub fn preprocess_u8(pixels: &Pixels, p: &Preprocessing) -> Pixels {
 /// # Errors
 /// [`Kind::Internal`] when `out` has another length.
 pub fn preprocess_into(pixels: &Pixels, p: &Preprocessing, out: &mut [f32]) -> Result<()> {
-    let area = p.size_px as usize * p.size_px as usize;
-    if out.len() != 3 * area {
+    scale_into(&preprocess_u8(pixels, p).data, &p.scale(), out)
+}
+
+/// The model's input of an image that [`preprocess_u8`] gave.
+///
+/// # Shapes
+/// `levels` is `size × size`, interleaved RGB; `out` is `3 × size × size`, channels first.
+///
+/// # Errors
+/// [`Kind::Internal`] when `out` has another length than `levels`.
+pub fn scale_into(levels: &[u8], scale: &Scale, out: &mut [f32]) -> Result<()> {
+    if out.len() != levels.len() {
         return Err(Error::new(
             Kind::Internal,
             format!(
                 "preprocess an image: expected room for {} floats, got {}",
-                3 * area,
+                levels.len(),
                 out.len()
             ),
         ));
     }
-    let square = preprocess_u8(pixels, p);
-    let tables = p.scale().numbers;
+    let area = levels.len() / 3;
+    let tables = &scale.numbers;
     let (red, rest) = out.split_at_mut(area);
     let (green, blue) = rest.split_at_mut(area);
     let values = red.iter_mut().zip(green).zip(blue);
-    for (((red, green), blue), [r, g, b]) in values.zip(square.data.as_chunks().0) {
+    for (((red, green), blue), [r, g, b]) in values.zip(levels.as_chunks().0) {
         *red = tables[0][usize::from(*r)];
         *green = tables[1][usize::from(*g)];
         *blue = tables[2][usize::from(*b)];
@@ -127,5 +137,9 @@ mod tests {
             assert_eq!(*value, (expected[c] - p.mean[c]) / p.std[c]);
         }
         assert!(preprocess_into(&pixels, &p, &mut [0.0; 3]).is_err());
+        let mut later = vec![0.0; out.len()];
+        scale_into(&preprocess_u8(&pixels, &p).data, &p.scale(), &mut later).unwrap();
+        assert_eq!(later, out);
+        assert!(scale_into(&[0; 6], &p.scale(), &mut [0.0; 3]).is_err());
     }
 }

@@ -10,6 +10,9 @@ use super::reader::{Setting, TableReader, read_name};
 use super::span::Spanned;
 use super::tree::Node;
 
+/// Longest caption in tokens, where nothing is said of it.
+pub const MAX_TOKENS: u32 = 30;
+
 /// Settings of `caption`. With none of `beams`, `top_k` and `top_p`, the likeliest token is taken
 /// each time.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -78,7 +81,7 @@ fn samples() -> u32 {
 }
 
 fn max_tokens() -> u32 {
-    30
+    MAX_TOKENS
 }
 
 fn batch_size() -> u32 {

@@ -1,51 +1,18 @@
-//! Digests of big files, kept by size, time and inode, so that weights are read once.
+//! Digests of big files, kept by size, times and inode, so that weights are read once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Cancel, Digest, Error, Kind, Result, files};
+use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result, files};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const CAP_BYTES: u64 = 64 << 20;
-
-/// What tells, without reading it, that a file is the one of before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stat {
-    /// Size in bytes.
-    pub size_bytes: u64,
-    /// Last change, nanoseconds since 1970.
-    pub modified_ns: i128,
-    /// Inode, 0 where there is none.
-    pub inode: u64,
-}
-
-impl Stat {
-    /// Looks at the file.
-    ///
-    /// # Errors
-    /// [`Kind::Io`] when it cannot be looked at.
-    pub fn of(path: &Path) -> Result<Self> {
-        let meta =
-            std::fs::metadata(path).map_err(|c| Error::io("cannot look at", path.display(), c))?;
-        let modified_ns = meta
-            .modified()
-            .ok()
-            .and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok())
-            .and_then(|d| i128::try_from(d.as_nanos()).ok())
-            .unwrap_or(0);
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(&meta);
-        #[cfg(not(unix))]
-        let inode = 0;
-        Ok(Self { size_bytes: meta.len(), modified_ns, inode })
-    }
-}
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Entry {
-    stat: Stat,
+    stamp: FileStamp,
     blake3: Digest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
@@ -84,13 +51,13 @@ impl FileDigests {
     /// # Errors
     /// [`Kind::Io`] when it cannot be read.
     pub fn blake3(&mut self, path: &Path) -> Result<Digest> {
-        let stat = Stat::of(path)?;
+        let stamp = FileStamp::at(path)?;
         let name = name_of(path);
-        if let Some(entry) = self.stored.files.get(&name).filter(|e| e.stat == stat) {
+        if let Some(entry) = self.stored.files.get(&name).filter(|e| e.stamp == stamp) {
             return Ok(entry.blake3);
         }
-        let blake3 = blake3_of(path)?;
-        self.stored.files.insert(name, Entry { stat, blake3, sha256: None });
+        let blake3 = Digest::of_file(path, &Cancel::new())?;
+        self.stored.files.insert(name, Entry { stamp, blake3, sha256: None });
         self.changed = true;
         Ok(blake3)
     }
@@ -124,11 +91,11 @@ impl FileDigests {
         for (name, entry) in &self.stored.files {
             cancel.check()?;
             let path = Path::new(name);
-            if Stat::of(path).ok() != Some(entry.stat) {
+            if FileStamp::at(path).ok() != Some(entry.stamp) {
                 continue;
             }
             read += 1;
-            if blake3_of(path)? != entry.blake3 {
+            if Digest::of_file(path, cancel)? != entry.blake3 {
                 wrong.push(path.to_owned());
             }
         }
@@ -159,46 +126,13 @@ fn name_of(path: &Path) -> String {
     whole.to_string_lossy().into_owned()
 }
 
-/// Bytes that are read and hashed at a time: enough for all cores, and little beside a model.
-const PIECE_BYTES: usize = 4 << 20;
-
-pub(super) fn blake3_of(path: &Path) -> Result<Digest> {
-    let mut hasher = blake3::Hasher::new();
-    // Read and not mapped: pages of a map count as memory of the process, gigabytes of them.
-    in_pieces(path, |piece| {
-        hasher.update_rayon(piece);
-    })?;
-    Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
-}
-
 fn sha256(path: &Path) -> Result<String> {
     use sha2::Digest as _;
-    let mut hasher = sha2::Sha256::new();
-    in_pieces(path, |piece| hasher.update(piece))?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Gives all bytes of a file in order, whole pieces but for the last.
-fn in_pieces(path: &Path, mut each: impl FnMut(&[u8])) -> Result<()> {
-    use std::io::Read as _;
     let io = |cause| Error::io("cannot read", path.display(), cause);
-    let mut file = std::fs::File::open(path).map_err(io)?;
-    let mut buffer = vec![0_u8; PIECE_BYTES];
-    loop {
-        let mut held = 0;
-        while let Some(room) = buffer.get_mut(held..).filter(|room| !room.is_empty()) {
-            match file.read(room) {
-                Ok(0) => break,
-                Ok(read) => held += read,
-                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(cause) => return Err(io(cause)),
-            }
-        }
-        let Some(piece) = buffer.get(..held).filter(|piece| !piece.is_empty()) else {
-            return Ok(());
-        };
-        each(piece);
-    }
+    let mut hasher = sha2::Sha256::new();
+    let file = std::fs::File::open(path).map_err(io)?;
+    files::in_pieces(file, &Cancel::new(), |piece| hasher.update(piece)).map_err(io)?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
@@ -229,10 +163,10 @@ mod tests {
         assert_eq!(again.blake3(&file).unwrap(), Digest::of(b"abc"));
         assert!(!again.changed);
         assert_eq!(again.verify(&Cancel::new()).unwrap(), (1, Vec::new()));
-        let forged = Stat::of(&file).unwrap();
+        let forged = FileStamp::at(&file).unwrap();
         for entry in again.stored.files.values_mut() {
             entry.blake3 = Digest::of(b"xyz");
-            assert_eq!(entry.stat, forged);
+            assert_eq!(entry.stamp, forged);
         }
         assert_eq!(again.verify(&Cancel::new()).unwrap().1.len(), 1);
         put("abd");
@@ -241,17 +175,49 @@ mod tests {
     }
 
     #[test]
-    fn pieces_make_the_digest_of_the_whole() {
+    fn an_edit_in_place_with_the_old_size_and_time_is_read_anew() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("w.bin");
-        for length in [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES + 7] {
-            let bytes: Vec<u8> = (0_u8..=250).cycle().take(length).collect();
-            files::write_atomic(&file, |w| {
-                w.write_all(&bytes).unwrap();
-                Ok(())
-            })
-            .unwrap();
-            assert_eq!(blake3_of(&file).unwrap(), Digest::of(&bytes), "{length}");
-        }
+        let edit = |text: &str, time: Option<std::time::SystemTime>| {
+            let mut open =
+                std::fs::File::options().create(true).write(true).truncate(false).open(&file);
+            let open = open.as_mut().unwrap();
+            open.write_all(text.as_bytes()).unwrap();
+            if let Some(time) = time {
+                let times = std::fs::FileTimes::new().set_modified(time);
+                open.set_times(times).unwrap();
+            }
+            std::fs::metadata(&file).unwrap()
+        };
+        let before = edit("abc", None);
+        let mut digests = FileDigests::open(dir.path());
+        assert_eq!(digests.blake3(&file).unwrap(), Digest::of(b"abc"));
+        // the clock of a file system may tick more slowly than this runs
+        let after = loop {
+            let after = edit("abd", before.modified().ok());
+            if FileStamp::of(&after) != FileStamp::of(&before) {
+                break after;
+            }
+        };
+        let shown = |meta: &std::fs::Metadata| (meta.len(), meta.modified().unwrap());
+        assert_eq!(shown(&after), shown(&before));
+        assert_eq!(digests.blake3(&file).unwrap(), Digest::of(b"abd"));
+    }
+
+    #[test]
+    fn digests_of_an_older_format_are_taken_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("w.bin");
+        files::write_atomic(&file, |_| Ok(())).unwrap();
+        let old = serde_json::json!({"format": 1, "files": {name_of(&file): {
+            "stat": {"size_bytes": 0, "modified_ns": 0, "inode": 0},
+            "blake3": Digest::of(b"xyz"),
+        }}});
+        files::write_atomic(&dir.path().join("digests.json"), |w| {
+            w.write_all(old.to_string().as_bytes()).unwrap();
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(FileDigests::open(dir.path()).blake3(&file).unwrap(), Digest::of(b""));
     }
 }

@@ -27,7 +27,7 @@ pub use contracts::check_contracts;
 pub use fingerprint::Fingerprint;
 pub use reason::{Counts, Reason};
 pub use resolve::{
-    Partial, Plan, resolve, resolve_models, resolve_only, resolve_partly, state_folder,
-    store_folder,
+    Partial, Plan, resolve, resolve_captioners, resolve_captioning, resolve_models, resolve_only,
+    resolve_partly, state_folder, store_folder,
 };
 pub use stage::{Stage, Work};

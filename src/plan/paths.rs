@@ -55,7 +55,7 @@ pub fn expand(pattern: &str, base: &Path) -> Result<Found> {
         if path.exists() {
             found.paths.push(path);
         } else if is_glob(&name) {
-            let matches = walk(&path)?;
+            let matches = walk(&name, base)?;
             if matches.is_empty() {
                 found.missing.push(path);
             }
@@ -67,22 +67,32 @@ pub fn expand(pattern: &str, base: &Path) -> Result<Found> {
     Ok(found)
 }
 
-/// All paths that match a glob, sorted by bytes.
-fn walk(pattern: &Path) -> Result<Vec<PathBuf>> {
-    let text = pattern.to_string_lossy().into_owned();
+/// All paths that match a glob relative to `base`, sorted by bytes.
+fn walk(pattern: &str, base: &Path) -> Result<Vec<PathBuf>> {
+    // Only the pattern's own parts are a glob: a folder on the way to the definition may hold
+    // brackets or braces, and means them as they are.
+    let mut root: PathBuf = base.components().collect();
+    let mut parts = Vec::new();
+    for part in Path::new(pattern).components() {
+        let text = part.as_os_str().to_string_lossy();
+        match part {
+            Component::CurDir => {}
+            _ if parts.is_empty() && !is_glob(&text) => root.push(part),
+            _ => parts.push(text),
+        }
+    }
+    let text = parts.join("/");
     let matcher = globset::GlobBuilder::new(&text)
         .literal_separator(true)
         .build()
         .map_err(|cause| {
-            Error::new(Kind::Definition, format!("`{text}` is no glob")).caused_by(cause)
+            Error::new(Kind::Definition, format!("`{pattern}` is no glob")).caused_by(cause)
         })?
         .compile_matcher();
-    let root: PathBuf =
-        pattern.components().take_while(|c| !is_glob(&c.as_os_str().to_string_lossy())).collect();
     let deep = text.contains("**");
-    let depth = pattern.components().count() - root.components().count();
+    let depth = parts.len();
     let mut matches = Vec::new();
-    let mut folders = vec![(root, 0_usize)];
+    let mut folders = vec![(root.clone(), 0_usize)];
     while let Some((folder, at)) = folders.pop() {
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
@@ -93,7 +103,7 @@ fn walk(pattern: &Path) -> Result<Vec<PathBuf>> {
         for entry in entries {
             let entry = entry.map_err(|c| Error::io("cannot list", folder.display(), c))?;
             let path = entry.path();
-            if matcher.is_match(&path) {
+            if path.strip_prefix(&root).is_ok_and(|below| matcher.is_match(below)) {
                 matches.push(path.clone());
             }
             // Links are not followed: a link to a parent would never end.
@@ -154,5 +164,31 @@ mod tests {
         assert_eq!(names("n[1].tar").0, ["n[1].tar"]);
         assert_eq!(names("{a,z}.tar"), (vec!["a.tar".into()], vec!["z.tar".into()]));
         assert_eq!(names("no/*.tar").1, ["no/*.tar"]);
+    }
+    #[test]
+    fn a_glob_is_the_pattern_alone_and_its_detours_do_not_matter() {
+        let dir = tempfile::tempdir().unwrap();
+        for base in ["[work]", "{x}", "a*b", "plain"] {
+            let base = dir.path().join(base);
+            for name in ["data/a.tar", "data/b.tar", "data/sub/c.tar", "other/d.tar"] {
+                crate::base::files::write_atomic(&base.join(name), |_| Ok(())).unwrap();
+            }
+            let names = |pattern: &str| {
+                let found = expand(pattern, &base).unwrap().paths;
+                let name = |p: &PathBuf| p.strip_prefix(&base).unwrap().display().to_string();
+                found.iter().map(name).collect::<Vec<_>>()
+            };
+            let two = ["data/a.tar", "data/b.tar"];
+            for pattern in ["data/*.tar", "./data/*.tar", "data/./*.tar", "data//*.tar"] {
+                assert_eq!(names(pattern), two, "{pattern} in {}", base.display());
+            }
+            assert_eq!(names("d*/./*//c.tar"), ["data/sub/c.tar"]);
+            assert_eq!(names("**/c.tar"), ["data/sub/c.tar"]);
+            let beside = expand("../oth*/*.tar", &base.join("data")).unwrap().paths;
+            assert_eq!(beside, [base.join("data/../other/d.tar")]);
+        }
+        let whole = dir.path().join("plain/data/*.tar");
+        let found = expand(whole.to_str().unwrap(), Path::new("elsewhere/[x]")).unwrap().paths;
+        assert_eq!(found, ["a.tar", "b.tar"].map(|name| dir.path().join("plain/data").join(name)));
     }
 }

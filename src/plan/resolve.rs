@@ -20,7 +20,7 @@ use super::fingerprint::Fingerprint;
 use super::model::{ModelSpec, Role};
 use super::paths::folder_of;
 use super::scope::Scope;
-use super::source::{CaptionSource, ImageSource, SplitSource};
+use super::source::{CaptionSource, ImageCaps, ImageSource, SplitSource};
 use super::stage::{Stage, Work};
 use super::trained::UNTRAINED;
 use super::work::Known;
@@ -84,6 +84,22 @@ impl Plan {
     pub fn stage(&self, table: &str) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.table == table)
     }
+
+    /// Caps on the images of the table `images`, as the definition says them: they hold for other
+    /// images too, where that table's source need not be there.
+    #[must_use]
+    pub fn image_caps(&self, images: &str) -> Option<ImageCaps> {
+        let Operator::IndexImages(listed) = &self.pipeline.find_stage(images)?.operator else {
+            return None;
+        };
+        let source = self.pipeline.find_source(&listed.source.value)?;
+        let SourceKind::Images(files) = &source.kind else { return None };
+        Some(ImageCaps {
+            bytes: files.caps.max_member_bytes.0,
+            pixels: listed.max_pixels,
+            memory_bytes: listed.max_image_memory.0,
+        })
+    }
 }
 
 /// The folder of a definition's tables.
@@ -124,6 +140,33 @@ pub fn resolve_only(pipeline: &Pipeline, definition: &Path, only: &[String]) -> 
 /// As [`resolve`], of the model.
 pub fn resolve_models(pipeline: &Pipeline, definition: &Path, table: &str) -> Result<Plan> {
     scoped(pipeline, definition, Some(Scope::of_models(pipeline, table)))
+}
+
+/// Resolves the stages that train captioners, or the one that makes the table `stage`, for who takes
+/// a captioner out or brings one along: their models and contracts have to be there, and nothing
+/// that they are trained on. A `stage` that trains none counts as not said.
+///
+/// # Errors
+/// As [`resolve`], of models and contracts.
+pub fn resolve_captioners(
+    pipeline: &Pipeline,
+    definition: &Path,
+    stage: Option<&str>,
+) -> Result<Plan> {
+    scoped(pipeline, definition, Some(Scope::of_captioners(pipeline, stage)))
+}
+
+/// As [`resolve_captioners`], for who captions other images: with the models of the features that
+/// the captioners read and the stages that caption with them, and no contracts.
+///
+/// # Errors
+/// As [`resolve`], of models.
+pub fn resolve_captioning(
+    pipeline: &Pipeline,
+    definition: &Path,
+    stage: Option<&str>,
+) -> Result<Plan> {
+    scoped(pipeline, definition, Some(Scope::of_captioning(pipeline, stage)))
 }
 
 fn scoped(pipeline: &Pipeline, definition: &Path, scope: Option<Scope>) -> Result<Plan> {
@@ -332,7 +375,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn contract(&mut self, stage: &definition::stage::Stage) -> Result<Contract> {
-        let needed = self.scope.is_none_or(Scope::needs_data);
+        let needed = self.scope.is_none_or(Scope::needs_contracts);
         let Some(path) = stage.contract.as_ref().filter(|_| needed) else {
             return contract::for_stage(stage, None);
         };

@@ -67,6 +67,17 @@ impl Default for Caps {
     }
 }
 
+/// Caps on one image: those of its source, and of the stage that lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageCaps {
+    /// Largest encoded image, in bytes.
+    pub bytes: u64,
+    /// Most pixels.
+    pub pixels: u64,
+    /// Most memory that decoding it may take, in bytes.
+    pub memory_bytes: u64,
+}
+
 /// What a source of captions holds.
 #[derive(Debug, Clone)]
 pub struct CaptionSource {

@@ -31,7 +31,13 @@ pub struct Trained {
 /// The folder of the models that `table`'s stage trained.
 #[must_use]
 pub fn models_folder(state_folder: &Path, table: &str) -> PathBuf {
-    state_folder.join("models").join(table)
+    all_models_folder(state_folder).join(table)
+}
+
+/// The folder in which each table whose stage trains has its [`models_folder`].
+#[must_use]
+pub fn all_models_folder(state_folder: &Path) -> PathBuf {
+    state_folder.join("models")
 }
 
 fn note(state_folder: &Path, table: &str) -> PathBuf {

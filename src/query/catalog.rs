@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use arrow::datatypes::{DataType, SchemaRef};
 
-/// The key of a field's metadata that holds its unit.
-pub(super) const UNIT: &str = "unit";
-/// The key of a field's metadata that holds its meaning, as Spark names it.
-pub(super) const MEANING: &str = "comment";
+use crate::table::schema::{MEANING, UNIT};
 
 /// All tables that a session sees, each at one version; sorted by name.
 #[derive(Debug, Clone, Default)]
@@ -69,12 +66,6 @@ impl Catalog {
 }
 
 impl TableEntry {
-    /// Whether it has a column of that name.
-    #[must_use]
-    pub fn has_column(&self, name: &str) -> bool {
-        self.columns.iter().any(|column| column.name == name)
-    }
-
     /// Whether it has a column of vectors.
     #[must_use]
     pub fn has_vectors(&self) -> bool {

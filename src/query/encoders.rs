@@ -8,6 +8,7 @@ use crate::base::{Error, Kind, Result};
 use crate::embed::{ImageEncoder, TextEncoder};
 use crate::flow::{Preprocessing, Vectors};
 use crate::plan::model::ModelSpec;
+use crate::plan::source::ImageCaps;
 use crate::plan::{Plan, Stage, Work, resolve};
 
 use super::catalog::Catalog;
@@ -15,15 +16,17 @@ use super::vectors::{QueryVector, VectorSource};
 
 /// Reads and prepares the image of a `clip_image('path')`: decoding is another room's.
 pub trait ImageInput: std::fmt::Debug + Send + Sync {
-    /// The model's input (`3 × size × size`, channels first) of the image in the file `path`.
+    /// The model's input (`3 × size × size`, channels first) of the image in the file `path`. Without
+    /// `caps`, what it may cost is up to who decodes it.
     ///
     /// # Errors
-    /// When the file cannot be read or decoded.
+    /// When the file cannot be read or decoded, or is above a cap.
     fn input(
         &self,
         path: &Path,
         preprocessing: &Preprocessing,
         apply_orientation: bool,
+        caps: Option<ImageCaps>,
     ) -> Result<Vec<f32>>;
 }
 
@@ -42,6 +45,8 @@ struct Made<'p> {
     model: &'p ModelSpec,
     normalize: bool,
     apply_orientation: bool,
+    /// Of the images whose features they are; none of captions.
+    caps: Option<ImageCaps>,
 }
 
 impl Encoders {
@@ -71,15 +76,25 @@ impl Encoders {
         if let Work::Align(work) = &stage.work {
             stage = self.stage(&work.image_features)?;
         }
-        let (model, normalize, apply_orientation) = match &stage.work {
-            Work::EmbedImages(work) => (&work.model, work.normalize, work.apply_orientation),
-            Work::EmbedCaptions(work) => (&work.model, work.normalize, false),
+        let made = match &stage.work {
+            Work::EmbedImages(work) => Made {
+                model: &work.model,
+                normalize: work.normalize,
+                apply_orientation: work.apply_orientation,
+                caps: self.plan.image_caps(&work.images),
+            },
+            Work::EmbedCaptions(work) => Made {
+                model: &work.model,
+                normalize: work.normalize,
+                apply_orientation: false,
+                caps: None,
+            },
             _ => {
                 return Err(Error::new(Kind::Query, format!("`{table}` holds no embeddings")));
             }
         };
         self.check_weights(table, stage)?;
-        Ok(Made { model, normalize, apply_orientation })
+        Ok(made)
     }
 
     /// The weights at hand must be those that made the version of the table that is queried.
@@ -137,7 +152,8 @@ impl VectorSource for Encoders {
             .get(&made.model.name)
             .ok_or_else(|| Error::new(Kind::Internal, "the encoder was not kept"))?;
         let preprocessing = encoder.preprocessing();
-        let input = self.input.input(Path::new(path), &preprocessing, made.apply_orientation)?;
+        let turned = made.apply_orientation;
+        let input = self.input.input(Path::new(path), &preprocessing, turned, made.caps)?;
         Ok(vector(encoder.encode(&input, 1)?, made.normalize))
     }
 }

@@ -139,7 +139,7 @@ fn groups(features: &Snapshot) -> Vec<&[TablePart]> {
     while !left.is_empty() {
         let mut rows = 0;
         let whole = left.iter().take_while(|part| {
-            rows += part.rows;
+            rows = part.rows.saturating_add(rows);
             rows <= at_once
         });
         let (group, rest) = left.split_at(whole.count().max(1));

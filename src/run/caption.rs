@@ -1,21 +1,23 @@
 //! Captions that the best checkpoint makes of images: each row once, until its image's feature,
-//! the checkpoint or a setting is another.
+//! the checkpoint or a setting is another. Of the images that need captions a run holds the places of
+//! their rows; the features are read again, window after window.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Float32Array, RecordBatch, StringArray};
+use arrow::array::{Float32Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 
 use crate::base::digest::Digester;
 use crate::base::progress::Silent;
-use crate::base::{Digest, Kind, Result};
+use crate::base::{Cancel, Digest, Kind, Result};
 use crate::caption::{self, EarlyStopping, Generated, Settings};
 use crate::flow::{Origin, Reject, RejectClass, Split};
 use crate::plan::captioner::{Caption, Strategy};
 use crate::plan::{Counts, Reason, Stage};
+use crate::table::Snapshot;
 use crate::table::schema::arrow_schema;
-use crate::train::captioner;
+use crate::train::captioner::{self, Ready};
 use crate::train::checkpoint::Checkpoint;
 
 use super::checkpoints;
@@ -35,6 +37,21 @@ pub(super) const GENERATED: Columns =
 
 /// Batches after which captions go to the table.
 const WINDOW_BATCHES: usize = 8;
+
+/// What needs captions, as it was found.
+#[derive(Debug, Default)]
+struct Needed {
+    /// The version of the features; none where there is no such table.
+    features: Option<Snapshot>,
+    /// Of each part, the rows that need captions, from 0 in the order in which they are read.
+    rows: Vec<Vec<usize>>,
+}
+
+impl Needed {
+    fn count(&self) -> u64 {
+        self.rows.iter().map(|of| of.len() as u64).sum()
+    }
+}
 
 /// An image that needs captions.
 struct Wanted {
@@ -59,15 +76,15 @@ pub(super) fn run(
         other => other?,
     };
     let stage = &made_by(stage, &kept.digest);
-    let (state, counts, wanted) = survey(ctx, ledger, stage, work)?;
+    let (state, counts, needed) = survey(ctx, ledger, stage, work)?;
     state.clean(&ctx.store, stage)?;
     let mut sink = ctx.sink(stage);
     let mut complete = true;
-    if !wanted.is_empty() {
-        ctx.trust(&work.image_features)?;
+    if needed.count() > 0 {
         let progress = Arc::clone(&ctx.options.progress);
-        progress.begin(&stage.table, Some(wanted.len() as u64));
-        let out = caption(ctx, ledger, stage, work, &checkpoint, &state, &wanted, &mut sink);
+        progress.begin(&stage.table, Some(needed.count()));
+        let out = Job::open(ctx, stage, work, &checkpoint, &state)
+            .and_then(|job| job.caption(ledger, &needed, &mut sink));
         progress.end(&stage.table);
         complete = out?;
     }
@@ -93,39 +110,90 @@ pub(super) fn made_by(stage: &Stage, checkpoint: &Digest) -> Stage {
     stage
 }
 
-/// Judges every row; gives the images that need captions.
+/// Judges every row; gives what needs captions.
 fn survey(
     ctx: &Context<'_>,
     ledger: &mut Ledger,
     stage: &Stage,
     work: &Caption,
-) -> Result<(State, Counts, Vec<Wanted>)> {
+) -> Result<(State, Counts, Needed)> {
     let mut judge = Judge::new(ctx, stage, work)?;
-    let mut wanted = Vec::new();
+    let mut needed = Needed::default();
     let Some(features) = ctx.store.snapshot(&work.image_features)? else {
-        return Ok((judge.state, judge.counts, wanted));
+        return Ok((judge.state, judge.counts, needed));
     };
-    let columns = ["image_id", "embedding", "input_digest", "fingerprint"];
     for part in features.parts() {
-        for batch in features.scan_part(part, &columns)? {
+        ctx.options.cancel.check()?;
+        let (mut of_part, mut first) = (Vec::new(), 0);
+        for batch in features.scan_part(part, &["image_id", "input_digest", "fingerprint"])? {
             let batch = batch?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;
             let inputs = rows::column::<StringArray>(&batch, "input_digest")?;
             let made_by = rows::column::<StringArray>(&batch, "fingerprint")?;
-            let vectors = rows::column::<arrow::array::ListArray>(&batch, "embedding")?;
             for at in 0..batch.num_rows() {
-                let id = ids.value(at);
                 let digest = digest(inputs.value(at), made_by.value(at));
-                if judge.needs(ctx, ledger, id, digest) {
-                    let vector = vectors.value(at);
-                    let vector = vector.as_any().downcast_ref::<Float32Array>();
-                    let feature = vector.map(|v| v.values().to_vec()).unwrap_or_default();
-                    wanted.push(Wanted { image_id: id.to_owned(), feature, digest });
+                if judge.needs(ctx, ledger, ids.value(at), digest) {
+                    of_part.push(first + at);
                 }
+            }
+            first += batch.num_rows();
+        }
+        if !of_part.is_empty() {
+            ctx.trust_parts(&features, [part], &ctx.options.cancel)?;
+        }
+        needed.rows.push(of_part);
+    }
+    needed.features = Some(features);
+    Ok((judge.state, judge.counts, needed))
+}
+
+/// Reads what needs captions again and gives it to `each`, at most `most` images at a time, in the
+/// order in which it was found; until `each` says false, or somebody asked to stop: then false.
+fn each_window(
+    needed: &Needed,
+    most: usize,
+    cancel: &Cancel,
+    each: &mut dyn FnMut(&[Wanted]) -> Result<bool>,
+) -> Result<bool> {
+    let columns = ["image_id", "embedding", "input_digest", "fingerprint"];
+    let mut window = Vec::new();
+    let Some(features) = &needed.features else { return Ok(true) };
+    let parts = features.parts().iter().zip(&needed.rows);
+    for (part, of_part) in parts.filter(|(_, of_part)| !of_part.is_empty()) {
+        let (mut left, mut first) = (of_part.iter().copied().peekable(), 0);
+        for batch in features.scan_part(part, &columns)? {
+            if cancel.is_cancelled() {
+                return Ok(false);
+            }
+            let batch = batch?;
+            let ids = rows::column::<StringArray>(&batch, "image_id")?;
+            let inputs = rows::column::<StringArray>(&batch, "input_digest")?;
+            let made_by = rows::column::<StringArray>(&batch, "fingerprint")?;
+            let vectors = rows::column::<ListArray>(&batch, "embedding")?;
+            let next = first + batch.num_rows();
+            while let Some(row) = left.next_if(|row| *row < next) {
+                let at = row - first;
+                let vector = vectors.value(at);
+                let vector = vector.as_any().downcast_ref::<Float32Array>();
+                window.push(Wanted {
+                    image_id: ids.value(at).to_owned(),
+                    feature: vector.map(|v| v.values().to_vec()).unwrap_or_default(),
+                    digest: digest(inputs.value(at), made_by.value(at)),
+                });
+                if window.len() >= most {
+                    if !each(&window)? {
+                        return Ok(false);
+                    }
+                    window.clear();
+                }
+            }
+            first = next;
+            if left.peek().is_none() {
+                break;
             }
         }
     }
-    Ok((judge.state, judge.counts, wanted))
+    if window.is_empty() { Ok(true) } else { each(&window) }
 }
 
 /// As [`survey`], of the features that there will be once the run that is planned is over: what
@@ -235,6 +303,7 @@ fn of_split(ctx: &Context<'_>, work: &Caption) -> Result<Option<BTreeSet<String>
     let mut images = BTreeSet::new();
     let Some(snapshot) = ctx.store.snapshot(captions)? else { return Ok(Some(images)) };
     for batch in snapshot.scan(&["image_id", "split"])? {
+        ctx.options.cancel.check()?;
         let (_, batch) = batch?;
         let ids = rows::column::<StringArray>(&batch, "image_id")?;
         let splits = rows::column::<StringArray>(&batch, "split")?;
@@ -272,31 +341,58 @@ pub fn settings(
     Settings { strategy, max_tokens, ends, batch_size: batch_rows.max(1) }
 }
 
-/// True if all were captioned.
-#[expect(clippy::too_many_arguments, reason = "what a stage has at hand, and what it judged")]
-fn caption(
-    ctx: &Context<'_>,
-    ledger: &mut Ledger,
-    stage: &Stage,
-    work: &Caption,
-    checkpoint: &Checkpoint,
-    state: &State,
-    wanted: &[Wanted],
-    sink: &mut Sink,
-) -> Result<bool> {
-    let ready = captioner::open(checkpoint, &work.model)?;
-    ctx.options.progress.note(&format!(
-        "{}: checkpoint of step {} on {}",
-        stage.table, checkpoint.state.step, ready.device
-    ));
-    let settings = settings(&work.strategy, work.max_tokens, work.batch_rows, checkpoint);
-    let schema = arrow_schema(&stage.contract);
-    let fingerprint = stage.fingerprint.digest().to_string();
-    for window in wanted.chunks(settings.batch_size.saturating_mul(WINDOW_BATCHES)) {
+/// What is at hand while images are captioned.
+struct Job<'a, 'c> {
+    ctx: &'a Context<'c>,
+    stage: &'a Stage,
+    work: &'a Caption,
+    state: &'a State,
+    ready: Ready,
+    settings: Settings,
+    schema: SchemaRef,
+    fingerprint: String,
+}
+
+impl<'a, 'c> Job<'a, 'c> {
+    fn open(
+        ctx: &'a Context<'c>,
+        stage: &'a Stage,
+        work: &'a Caption,
+        checkpoint: &Checkpoint,
+        state: &'a State,
+    ) -> Result<Self> {
+        let ready = captioner::open(checkpoint, &work.model)?;
+        ctx.options.progress.note(&format!(
+            "{}: checkpoint of step {} on {}",
+            stage.table, checkpoint.state.step, ready.device
+        ));
+        Ok(Self {
+            ctx,
+            stage,
+            work,
+            state,
+            ready,
+            settings: settings(&work.strategy, work.max_tokens, work.batch_rows, checkpoint),
+            schema: arrow_schema(&stage.contract),
+            fingerprint: stage.fingerprint.digest().to_string(),
+        })
+    }
+
+    /// True if all were captioned.
+    fn caption(&self, ledger: &mut Ledger, needed: &Needed, sink: &mut Sink) -> Result<bool> {
+        let most = self.settings.batch_size.saturating_mul(WINDOW_BATCHES);
+        each_window(needed, most, &self.ctx.options.cancel, &mut |window| {
+            self.window(ledger, window, sink)
+        })
+    }
+
+    /// False when it was stopped.
+    fn window(&self, ledger: &mut Ledger, window: &[Wanted], sink: &mut Sink) -> Result<bool> {
+        let Self { ctx, stage, work, state, ready, settings, schema, fingerprint } = self;
         let features: Vec<&[f32]> = window.iter().map(|one| one.feature.as_slice()).collect();
         let cancel = &ctx.options.cancel;
         let made = ctx.clocks.time(Part::Encode, Spend::Busy, || {
-            caption::generate(&ready.captioner, &ready.codec, &features, &settings, cancel, &Silent)
+            caption::generate(&ready.captioner, &ready.codec, &features, settings, cancel, &Silent)
         });
         let made = match made {
             Err(error) if error.kind() == Kind::Interrupted => return Ok(false),
@@ -317,7 +413,7 @@ fn caption(
             }
             ledger.refuse(
                 &stage.table,
-                &fingerprint,
+                fingerprint,
                 Reject {
                     origin: origin(work, &one.image_id),
                     image_id: Some(one.image_id.clone()),
@@ -328,12 +424,12 @@ fn caption(
             );
         }
         if !good.is_empty() {
-            let batch = batch(&schema, &fingerprint, &good)?;
+            let batch = batch(schema, fingerprint, &good)?;
             ctx.clocks.time(Part::Write, Spend::Busy, || sink.push(&batch))?;
         }
         ctx.options.progress.advance(&stage.table, window.len() as u64);
+        Ok(true)
     }
-    Ok(true)
 }
 
 /// The rows of captions.
@@ -362,4 +458,100 @@ fn batch(
             ("fingerprint", rows::strings(rows.iter().map(|_| fingerprint))),
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::SystemClock;
+    use crate::plan::contract::{Column, ColumnType, Contract};
+    use crate::table::{Change, PartLabel, Store};
+
+    fn contract() -> Contract {
+        let column = |(name, kind): (&str, ColumnType)| Column {
+            name: name.to_owned(),
+            kind,
+            nullable: false,
+            unit: String::new(),
+            meaning: String::new(),
+        };
+        let columns = [
+            ("image_id", ColumnType::String),
+            ("embedding", ColumnType::ListFloat32),
+            ("input_digest", ColumnType::String),
+            ("fingerprint", ColumnType::String),
+        ];
+        Contract {
+            name: "features".to_owned(),
+            description: String::new(),
+            key: vec!["image_id".to_owned()],
+            columns: columns.map(column).into(),
+            checks: Vec::new(),
+        }
+    }
+
+    /// A version of two parts: of images 0 to 2999, more than a batch that is read, and of 3000 to
+    /// 3002; each with its number as feature.
+    fn features(root: &std::path::Path) -> Snapshot {
+        let store = Store::create(root, Arc::new(SystemClock)).unwrap();
+        let schema = arrow_schema(&contract());
+        let part = |numbers: std::ops::Range<u16>| {
+            let names = || numbers.clone().map(|n| format!("{n:04}"));
+            let data = numbers.clone().map(f32::from).collect();
+            let vectors = crate::flow::Vectors { width: 1, data };
+            let columns = [
+                ("image_id", rows::strings(names())),
+                ("embedding", rows::embeddings(&schema, "embedding", &vectors).unwrap()),
+                ("input_digest", rows::strings(names())),
+                ("fingerprint", rows::strings(names().map(|_| "f"))),
+            ];
+            let label = PartLabel::default();
+            let mut writer = store.part_writer("features", &contract(), label).unwrap();
+            writer.write(&rows::batch(&schema, &columns).unwrap()).unwrap();
+            writer.finish().unwrap()
+        };
+        let add = vec![part(0..3000), part(3000..3003)];
+        store.publish("features", &contract(), Change { add, ..Change::default() }).unwrap();
+        store.snapshot("features").unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_needs_captions_is_read_again_in_order_and_never_more_than_a_window() {
+        let dir = tempfile::tempdir().unwrap();
+        let features = features(dir.path());
+        let needed = Needed {
+            features: Some(features),
+            rows: vec![vec![0, 1023, 1024, 2500, 2999], vec![1, 2]],
+        };
+        assert_eq!(needed.count(), 7);
+        let mut windows = Vec::new();
+        let whole = each_window(&needed, 3, &Cancel::new(), &mut |window| {
+            for one in window {
+                let number: f32 = one.image_id.parse().unwrap();
+                assert_eq!(one.feature, [number]);
+                assert_eq!(one.digest, digest(&one.image_id, "f"));
+            }
+            windows.push(window.iter().map(|one| one.image_id.clone()).collect::<Vec<_>>());
+            Ok(true)
+        });
+        assert!(whole.unwrap());
+        let ids = [&["0000", "1023", "1024"][..], &["2500", "2999", "3001"], &["3002"]];
+        assert_eq!(windows, ids);
+
+        let mut seen = 0;
+        let stopped = each_window(&needed, 3, &Cancel::new(), &mut |_| {
+            seen += 1;
+            Ok(false)
+        });
+        assert!(!stopped.unwrap());
+        assert_eq!(seen, 1);
+        let cancel = Cancel::new();
+        cancel.cancel();
+        let stopped = each_window(&needed, 3, &cancel, &mut |_| {
+            seen += 1;
+            Ok(true)
+        });
+        assert!(!stopped.unwrap());
+        assert_eq!(seen, 1);
+    }
 }

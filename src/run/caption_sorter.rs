@@ -177,7 +177,7 @@ fn written(
     next: &mut dyn FnMut() -> Result<Vec<CaptionRow>>,
 ) -> Result<SortedRun> {
     let place = || folder.display();
-    std::fs::create_dir_all(folder).map_err(|c| Error::io("cannot make", place(), c))?;
+    crate::base::files::make_folder(folder)?;
     let file = tempfile::tempfile_in(folder)
         .map_err(|cause| Error::io("cannot make a temporary file in", place(), cause))?;
     let schema = schema();

@@ -163,7 +163,6 @@ fn batch(
     of: &[&CaptionRow],
 ) -> Result<arrow::array::RecordBatch> {
     let cleaned: Vec<_> = of.iter().map(|row| row.clean_text(&work.clean)).collect();
-    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let captions = || of.iter().map(|row| &row.caption);
     rows::batch(
         schema,
@@ -175,7 +174,7 @@ fn batch(
             ("split", rows::optional_strings(of.iter().map(|row| row.split.map(Split::name)))),
             ("source", rows::strings(captions().map(|c| &c.origin.source))),
             ("member", rows::strings(captions().map(|c| &c.origin.member))),
-            ("offset", rows::int64s(captions().map(|c| signed(c.origin.offset)))),
+            ("offset", rows::int64s(captions().map(|c| rows::signed(c.origin.offset)))),
             ("digest", rows::strings(of.iter().map(|row| row.digest.to_string()))),
             ("fingerprint", rows::strings(of.iter().map(|_| fingerprint))),
         ],

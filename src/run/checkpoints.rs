@@ -42,12 +42,47 @@ pub struct Kept {
     pub fingerprint: String,
 }
 
+impl Kept {
+    /// The checkpoint itself.
+    ///
+    /// # Errors
+    /// [`Kind::Store`] when its folder is gone, is damaged, or holds another one.
+    pub fn open(&self) -> Result<Checkpoint> {
+        let found = Checkpoint::open(&self.path)?;
+        if found.state.digest == self.digest.to_string() {
+            return Ok(found);
+        }
+        Err(Error::new(Kind::Store, "holds another checkpoint than the table says")
+            .at(self.path.display())
+            .help("`clipmill run` trains a new one, `clipmill import-checkpoint` brings one along"))
+    }
+}
+
 /// The checkpoints that the newest version of `table` names.
 ///
 /// # Errors
 /// When the table cannot be read.
 pub fn read(store: &Store, table: &str) -> Result<Vec<Kept>> {
-    let Some(snapshot) = store.snapshot(table)? else { return Ok(Vec::new()) };
+    match store.snapshot(table)? {
+        Some(snapshot) => named(store, &snapshot),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// What is wrong with the checkpoints that a version of a table names; nothing where it is no
+/// table of checkpoints.
+///
+/// # Errors
+/// When the table cannot be read.
+pub fn missing(store: &Store, snapshot: &Snapshot) -> Result<Vec<Error>> {
+    if snapshot.key() != ["checkpoint"] {
+        return Ok(Vec::new());
+    }
+    Ok(named(store, snapshot)?.iter().filter_map(|one| one.open().err()).collect())
+}
+
+/// The checkpoints that a version names.
+fn named(store: &Store, snapshot: &Snapshot) -> Result<Vec<Kept>> {
     let mut kept = Vec::new();
     for batch in snapshot.scan(&[])? {
         let (_, batch) = batch?;
@@ -84,7 +119,7 @@ pub fn best(store: &Store, table: &str) -> Result<(Kept, Checkpoint)> {
             .at(table)
             .help("`clipmill train FILE` trains it, `clipmill import-checkpoint` brings one along")
     })?;
-    let checkpoint = Checkpoint::open(&kept.path)?;
+    let checkpoint = kept.open()?;
     Ok((kept, checkpoint))
 }
 
@@ -94,7 +129,7 @@ pub(super) fn stand(kept: &[Kept], fingerprint: &str, input_digest: &str) -> boo
         && kept.iter().all(|one| {
             one.fingerprint == fingerprint
                 && (one.input_digest == input_digest || one.input_digest == IMPORTED)
-                && Checkpoint::open(&one.path).is_ok()
+                && one.open().is_ok()
         })
 }
 
@@ -103,7 +138,7 @@ pub(super) fn reason(snapshot: Option<&Snapshot>, kept: &[Kept], stage: &Stage) 
     let (Some(snapshot), Some(one)) = (snapshot, kept.first()) else { return Ok(Reason::New) };
     let now = stage.fingerprint.digest().to_string();
     if one.fingerprint == now {
-        let whole = kept.iter().all(|one| Checkpoint::open(&one.path).is_ok());
+        let whole = kept.iter().all(|one| one.open().is_ok());
         return Ok(if whole { Reason::ContentChanged } else { Reason::PartDamaged });
     }
     let before: crate::plan::Fingerprint = snapshot
@@ -170,6 +205,12 @@ pub(super) fn publish(
     Ok(())
 }
 
+/// The step of the best of these checkpoints: the newest, where none was measured.
+pub(super) fn best_step(checkpoints: &[Checkpoint]) -> Option<u64> {
+    let newest = checkpoints.iter().max_by_key(|one| one.state.step)?;
+    Some(newest.state.best.map_or(newest.state.step, |best| best.step))
+}
+
 /// Reports a table that stays as it is.
 pub(super) fn leave(ctx: &mut Context<'_>, stage: &Stage, snapshot: Option<&Snapshot>) {
     let mut counts = Counts::default();
@@ -193,9 +234,7 @@ fn batch(
     stage: &Stage,
     checkpoints: &[Checkpoint],
 ) -> Result<arrow::array::RecordBatch> {
-    let newest = checkpoints.iter().map(|c| c.state.step).max();
-    let best = checkpoints.iter().max_by_key(|c| c.state.step).and_then(|c| c.state.best);
-    let best = best.map(|best| best.step).or(newest);
+    let best = best_step(checkpoints);
     let name = |c: &Checkpoint| {
         let run = c.path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
         let step = c.path.file_name().unwrap_or_default().to_string_lossy();
@@ -207,7 +246,6 @@ fn batch(
         let below = c.path.strip_prefix(root).unwrap_or(&c.path);
         below.to_string_lossy().replace('\\', "/")
     };
-    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let losses: Float64Array = sorted.iter().map(|c| c.state.validation_loss).collect();
     let bests: BooleanArray = sorted.iter().map(|c| Some(Some(c.state.step) == best)).collect();
     let epochs = sorted.iter().map(|c| i32::try_from(c.state.epoch).unwrap_or(i32::MAX));
@@ -215,7 +253,7 @@ fn batch(
         &arrow_schema(&stage.contract),
         &[
             ("checkpoint", rows::strings(sorted.iter().map(|c| name(c)))),
-            ("step", rows::int64s(sorted.iter().map(|c| signed(c.state.step)))),
+            ("step", rows::int64s(sorted.iter().map(|c| rows::signed(c.state.step)))),
             ("epoch", rows::int32s(epochs)),
             ("path", rows::strings(sorted.iter().map(|c| path(c)))),
             ("digest", rows::strings(sorted.iter().map(|c| &c.state.digest))),

@@ -263,7 +263,6 @@ fn image_rows(
     fingerprint: &str,
     images: &[ImageRow],
 ) -> Result<arrow::array::RecordBatch> {
-    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let px = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     let of = |get: fn(&ImageRow) -> &str| rows::strings(images.iter().map(get));
     rows::batch(
@@ -272,8 +271,8 @@ fn image_rows(
             ("image_id", of(|r| &r.member.image_id)),
             ("source", of(|r| &r.member.origin.source)),
             ("member", of(|r| &r.member.origin.member)),
-            ("offset", rows::int64s(images.iter().map(|r| signed(r.member.origin.offset)))),
-            ("size_bytes", rows::int64s(images.iter().map(|r| signed(r.member.size_bytes)))),
+            ("offset", rows::int64s(images.iter().map(|r| rows::signed(r.member.origin.offset)))),
+            ("size_bytes", rows::int64s(images.iter().map(|r| rows::signed(r.member.size_bytes)))),
             ("digest", rows::strings(images.iter().map(|r| digest_of(&r.member)))),
             ("width_px", rows::int32s(images.iter().map(|r| px(r.header.width_px)))),
             ("height_px", rows::int32s(images.iter().map(|r| px(r.header.height_px)))),

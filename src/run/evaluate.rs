@@ -6,10 +6,11 @@ use std::sync::Arc;
 use arrow::array::{Float64Array, Int32Array, ListBuilder, StringArray, StringBuilder};
 
 use crate::base::digest::Digester;
-use crate::base::{Digest, Result};
+use crate::base::{Cancel, Digest, Result};
 use crate::caption::metrics::{Case, Scores, Tokenizer, evaluate};
 use crate::plan::captioner::{Evaluate, Words};
 use crate::plan::{Counts, Reason, Stage};
+use crate::table::Store;
 use crate::table::schema::arrow_schema;
 use crate::train::journal::Metric;
 
@@ -34,7 +35,7 @@ pub(super) fn run(
     stage: &Stage,
     work: &Evaluate,
 ) -> Result<()> {
-    let (cases, without, further) = cases(ctx, work)?;
+    let (cases, without, further) = cases(&ctx.store, work, &ctx.options.cancel)?;
     if further > 0 {
         ctx.report.notes.push(format!(
             "{}: of several captions of an image the first is scored; {} others in `{}` are not",
@@ -102,7 +103,7 @@ pub(super) fn run(
 
 /// Judges every row, for a survey: what would be computed counts as replaced.
 pub(super) fn judged(ctx: &Context<'_>, stage: &Stage, work: &Evaluate) -> Result<(State, Counts)> {
-    let (cases, ..) = cases(ctx, work)?;
+    let (cases, ..) = cases(&ctx.store, work, &ctx.options.cancel)?;
     let (state, counts, _) = judge(ctx, stage, &cases)?;
     cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
     Ok((state, counts))
@@ -110,11 +111,12 @@ pub(super) fn judged(ctx: &Context<'_>, stage: &Stage, work: &Evaluate) -> Resul
 
 /// Every image with a made caption and references, by id; how many have none; and how many made
 /// captions are not the first of their image.
-fn cases(ctx: &Context<'_>, work: &Evaluate) -> Result<(Vec<Case>, u64, u64)> {
+fn cases(store: &Store, work: &Evaluate, cancel: &Cancel) -> Result<(Vec<Case>, u64, u64)> {
     let mut further = 0;
     let mut made: BTreeMap<String, String> = BTreeMap::new();
-    if let Some(snapshot) = ctx.store.snapshot(&work.generated)? {
+    if let Some(snapshot) = store.snapshot(&work.generated)? {
         for batch in snapshot.scan(&["image_id", "caption_index", "text"])? {
+            cancel.check()?;
             let (_, batch) = batch?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;
             let indices = rows::column::<Int32Array>(&batch, "caption_index")?;
@@ -129,8 +131,9 @@ fn cases(ctx: &Context<'_>, work: &Evaluate) -> Result<(Vec<Case>, u64, u64)> {
         }
     }
     let mut references: BTreeMap<String, BTreeMap<i32, String>> = BTreeMap::new();
-    if let Some(snapshot) = ctx.store.snapshot(&work.captions)? {
+    if let Some(snapshot) = store.snapshot(&work.captions)? {
         for batch in snapshot.scan(&["image_id", "caption_index", "text"])? {
+            cancel.check()?;
             let (_, batch) = batch?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;
             let indices = rows::column::<Int32Array>(&batch, "caption_index")?;
@@ -239,4 +242,60 @@ fn batch(
         columns.push((name, Arc::new(Float64Array::from_iter_values(of))));
     }
     rows::batch(&schema, &columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Kind;
+    use crate::base::clock::SystemClock;
+    use crate::plan::contract::{Column, ColumnType, Contract};
+    use crate::table::{Change, PartLabel};
+
+    #[test]
+    fn captions_are_gathered_until_somebody_asks_to_stop() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path(), Arc::new(SystemClock)).unwrap();
+        let column = |(name, kind): (&str, ColumnType)| Column {
+            name: name.to_owned(),
+            kind,
+            nullable: false,
+            unit: String::new(),
+            meaning: String::new(),
+        };
+        let columns = [
+            ("image_id", ColumnType::String),
+            ("caption_index", ColumnType::Int32),
+            ("text", ColumnType::String),
+        ];
+        let contract = Contract {
+            name: "captions".to_owned(),
+            description: String::new(),
+            key: vec!["image_id".to_owned(), "caption_index".to_owned()],
+            columns: columns.map(column).into(),
+            checks: Vec::new(),
+        };
+        for table in ["generated", "captions"] {
+            let columns = [
+                ("image_id", rows::strings(["a", "a", "b"])),
+                ("caption_index", rows::int32s([0, 1, 0])),
+                ("text", rows::strings(["one", "two", "three"])),
+            ];
+            let mut writer = store.part_writer(table, &contract, PartLabel::default()).unwrap();
+            writer.write(&rows::batch(&arrow_schema(&contract), &columns).unwrap()).unwrap();
+            let add = vec![writer.finish().unwrap()];
+            store.publish(table, &contract, Change { add, ..Change::default() }).unwrap();
+        }
+        let work = Evaluate {
+            generated: "generated".to_owned(),
+            captions: "captions".to_owned(),
+            words: Words::Ptb,
+        };
+        let cancel = Cancel::new();
+        let (found, without, further) = cases(&store, &work, &cancel).unwrap();
+        assert_eq!((found.len(), without, further), (2, 0, 1));
+        cancel.cancel();
+        let stopped = cases(&store, &work, &cancel).unwrap_err();
+        assert_eq!(stopped.kind(), Kind::Interrupted);
+    }
 }

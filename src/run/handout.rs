@@ -2,17 +2,17 @@
 //! itself is carried out: that then finds their rows among the staged parts, computes what is
 //! left, such as members that are refused, and publishes once.
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::Result;
 use crate::plan::Stage;
 use crate::plan::model::DeviceChoice;
 use crate::plan::stage::{EmbedCaptions, EmbedImages, IndexImages};
-use crate::sources::{self, Archive, Item, Member};
+use crate::sources::Member;
 
 use super::context::{Context, Workers};
 use super::images::list;
+use super::indexes;
 use super::ledger::Ledger;
 use super::pass::{Listed, Pass};
 use super::texts::survey;
@@ -42,28 +42,16 @@ pub(super) fn images(
         state.clean(&ctx.store, stage)?;
     }
     let mut listed = list(ctx, work)?;
-    for (number, archive) in listed.archives.iter().enumerate() {
-        if let Some(members) = listed.members.get_mut(number)
-            && members.is_none()
-        {
-            let (known, rejects) = look_through(ctx, archive)?;
-            *members = Some(known);
-            if let Some(slot) = listed.rejects.get_mut(number) {
-                *slot = rejects;
-            }
-        }
-    }
-    listed.doubles = sources::doubled(listed.members.iter().flatten().flatten());
+    let learned = indexes::stream(ctx, &mut listed)?;
     let tables: BTreeMap<_, _> =
         pass.tables().map(|(stage, print, _)| (stage.table.clone(), print.plain.clone())).collect();
     let wanted = wanted(&pass, &listed);
     let rows: usize = wanted.iter().map(Vec::len).sum();
+    // So that the others need not look for themselves.
+    indexes::keep(&listed, &learned)?;
     if rows < LEAST_ROWS {
-        keep(&listed)?;
         return Ok(());
     }
-    // So that the others need not look for themselves.
-    keep(&listed)?;
     name_units(ctx);
     let mut units = Units::new(ctx, &stage.table, tables);
     for (number, (archive, wanted)) in listed.archives.iter().zip(&wanted).enumerate() {
@@ -93,17 +81,21 @@ pub(super) fn images(
         })
         .collect();
     let finished = workers::compute(ctx, &team, units.all, (&stage.table, rows as u64))?;
+    let mut learned = BTreeSet::new();
     for done in &finished {
         book(ctx, done);
         let Some((archive, from)) = places.get(&done.unit) else { continue };
         let Some(Some(members)) = listed.members.get_mut(*archive) else { continue };
         let members = members.iter_mut().skip(*from);
         for (member, digest) in members.zip(&done.digests) {
-            ctx.report.images += u64::from(member.digest.is_none() && digest.is_some());
-            member.digest = member.digest.or(*digest);
+            if member.digest.is_none() && digest.is_some() {
+                ctx.report.images += 1;
+                member.digest = *digest;
+                learned.insert(*archive);
+            }
         }
     }
-    keep(&listed)
+    indexes::keep(&listed, &learned)
 }
 
 /// Has the rows of a table of caption features computed by other processes.
@@ -212,36 +204,4 @@ fn wanted(pass: &Pass<'_>, listed: &Listed) -> Vec<Vec<usize>> {
         places.map(|(place, _)| place).collect()
     };
     listed.members.iter().map(|members| of(members.as_deref().unwrap_or_default())).collect()
-}
-
-/// Unpacks a stream once, to know what it holds.
-fn look_through(
-    ctx: &Context<'_>,
-    archive: &Archive,
-) -> Result<(Vec<Member>, Vec<crate::flow::Reject>)> {
-    let (mut members, mut rejects) = (Vec::new(), Vec::new());
-    archive.stream(
-        &mut |member| {
-            members.push(member.clone());
-            false
-        },
-        &mut |item| {
-            if let Item::Reject(reject) = item {
-                rejects.push(reject);
-            }
-            ControlFlow::Continue(())
-        },
-        &ctx.options.cancel,
-    )?;
-    Ok((members, rejects))
-}
-
-fn keep(listed: &Listed) -> Result<()> {
-    let parts = listed.archives.iter().zip(&listed.members).zip(&listed.rejects);
-    for ((archive, members), rejects) in parts {
-        if let Some(members) = members {
-            archive.keep_index(members, rejects)?;
-        }
-    }
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::base::{Digest, Error, Kind, Result};
+use crate::base::{Error, Kind, Result};
 use crate::plan::captioner::Train;
 use crate::plan::{Plan, Reason, Stage, Work, state_folder};
 use crate::table::Store;
@@ -78,9 +78,7 @@ pub fn import(
     let means = Means::default();
     let mut ctx = Context::new(plan, options, &means, store);
     let below = checkpoints_folder(&state_folder(ctx.store.root()), &stage.table);
-    let name = Digest::of(file.display().to_string().as_bytes()).short();
-    let run = below.join(format!("{IMPORTED}-{name}"));
-    let checkpoint = brought.write(&run, stage, &plan.text, IMPORTED)?;
+    let checkpoint = brought.write(&below, stage, &plan.text, IMPORTED)?;
     let kept = std::slice::from_ref(&checkpoint);
     checkpoints::publish(&mut ctx, stage, kept, Reason::New)?;
     Ok(Imported { table: stage.table.clone(), checkpoint, report: ctx.report })

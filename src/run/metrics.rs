@@ -59,7 +59,6 @@ pub(super) fn publish(
     let mut sorted: Vec<&Metric> = metrics.iter().collect();
     sorted.sort_by(|a, b| (a.step, &a.name).cmp(&(b.step, &b.name)));
     if !sorted.is_empty() {
-        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let epoch = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
         let times = TimestampMicrosecondArray::from_iter_values(sorted.iter().map(|m| m.time_us));
         let values = Float64Array::from_iter_values(sorted.iter().map(|m| m.value));
@@ -68,7 +67,7 @@ pub(super) fn publish(
             &[
                 ("stage", rows::strings(sorted.iter().map(|_| stage))),
                 ("run", rows::strings(sorted.iter().map(|_| run))),
-                ("step", rows::int64s(sorted.iter().map(|m| signed(m.step)))),
+                ("step", rows::int64s(sorted.iter().map(|m| rows::signed(m.step)))),
                 ("epoch", rows::int32s(sorted.iter().map(|m| epoch(m.epoch)))),
                 ("name", rows::strings(sorted.iter().map(|m| &m.name))),
                 ("value", Arc::new(values)),

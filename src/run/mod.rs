@@ -27,6 +27,7 @@ mod foresight;
 mod handout;
 mod images;
 mod import;
+mod indexes;
 mod key;
 mod ledger;
 mod lookout;

@@ -7,7 +7,7 @@
 //! vectors, no texts.
 //! Order is kept throughout, so that the same input gives the same rows in the same order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use super::book::Book;
 use super::clocks::{Clocks, Part, Spend};
 use super::context::{Context, Options};
 use super::encode::Encoder;
+use super::indexes;
 use super::pass::{Listed, Pass};
 use super::queues::Queue;
 use super::recipe::{Outcome, Recipe, Task};
@@ -63,7 +64,10 @@ pub(super) fn drive<'p>(
     let done = compute(ctx, pass, book, listed)?;
     let learned = book.learn(listed);
     book.refuse_doubles(listed);
-    keep_indexes(book, listed, &learned, done.complete)?;
+    indexes::keep(listed, &learned)?;
+    if done.complete {
+        keep_streamed(book, listed)?;
+    }
     Ok(done)
 }
 
@@ -128,27 +132,14 @@ fn select(pass: &Pass<'_>, book: &mut Book<'_, '_>, members: &[Member]) -> Vec<u
     wanted
 }
 
-/// Writes what was learned into the kept indexes.
-fn keep_indexes(
-    book: &Book<'_, '_>,
-    listed: &Listed,
-    learned: &BTreeSet<usize>,
-    complete: bool,
-) -> Result<()> {
-    let parts = listed.archives.iter().zip(&listed.members).zip(&listed.rejects);
-    for (number, ((archive, members), rejects)) in parts.enumerate() {
-        match members {
-            Some(members) if learned.contains(&number) || !archive.index_holds() => {
-                archive.keep_index(members, rejects)?;
-            }
-            // Half a stream is no index.
-            None if complete => {
-                if let Some(members) = book.streamed.get(&number) {
-                    let rejects = book.unread.get(&number).map_or(&[][..], Vec::as_slice);
-                    archive.keep_index(members, rejects)?;
-                }
-            }
-            _ => {}
+/// Keeps what was found in the archives that were streamed to their end: half a stream is no index.
+fn keep_streamed(book: &Book<'_, '_>, listed: &Listed) -> Result<()> {
+    for (number, (archive, members)) in listed.archives.iter().zip(&listed.members).enumerate() {
+        if members.is_none()
+            && let Some(members) = book.streamed.get(&number)
+        {
+            let rejects = book.unread.get(&number).map_or(&[][..], Vec::as_slice);
+            archive.keep_index(members, rejects)?;
         }
     }
     Ok(())

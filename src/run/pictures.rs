@@ -28,8 +28,8 @@ use super::upstream::{Which, each_caption};
 /// Pictures that are looked at between two looks at whether to stop.
 const LOOKED_AT_ONCE: usize = 256;
 
-/// Numbers of prepared pictures that are kept (2 GiB).
-const KEPT_NUMBERS: usize = 1 << 29;
+/// Levels of prepared pictures that are kept (512 MiB).
+const KEPT_LEVELS: usize = 1 << 29;
 
 /// The captions of a training and their images.
 #[derive(Debug)]
@@ -145,7 +145,8 @@ pub(super) struct Pictures<'a> {
     members: Vec<Option<Member>>,
     limits: Limits,
     preprocessing: Preprocessing,
-    kept: Mutex<HashMap<usize, Arc<Vec<f32>>>>,
+    /// Levels of theirs: a quarter of what the model's numbers of them would be.
+    kept: Mutex<HashMap<usize, Arc<Vec<u8>>>>,
 }
 
 impl<'a> Pictures<'a> {
@@ -204,24 +205,24 @@ impl<'a> Pictures<'a> {
     }
 
     /// A prepared picture, or why it cannot be decoded.
-    fn get(&self, image: usize) -> Result<Result<Arc<Vec<f32>>, Reject>> {
+    fn get(&self, image: usize) -> Result<Result<Arc<Vec<u8>>, Reject>> {
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(numbers) = kept().get(&image) {
-            return Ok(Ok(Arc::clone(numbers)));
+        if let Some(levels) = kept().get(&image) {
+            return Ok(Ok(Arc::clone(levels)));
         }
-        let numbers = match self.prepare(image)? {
-            Ok(numbers) => Arc::new(numbers),
+        let levels = match self.prepare(image)? {
+            Ok(levels) => Arc::new(levels),
             Err(reject) => return Ok(Err(reject)),
         };
-        let room = KEPT_NUMBERS.checked_div(self.width()).unwrap_or(0);
+        let room = KEPT_LEVELS.checked_div(self.width()).unwrap_or(0);
         let mut kept = kept();
         if kept.len() < room {
-            kept.insert(image, Arc::clone(&numbers));
+            kept.insert(image, Arc::clone(&levels));
         }
-        Ok(Ok(numbers))
+        Ok(Ok(levels))
     }
 
-    fn prepare(&self, image: usize) -> Result<Result<Vec<f32>, Reject>> {
+    fn prepare(&self, image: usize) -> Result<Result<Vec<u8>, Reject>> {
         let bad = |what: String| self.bad(image, what);
         let member = self.members.get(image).and_then(Option::as_ref);
         let member = member.ok_or_else(|| bad("is in no archive any more".into()))?;
@@ -235,7 +236,7 @@ impl<'a> Pictures<'a> {
         }
         let targets = [self.preprocessing];
         match decode::decode_for(&bytes, &self.limits, Orientation::Ignore, &targets) {
-            Ok(pixels) => decode::preprocess(&pixels, &self.preprocessing).map(Ok),
+            Ok(pixels) => Ok(Ok(decode::preprocess_u8(&pixels, &self.preprocessing).data)),
             Err(fault) => Ok(Err(refusal(member, digest, fault))),
         }
     }
@@ -262,10 +263,14 @@ impl Inputs for Pictures<'_> {
     }
 
     fn of_images(&self, images: &[usize]) -> Result<Vec<f32>> {
-        let prepared: Vec<Arc<Vec<f32>>> = images
-            .par_iter()
-            .map(|image| self.get(*image)?.map_err(|reject| self.bad(*image, reject.message)))
-            .collect::<Result<_>>()?;
-        Ok(prepared.iter().map(|numbers| numbers.as_slice()).collect::<Vec<_>>().concat())
+        let scale = self.preprocessing.scale();
+        let mut numbers = vec![0.0; images.len() * self.width()];
+        // a model without pixels has no row to write
+        let rows = numbers.par_chunks_mut(self.width().max(1));
+        images.par_iter().zip(rows).try_for_each(|(image, row)| {
+            let levels = self.get(*image)?.map_err(|reject| self.bad(*image, reject.message))?;
+            decode::scale_into(&levels, &scale, row)
+        })?;
+        Ok(numbers)
     }
 }

@@ -11,7 +11,7 @@ use crate::flow::Fidelity;
 use crate::plan::{Counts, Reason, Stage};
 use crate::sources::Member;
 use crate::table::schema::arrow_schema;
-use crate::table::{Change, Outcome, Snapshot, StagedPart};
+use crate::table::{Change, Outcome, Snapshot, StagedPart, total_rows};
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
@@ -198,7 +198,7 @@ fn change(
     note.removed = made.counts.get(Reason::Removed);
     note.reasons = reasons(&made.counts);
     if state.contract_changed {
-        let kept = rewrites.whole.iter().map(|(_, rows)| rows).sum();
+        let kept = total_rows(rewrites.whole.iter().map(|(_, rows)| *rows));
         note.reasons.insert(CONTRACT_CHANGED.to_owned(), kept);
     }
     note.changed =
@@ -304,12 +304,11 @@ fn copy_moved<'p>(
             })?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;
             let members: Vec<_> = ids.iter().flatten().filter_map(|id| moved.get(id)).collect();
-            let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
             let mut columns = vec![
                 ("source", rows::strings(members.iter().map(|m| &m.origin.source))),
                 ("member", rows::strings(members.iter().map(|m| &m.origin.member))),
-                ("offset", rows::int64s(members.iter().map(|m| signed(m.origin.offset)))),
-                ("size_bytes", rows::int64s(members.iter().map(|m| signed(m.size_bytes)))),
+                ("offset", rows::int64s(members.iter().map(|m| rows::signed(m.origin.offset)))),
+                ("size_bytes", rows::int64s(members.iter().map(|m| rows::signed(m.size_bytes)))),
             ];
             for field in schema.fields() {
                 let name = field.name().as_str();

@@ -22,6 +22,12 @@ pub struct Remembered {
     pub sets: Vec<(String, String)>,
 }
 
+/// The part of it that every format has.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
 fn path(state: &Path) -> PathBuf {
     state.join("definition.json")
 }
@@ -46,18 +52,58 @@ pub(super) fn write(plan: &Plan) -> Result<()> {
 /// What the store with this state folder was last made by; none for a store that no run made.
 ///
 /// # Errors
-/// [`Kind::Store`] when what is kept cannot be read.
+/// [`Kind::Store`] when what is kept cannot be read, or is of a newer clipmill.
 pub fn read(state: &Path) -> Result<Option<Remembered>> {
     let path = path(state);
     if !path.exists() {
         return Ok(None);
     }
     let bytes = files::read_capped(&path, CAP_BYTES)?;
-    let kept: Remembered = serde_json::from_slice(&bytes).map_err(|cause| {
+    let damaged = |cause| {
         Error::new(Kind::Store, "is damaged")
             .at(path.display())
             .help("delete it: the next run writes it again")
             .caused_by(cause)
-    })?;
-    Ok(Some(kept))
+    };
+    let Version { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    if format > FORMAT {
+        let what = format!("is of format {format}, this clipmill reads up to {FORMAT}");
+        return Err(Error::new(Kind::Store, what)
+            .at(path.display())
+            .help("use the clipmill that wrote it or a newer one, or name the definition"));
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn what_a_newer_clipmill_keeps_is_refused_and_not_called_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |text: &str| {
+            files::write_atomic(&path(dir.path()), |w| {
+                w.write_all(text.as_bytes()).map_err(|cause| Error::io("no", "test", cause))
+            })
+            .unwrap();
+        };
+        assert_eq!(read(dir.path()).unwrap(), None);
+        for newer in
+            [r#"{"format":2,"steps":[]}"#, r#"{"format":2,"text":"","definition":"p","sets":[]}"#]
+        {
+            put(newer);
+            let error = read(dir.path()).unwrap_err();
+            assert_eq!(error.what(), "is of format 2, this clipmill reads up to 1");
+            assert!(error.help_text().unwrap().contains("newer"), "{error:?}");
+        }
+        for damaged in ["{", r#"{"format":1}"#] {
+            put(damaged);
+            assert_eq!(read(dir.path()).unwrap_err().what(), "is damaged");
+        }
+        put(r#"{"format":1,"text":"t","definition":"p","sets":[]}"#);
+        assert_eq!(read(dir.path()).unwrap().unwrap().text, "t");
+    }
 }

@@ -32,6 +32,11 @@ pub(super) fn int64s(values: impl IntoIterator<Item = i64>) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(values))
 }
 
+/// A size or a number as the 64-bit integer that a column holds; the largest there is for any above.
+pub(super) fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
 /// A column of embeddings, one list a row, with the element field that `schema` names.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use arrow::array::StringArray;
 use rayon::prelude::*;
 
 use crate::base::{Digest, Error, Kind, Result};
-use crate::table::Snapshot;
+use crate::table::{Snapshot, total_rows};
 
 use super::key::{Columns, Key, Keys, Places, Short};
 use super::rows;
@@ -84,9 +84,10 @@ impl Stored {
         let mut names = columns.names();
         names.push("fingerprint");
         let expected = parts.iter().filter_map(|part| snapshot.parts().get(*part as usize));
-        let expected: u64 = expected.map(|part| part.rows).sum();
+        let room = room(expected.map(|part| (part.rows, part.size_bytes)));
         let mut stored = Self::default();
-        stored.rows.reserve_exact(usize::try_from(expected).unwrap_or(0));
+        // Where there is none for so many, the rows that are really there may still find theirs.
+        let _ = stored.rows.try_reserve_exact(room);
         for some in parts.chunks(PARTS_AT_ONCE) {
             let read = some.par_iter().map(|part| read_part(snapshot, *part, columns, &names));
             for (number, part) in some.iter().zip(read.collect::<Vec<_>>()) {
@@ -127,6 +128,13 @@ impl Stored {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter()
     }
+}
+
+/// Rows to make room for, by the rows and the bytes of each part: the log may say any number of rows,
+/// and of a part each takes a byte and more.
+fn room(parts: impl Iterator<Item = (u64, u64)>) -> usize {
+    let rows = total_rows(parts.map(|(rows, size_bytes)| rows.min(size_bytes)));
+    usize::try_from(rows).unwrap_or(0)
 }
 
 fn bucket(key: Short) -> usize {
@@ -190,6 +198,14 @@ fn read_part(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_is_made_for_no_more_rows_than_the_files_can_hold() {
+        assert_eq!(room([(3, 4096), (5, 4096)].into_iter()), 8);
+        assert_eq!(room([(u64::MAX, 4096), (u64::MAX, 4096), (5, 4096)].into_iter()), 8197);
+        let whole = [(u64::MAX, u64::MAX); 2].into_iter();
+        assert!(Vec::<Row>::new().try_reserve_exact(room(whole)).is_err());
+    }
 
     #[test]
     fn every_key_is_found_and_no_other() {

@@ -4,7 +4,6 @@
 //! which the store knows nothing is new, whatever its bytes.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
@@ -12,12 +11,13 @@ use crate::base::{Digest, Result};
 use crate::flow::Reject;
 use crate::plan::stage::{EmbedImages, IndexImages};
 use crate::plan::{Reason, Stage, Work};
-use crate::sources::{self, Archive, Item, Member};
+use crate::sources::{Archive, Member};
 
 use super::book::Book;
 use super::context::Context;
 use super::foresight::Features;
 use super::images;
+use super::indexes;
 use super::key::Key;
 use super::ledger::Ledger;
 use super::lookout::Sight;
@@ -39,7 +39,7 @@ pub(super) fn survey(
     rows_below: bool,
 ) -> Result<Vec<Foreseen>> {
     let mut listed = images::list(ctx, work)?;
-    let mut learned = stream(ctx, &mut listed)?;
+    let mut learned = indexes::stream(ctx, &mut listed)?;
     let pass = Pass::new(ctx, ledger, stage, work, dependents)?;
     let unreadable = learn(ctx, &pass, rows_below, &mut listed, &mut learned)?;
     keep(ctx, &listed, &learned);
@@ -92,41 +92,6 @@ fn replace_computed(pass: &Pass<'_>, member: &Member, needs: &Needs) {
     }
 }
 
-/// Streams the archives of which no index is kept; gives their numbers.
-fn stream(ctx: &Context<'_>, listed: &mut Listed) -> Result<BTreeSet<usize>> {
-    let mut learned = BTreeSet::new();
-    for (number, archive) in listed.archives.iter().enumerate() {
-        if listed.members.get(number).is_none_or(Option::is_some) {
-            continue;
-        }
-        let (mut members, mut rejects) = (Vec::new(), Vec::new());
-        archive.stream(
-            &mut |member| {
-                members.push(member.clone());
-                false
-            },
-            &mut |item| {
-                if let Item::Reject(reject) = item {
-                    rejects.push(reject);
-                }
-                ControlFlow::Continue(())
-            },
-            &ctx.options.cancel,
-        )?;
-        if let Some(slot) = listed.members.get_mut(number) {
-            *slot = Some(members);
-        }
-        if let Some(slot) = listed.rejects.get_mut(number) {
-            *slot = rejects;
-        }
-        learned.insert(number);
-    }
-    if !learned.is_empty() {
-        listed.doubles = sources::doubled(listed.members.iter().flatten().flatten());
-    }
-    Ok(learned)
-}
-
 /// Reads the contents on which an answer hangs; gives the members that cannot be read.
 fn learn(
     ctx: &Context<'_>,
@@ -175,14 +140,8 @@ fn keep(ctx: &Context<'_>, listed: &Listed, learned: &BTreeSet<usize>) {
     if !ctx.store.is_there() {
         return;
     }
-    let parts = listed.archives.iter().zip(&listed.members).zip(&listed.rejects);
-    for (number, ((archive, members), rejects)) in parts.enumerate() {
-        let Some(members) = members else { continue };
-        if (learned.contains(&number) || !archive.index_holds())
-            && let Err(error) = archive.keep_index(members, rejects)
-        {
-            tracing::debug!(%error, "no index was kept");
-        }
+    if let Err(error) = indexes::keep(listed, learned) {
+        tracing::debug!(%error, "no index was kept");
     }
 }
 

@@ -56,23 +56,38 @@ pub(super) fn run(
     };
     let trained =
         ctx.clocks.time(Part::Train, Spend::Busy, || train(ctx, stage, work, &examples, &home));
-    // What was measured is told even when the training failed.
-    let measured = journal::read(&home.kept)?;
-    if !measured.is_empty() {
-        metrics::publish(ctx, &stage.table, &run, &measured)?;
-    }
+    tell_measured(ctx, &stage.table, &run, &home)?;
     let outcome = trained?;
     if !outcome.finished {
-        ctx.report.interrupted = true;
-        ctx.report.notes.push(format!(
-            "{}: stopped after {} steps; the next run goes on from there",
-            stage.table,
-            outcome.resumed_at + outcome.steps
-        ));
-        return ctx.options.cancel.check();
+        return stopped(ctx, &stage.table, &outcome);
     }
     checkpoints::publish(ctx, stage, &outcome.checkpoints, reason)?;
     forget_others(&below, &run, ctx.report.broken.iter().any(|b| b.table == stage.table))
+}
+
+/// What was measured is told even when the training failed.
+pub(super) fn tell_measured(
+    ctx: &mut Context<'_>,
+    table: &str,
+    run: &str,
+    home: &Home,
+) -> Result<()> {
+    let measured = journal::read(&home.kept)?;
+    if measured.is_empty() { Ok(()) } else { metrics::publish(ctx, table, run, &measured) }
+}
+
+/// Tells of a training that was asked to stop.
+pub(super) fn stopped(
+    ctx: &mut Context<'_>,
+    table: &str,
+    outcome: &trainer::Outcome,
+) -> Result<()> {
+    ctx.report.interrupted = true;
+    ctx.report.notes.push(format!(
+        "{table}: stopped after {} steps; the next run goes on from there",
+        outcome.resumed_at + outcome.steps
+    ));
+    ctx.options.cancel.check()
 }
 
 /// A short name for what is trained: another one is another training.

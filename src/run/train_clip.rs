@@ -13,16 +13,14 @@ use crate::plan::{Plan, Stage, Work, state_folder};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::clip::{self, ClipLearning};
 use crate::train::data::Encoded;
-use crate::train::journal;
 use crate::train::trainer::{self, Data, Home, Identity, Watch};
 
 use super::checkpoints::{self, Kept};
 use super::clocks::{Part, Spend};
 use super::context::Context;
 use super::ledger::Ledger;
-use super::metrics;
 use super::pictures::{Lessons, Pictures};
-use super::train::{forget_others, name_of};
+use super::train::{forget_others, name_of, stopped, tell_measured};
 
 /// Trains and publishes the checkpoints, and the model.
 pub(super) fn run(
@@ -58,22 +56,13 @@ pub(super) fn run(
     let of = Training { stage, work, index, lessons: &lessons, home: &home };
     let trained =
         ctx.clocks.time(Part::Train, Spend::Busy, || train(ctx, ledger, &of, &fingerprint));
-    // What was measured is told even when the training failed.
-    let measured = journal::read(&home.kept)?;
-    if !measured.is_empty() {
-        metrics::publish(ctx, &stage.table, &run, &measured)?;
-    }
+    tell_measured(ctx, &stage.table, &run, &home)?;
     let outcome = trained?;
     if !outcome.finished {
-        ctx.report.interrupted = true;
-        ctx.report.notes.push(format!(
-            "{}: stopped after {} steps; the next run goes on from there",
-            stage.table,
-            outcome.resumed_at + outcome.steps
-        ));
-        return ctx.options.cancel.check();
+        return stopped(ctx, &stage.table, &outcome);
     }
-    if let Some(best) = best_of(&outcome.checkpoints) {
+    let best = checkpoints::best_step(&outcome.checkpoints);
+    if let Some(best) = outcome.checkpoints.iter().find(|one| Some(one.state.step) == best) {
         model(&state, stage, work, best)?;
     }
     checkpoints::publish(ctx, stage, &outcome.checkpoints, reason)?;
@@ -97,12 +86,6 @@ pub(super) fn stands(ctx: &Context<'_>, stage: &Stage, kept: &[Kept], lessons: &
             trained.fingerprint == fingerprint
                 && kept.iter().any(|one| one.best && one.digest.short() == trained.folder)
         })
-}
-
-fn best_of(checkpoints: &[Checkpoint]) -> Option<&Checkpoint> {
-    let newest = checkpoints.iter().max_by_key(|one| one.state.step)?;
-    let step = newest.state.best.map_or(newest.state.step, |best| best.step);
-    checkpoints.iter().find(|one| one.state.step == step)
 }
 
 /// Lays the model out and points at it.

@@ -75,7 +75,7 @@ impl Which<'_> {
             Self::Numbers(_) if part.rows == 0 => true,
             Self::Numbers(of) => {
                 let next = of.partition_point(|number| *number < first);
-                of.get(next).is_some_and(|number| *number < first + part.rows)
+                of.get(next).is_some_and(|number| *number < first.saturating_add(part.rows))
             }
             Self::Images(from, to) => {
                 ends(part).is_none_or(|(first, last)| from <= last && first <= to)
@@ -130,7 +130,7 @@ pub(super) fn each_caption(
     let mut next = 0;
     for part in snapshot.parts() {
         if !which.meets(part, next) {
-            next += part.rows;
+            next = next.saturating_add(part.rows);
             continue;
         }
         let mut number = next;

@@ -151,9 +151,21 @@ enum Ending {
     Died(String),
 }
 
+/// A process that is ended and waited for when dropped: one that lived on could still write into
+/// the store after the run gave its lock back.
+struct Kept(Child);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // Of one that was waited for both only say that it is gone.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// One worker process.
 struct Process {
-    child: Child,
+    child: Kept,
     orders: ChildStdin,
     replies: Receiver<String>,
 }
@@ -165,7 +177,6 @@ impl Process {
         command
             .args(&team.arguments)
             .env("RAYON_NUM_THREADS", threads.to_string())
-            .env("RTEN_NUM_THREADS", threads.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         if let Some(gpu) = gpu {
@@ -174,8 +185,9 @@ impl Process {
         // Ctrl-C is for the run, which tells its workers.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn().map_err(fault("cannot start a worker process"))?;
-        let (Some(orders), Some(replies)) = (child.stdin.take(), child.stdout.take()) else {
+        let child = command.spawn().map_err(fault("cannot start a worker process"))?;
+        let mut child = Kept(child);
+        let (Some(orders), Some(replies)) = (child.0.stdin.take(), child.0.stdout.take()) else {
             return Err(Error::new(Kind::Internal, "a worker process has no pipes"));
         };
         let (tx, rx) = unbounded();
@@ -228,7 +240,7 @@ impl Process {
     }
 
     fn mourn(&mut self) -> String {
-        match self.child.wait() {
+        match self.child.0.wait() {
             Ok(status) => describe(status),
             Err(cause) => cause.to_string(),
         }
@@ -241,9 +253,9 @@ impl Process {
         drop(replies);
         let fault = |cause| Error::io("cannot end", "a worker process", cause);
         let begun = Instant::now();
-        while child.try_wait().map_err(fault)?.is_none() {
+        while child.0.try_wait().map_err(fault)?.is_none() {
             if begun.elapsed() > PATIENCE {
-                child.kill().map_err(fault)?;
+                child.0.kill().map_err(fault)?;
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -257,4 +269,59 @@ fn describe(status: ExitStatus) -> String {
         return format!("signal {signal}");
     }
     status.to_string()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::base::Digest;
+    use crate::base::progress::Silent;
+    use crate::run::unit::{Range, UNIT_FORMAT};
+
+    fn unit() -> Unit {
+        Unit {
+            format: UNIT_FORMAT,
+            id: "one".to_owned(),
+            definition: PathBuf::new(),
+            sets: Vec::new(),
+            definition_digest: Digest::of(b""),
+            retry_rejects: false,
+            only: Vec::new(),
+            tables: BTreeMap::new(),
+            range: Range::Rows { table: "t".to_owned(), version: 0, from: 0, to: 1 },
+        }
+    }
+
+    #[test]
+    fn a_worker_that_fails_is_gone_when_its_failure_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pid");
+        // Says what is no reply, and would live on until its input ends.
+        let script = format!("echo $$ > '{}'; echo nonsense; exec cat > /dev/null", file.display());
+        let team = Workers {
+            count: std::num::NonZeroUsize::MIN,
+            program: "sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            gpus: Vec::new(),
+        };
+        let cancel = Cancel::new();
+        let shared = Shared {
+            team: &team,
+            threads: 1,
+            cancel: &cancel,
+            progress: &Silent,
+            units: Mutex::new([unit()].into()),
+            finished: Mutex::default(),
+            failed: Mutex::default(),
+            notes: Mutex::default(),
+        };
+        let error = shared.serve(0).unwrap_err();
+        assert!(error.what().contains("nonsense"), "{error}");
+        let pid = crate::base::files::read_text_capped(&file, 100).unwrap();
+        // A zombie would still be listed.
+        assert!(!Path::new("/proc").join(pid.trim()).exists(), "process {pid} is still there");
+    }
 }

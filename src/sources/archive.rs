@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bytes::Bytes;
 
 use super::compressed::{self, Packing};
-use super::file_stamp::FileStamp;
 use super::index;
 use super::member::{Cheap, Item, Layout, Listing, Member};
 use super::scan::{self, Scan};
@@ -19,7 +18,7 @@ use super::selection::{Selection, Verdict};
 use super::tarball::{Entries, Entry, FileInput, Input, StreamInput, read_full_at};
 use super::{folder, names};
 use crate::base::units;
-use crate::base::{Cancel, Digest, Error, Kind, Result};
+use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result};
 use crate::flow::{Reject, RejectClass};
 use crate::plan::source::{ImageSource, ImageSourceKind};
 
@@ -39,7 +38,7 @@ pub struct Archive {
     file: FileStamp,
     index_path: PathBuf,
     ignored: AtomicU64,
-    /// Whether the latest listing found what the kept index holds.
+    /// Whether the kept index holds what the latest listing found.
     held: AtomicBool,
 }
 
@@ -184,7 +183,8 @@ impl Archive {
         Ok(self.listed(scan, kept))
     }
 
-    /// Whether the latest [`Self::list`] found nothing that the kept index does not hold.
+    /// Whether the kept index holds all that the latest [`Self::list`] found: it did then, or
+    /// [`Self::keep_index`] wrote it since.
     #[must_use]
     pub fn index_holds(&self) -> bool {
         self.held.load(Ordering::Relaxed)
@@ -373,7 +373,9 @@ impl Archive {
     /// When the index cannot be written.
     pub fn keep_index(&self, members: &[Member], rejects: &[Reject]) -> Result<()> {
         let settings = self.settings();
-        index::write(&self.index_path, self.file, settings, self.ignored(), members, rejects)
+        index::write(&self.index_path, self.file, settings, self.ignored(), members, rejects)?;
+        self.held.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 

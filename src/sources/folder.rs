@@ -4,14 +4,13 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::file_stamp::FileStamp;
 use super::member::{Layout, Member, stamp_of_file};
 use super::scan::Scan;
 use super::selection::{Found, Selection, Verdict};
 use super::tarball::EntryKind;
 use crate::base::capped;
 use crate::base::units::Bytes;
-use crate::base::{Cancel, Error, Kind, Result};
+use crate::base::{Cancel, Error, FileStamp, Kind, Result};
 use crate::flow::RejectClass;
 
 /// Lists the files below `root` in byte order of their paths.
@@ -23,17 +22,17 @@ pub(crate) fn scan(
     cancel: &Cancel,
 ) -> Result<Scan> {
     let mut below = walk(root, selection, cancel)?;
-    below.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    below.sort_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
     let mut scan = Scan::default();
-    for path in below {
+    for Below { path, fault } in below {
         cancel.check()?;
         let name = path.as_os_str().as_encoded_bytes();
         let mut found = Found {
             name,
-            kind: EntryKind::File,
+            kind: if fault.is_some() { EntryKind::Directory } else { EntryKind::File },
             size_bytes: 0,
             offset: 0,
-            fault: None,
+            fault,
             layout: Layout::File(path.as_path().into()),
         };
         let mut file = None;
@@ -43,10 +42,13 @@ pub(crate) fn scan(
                 found.size_bytes = meta.len();
                 file = Some(FileStamp::of(&meta));
             }
-            Err(cause) => found.fault = Some((RejectClass::Unreadable, cause.to_string())),
+            Err(cause) => {
+                let unreadable = || (RejectClass::Unreadable, cause.to_string());
+                found.fault.get_or_insert_with(unreadable);
+            }
         }
         let cap = selection.source.caps.name_bytes;
-        if name.len() as u64 > cap {
+        if name.len() as u64 > cap && found.kind != EntryKind::Directory {
             let why = format!("its path is longer than the cap of {}", Bytes(cap));
             found.fault = Some((RejectClass::OverCap, why));
         }
@@ -62,9 +64,17 @@ pub(crate) fn scan(
     Ok(scan)
 }
 
-/// All paths below `root` but folders, in no order.
-fn walk(root: &Path, selection: &Selection, cancel: &Cancel) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
+/// What a walk came upon.
+struct Below {
+    path: PathBuf,
+    /// Of a folder, why the walk did not go into it; files have none.
+    fault: Option<(RejectClass, String)>,
+}
+
+/// All paths below `root` in no order; of folders only those that could not be gone into.
+fn walk(root: &Path, selection: &Selection, cancel: &Cancel) -> Result<Vec<Below>> {
+    let cap_bytes = selection.source.caps.name_bytes;
+    let mut found = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         cancel.check()?;
@@ -73,8 +83,12 @@ fn walk(root: &Path, selection: &Selection, cancel: &Cancel) -> Result<Vec<PathB
         let entries = match fs::read_dir(&full) {
             Ok(entries) => entries,
             // one folder that is closed to us is one reject; the source itself must be open
-            Err(_) if !folder.as_os_str().is_empty() => {
-                paths.push(folder);
+            Err(cause) if !folder.as_os_str().is_empty() => {
+                let why = format!(
+                    "it is a folder that cannot be listed, so what it holds is not read: {cause}; \
+                     open it to this user, or move it out of the source"
+                );
+                found.push(Below { path: folder, fault: Some((RejectClass::Unreadable, why)) });
                 continue;
             }
             Err(cause) => return Err(unreadable(cause)),
@@ -83,15 +97,27 @@ fn walk(root: &Path, selection: &Selection, cancel: &Cancel) -> Result<Vec<PathB
             let entry = entry.map_err(unreadable)?;
             let path = folder.join(entry.file_name());
             let is_folder = entry.file_type().map_err(unreadable)?.is_dir();
-            let long = path.as_os_str().len() as u64 > selection.source.caps.name_bytes;
-            if is_folder && !long { folders.push(path) } else { paths.push(path) }
+            let long = path.as_os_str().len() as u64 > cap_bytes;
+            if is_folder && !long {
+                folders.push(path);
+                continue;
+            }
+            let fault = is_folder.then(|| {
+                let why = format!(
+                    "it is a folder whose path is longer than the cap of {}, so what it holds is \
+                     not read; shorten it, or raise `max_name_bytes` of its source",
+                    Bytes(cap_bytes)
+                );
+                (RejectClass::OverCap, why)
+            });
+            found.push(Below { path, fault });
         }
         let cap = selection.source.caps.members;
-        if paths.len() as u64 > cap {
+        if found.len() as u64 > cap {
             return Err(super::scan::too_many(root, cap));
         }
     }
-    Ok(paths)
+    Ok(found)
 }
 
 fn kind(kind: fs::FileType) -> EntryKind {

@@ -6,11 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file_stamp::FileStamp;
 use super::member::{Layout, Member};
 use super::tarball::Piece;
 use crate::base::digest::Digester;
-use crate::base::{Digest, Error, Result, files};
+use crate::base::{Digest, Error, FileStamp, Result, files};
 use crate::flow::{Origin, Reject};
 
 /// First bytes of an index; the number is the format's version.

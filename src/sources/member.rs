@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::file_stamp::FileStamp;
 use super::tarball::{BLOCK_BYTES, Header, Piece};
-use crate::base::Digest;
 use crate::base::digest::Digester;
+use crate::base::{Digest, FileStamp};
 use crate::flow::{Origin, Reject};
 
 /// An image that a source holds.

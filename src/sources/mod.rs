@@ -17,7 +17,6 @@ pub mod write;
 mod archive;
 mod compressed;
 mod duplicates;
-mod file_stamp;
 mod folder;
 mod index;
 mod lines;

@@ -4,12 +4,11 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::file_stamp::FileStamp;
 use super::member::{Cheap, Layout, Member};
 use super::selection::{Found, Selection, Verdict};
 use super::tarball::{BLOCK_BYTES, Broken, Entries, Entry, FileInput, Input, read_full_at};
 use crate::base::units::count;
-use crate::base::{Cancel, Digest, Error, Kind, Result};
+use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result};
 use crate::flow::{Origin, Reject, RejectClass};
 
 /// What a look at one archive found, in its order.

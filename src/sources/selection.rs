@@ -75,8 +75,12 @@ impl Selection {
     /// `label/name` when there is a label.
     pub(crate) fn judge(&self, found: Found<'_>, archive: usize, label: Option<&str>) -> Verdict {
         let name = names::display(found.name);
+        // A folder that could not be gone into may hold images; an archive lists all it holds.
+        let closed = found.kind == EntryKind::Directory
+            && found.fault.is_some()
+            && self.source.kind == ImageSourceKind::Folder;
         let skipped = matches!(found.kind, EntryKind::Directory | EntryKind::Metadata(_));
-        if skipped || names::is_junk(&name) {
+        if (skipped && !closed) || names::is_junk(&name) {
             return Verdict::Ignored;
         }
         let named = match self.source.kind {
@@ -90,7 +94,7 @@ impl Selection {
         // of a member whose name is over the cap it cannot be said what it is
         let doubtful = matches!(found.fault, Some((RejectClass::OverCap, _)));
         // a link is told about even without an image's name: nobody expects one here
-        if !included && !doubtful && (is_file || !all) {
+        if !included && !doubtful && !closed && (is_file || !all) {
             return Verdict::Ignored;
         }
         let id = match std::str::from_utf8(found.name) {
@@ -109,12 +113,12 @@ impl Selection {
             let origin = origin.clone();
             Verdict::Reject(Reject { origin, image_id, class, message, digest: None })
         };
-        if !is_file {
+        if !is_file && !closed {
             let message = format!("it is {}; only files are read", found.kind.name());
             return reject(RejectClass::NotAFile, message, id.ok());
         }
         if let Some((class, message)) = found.fault {
-            return reject(class, message, id.ok());
+            return reject(class, message, id.ok().filter(|_| !closed));
         }
         let image_id = match id {
             Ok(image_id) => image_id,
@@ -134,5 +138,48 @@ impl Selection {
             digest: None,
             layout: found.layout,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::source::Caps;
+
+    #[test]
+    fn a_folder_that_cannot_be_gone_into_is_a_reject_and_one_of_an_archive_is_ignored() {
+        let verdict = |kind, fault: Option<RejectClass>, include: &[&str]| {
+            let source = ImageSource {
+                name: "photos".into(),
+                kind,
+                paths: Vec::new(),
+                id: IdRule::Stem,
+                include: include.iter().map(|glob| (*glob).to_owned()).collect(),
+                caps: Caps::default(),
+            };
+            let found = Found {
+                name: b"a/closed",
+                kind: EntryKind::Directory,
+                size_bytes: 0,
+                offset: 0,
+                fault: fault.map(|class| (class, "why".to_owned())),
+                layout: Layout::Whole,
+            };
+            match Selection::new(&source).unwrap().judge(found, 0, None) {
+                Verdict::Ignored => None,
+                Verdict::Reject(reject) => {
+                    assert_eq!((&*reject.origin.member, &reject.image_id), ("a/closed", &None));
+                    assert_eq!(reject.message, "why");
+                    Some(reject.class)
+                }
+                Verdict::Member(_) => panic!("a folder is no member"),
+            }
+        };
+        for class in [RejectClass::Unreadable, RejectClass::OverCap] {
+            assert_eq!(verdict(ImageSourceKind::Folder, Some(class), &[]), Some(class));
+            assert_eq!(verdict(ImageSourceKind::Folder, Some(class), &["*.png"]), Some(class));
+            assert_eq!(verdict(ImageSourceKind::Tar, Some(class), &[]), None);
+        }
+        assert_eq!(verdict(ImageSourceKind::Folder, None, &[]), None);
     }
 }

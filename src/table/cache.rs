@@ -9,8 +9,7 @@ use deltalake_core::DeltaTableError;
 use super::loaded::Loaded;
 use super::storage::Storage;
 use super::{log, runtime};
-use crate::base::Result;
-use crate::plan::digests::Stat;
+use crate::base::{FileStamp, Result};
 
 /// The newest version that was seen of each table; all clones of a store share one.
 #[derive(Debug, Default)]
@@ -20,7 +19,7 @@ pub(super) struct Cache(Mutex<BTreeMap<PathBuf, Known>>);
 struct Known {
     loaded: Arc<Loaded>,
     /// Of the commit's file: a table that was deleted and made again has another.
-    stat: Stat,
+    stamp: FileStamp,
 }
 
 impl Cache {
@@ -62,8 +61,8 @@ impl Cache {
     /// What is kept of a table, if its log still is the one that was read.
     fn known(&self, folder: &Path) -> Option<Known> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(folder).cloned()?;
-        let now = Stat::of(&log::commit_path(folder, known.loaded.version)).ok()?;
-        (now == known.stat).then_some(known)
+        let now = FileStamp::at(&log::commit_path(folder, known.loaded.version)).ok()?;
+        (now == known.stamp).then_some(known)
     }
 
     /// Forgets what was read of a table.
@@ -74,8 +73,8 @@ impl Cache {
     fn keep(&self, folder: &Path, loaded: Loaded) -> Result<Arc<Loaded>> {
         let loaded = Arc::new(loaded);
         // where the commit's file was cleaned away, nothing tells a new log from this one
-        if let Ok(stat) = Stat::of(&log::commit_path(folder, loaded.version)) {
-            let known = Known { loaded: Arc::clone(&loaded), stat };
+        if let Ok(stamp) = FileStamp::at(&log::commit_path(folder, loaded.version)) {
+            let known = Known { loaded: Arc::clone(&loaded), stamp };
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.insert(folder.to_owned(), known);
         }

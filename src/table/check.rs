@@ -122,7 +122,7 @@ fn check_rejects(
         candidate.rejects.iter().filter(|(c, _)| class.is_none_or(|class| class == c.name()));
     let counted: Vec<_> = counted.filter(|(_, count)| **count > 0).collect();
     let of_class: u64 = counted.iter().map(|(_, count)| **count).sum();
-    let tried = candidate.rows + all;
+    let tried = candidate.rows.saturating_add(all);
     // nothing tried: nothing refused
     let share = if tried == 0 { 0.0 } else { of_class as f64 / tried as f64 };
     if share <= max {

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::Folder;
 use super::part::{Damage, Part};
 use super::storage::{Naming, write_durable};
-use crate::base::{Error, Kind, Result};
-use crate::plan::digests::Stat;
+use crate::base::{Error, FileStamp, Kind, Result};
 
 const FORMAT: u32 = 1;
 const CAP_BYTES: u64 = 16 << 20;
@@ -23,7 +22,7 @@ struct Note {
 #[derive(Debug, Serialize, Deserialize)]
 struct Noted {
     /// The file in which it was found: of another one put in its place nothing is known.
-    stat: Stat,
+    stamp: FileStamp,
     what: String,
 }
 
@@ -31,7 +30,7 @@ struct Noted {
 pub(super) fn known(folder: &Folder) -> BTreeMap<String, String> {
     let parts = read(folder).parts.into_iter();
     let still = parts.filter(|(path, noted)| {
-        Stat::of(&folder.path().join(path)).is_ok_and(|now| now == noted.stat)
+        FileStamp::at(&folder.path().join(path)).is_ok_and(|now| now == noted.stamp)
     });
     still.map(|(path, noted)| (path, noted.what)).collect()
 }
@@ -40,8 +39,8 @@ pub(super) fn known(folder: &Folder) -> BTreeMap<String, String> {
 pub(super) fn keep(folder: &Folder, found: &[Damage]) -> Result<()> {
     let noted = |damage: &Damage| {
         // what is not there needs no note: a glance sees it
-        let stat = Stat::of(&folder.path().join(&damage.path)).ok()?;
-        Some((damage.path.clone(), Noted { stat, what: damage.what.clone() }))
+        let stamp = FileStamp::at(&folder.path().join(&damage.path)).ok()?;
+        Some((damage.path.clone(), Noted { stamp, what: damage.what.clone() }))
     };
     write(folder, &Note { format: FORMAT, parts: found.iter().filter_map(noted).collect() })
 }

@@ -166,7 +166,7 @@ impl Snapshot {
 }
 
 /// The parts of `one` that `other` does not have.
-fn apart<'a>(one: &'a Snapshot, other: &Snapshot) -> Vec<&'a Part> {
+pub(super) fn apart<'a>(one: &'a Snapshot, other: &Snapshot) -> Vec<&'a Part> {
     let known: BTreeSet<&str> = other.parts().iter().map(|part| part.path.as_str()).collect();
     one.parts().iter().filter(|part| !known.contains(part.path.as_str())).collect()
 }

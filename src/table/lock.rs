@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,6 @@ pub struct Holder {
 #[derive(Debug)]
 pub struct StoreLock {
     file: File,
-    path: PathBuf,
 }
 
 impl StoreLock {
@@ -39,14 +38,13 @@ impl StoreLock {
         wait: bool,
         cancel: &Cancel,
     ) -> Result<Self> {
-        let path = root.join(LOCK_FILE);
         let io = |what| move |cause| Error::io(what, root.join(LOCK_FILE).display(), cause);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .open(&path)
+            .open(root.join(LOCK_FILE))
             .map_err(io("cannot open the lock"))?;
         loop {
             match file.try_lock() {
@@ -66,13 +64,7 @@ impl StoreLock {
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(text.as_bytes()))
             .map_err(io("cannot write the lock"))?;
-        Ok(Self { file, path })
-    }
-
-    /// The lock's file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+        Ok(Self { file })
     }
 }
 

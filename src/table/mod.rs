@@ -57,7 +57,7 @@ pub use history::PastVersion;
 pub use key::{Key, KeyPart};
 pub use lock::{Holder, StoreLock};
 pub use note::{Commit, CommitNote};
-pub use part::{Damage, FORMAT, Part, PartLabel, Seal, StagedPart, TAIL_BYTES};
+pub use part::{Damage, FORMAT, Part, PartLabel, Seal, StagedPart, TAIL_BYTES, total_rows};
 pub use publish::{Change, Outcome};
 pub use restore::Restored;
 pub use schema::arrow_schema;

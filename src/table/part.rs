@@ -8,7 +8,6 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
-use crate::base::digest::Digester;
 use crate::base::{Cancel, Digest, Error, Result};
 use crate::flow::Fidelity;
 
@@ -146,6 +145,13 @@ impl Part {
     }
 }
 
+/// The sum of the rows of some parts. What a log says of a part's rows may be any number, so the sum
+/// ends at the largest there is.
+#[must_use]
+pub fn total_rows(rows: impl IntoIterator<Item = u64>) -> u64 {
+    rows.into_iter().fold(0, u64::saturating_add)
+}
+
 /// How a part differs from what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
@@ -180,9 +186,7 @@ pub(super) fn glance(path: &Path, size_bytes: u64, seal: Option<&Seal>) -> Optio
 fn tail_digest(path: &Path, size_bytes: u64) -> std::io::Result<Digest> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(size_bytes.saturating_sub(TAIL_BYTES)))?;
-    let mut digester = Digester::new();
-    feed(file.take(TAIL_BYTES), &mut digester, &Cancel::new())?;
-    Ok(digester.finish())
+    Digest::of_reader(file.take(TAIL_BYTES), &Cancel::new())
 }
 
 /// Reads the whole file at `path` and compares its digest.
@@ -196,25 +200,12 @@ pub(super) fn read_again(
         return Ok(Some(what));
     }
     let Some(seal) = seal else { return Ok(None) };
-    let mut digester = Digester::new();
     let file = File::open(path).map_err(|cause| Error::io("cannot open", path.display(), cause))?;
-    let read = feed(file, &mut digester, cancel);
+    let read = Digest::of_reader(file, cancel);
     cancel.check()?;
     Ok(match read {
         Err(cause) => Some(format!("cannot be read: {cause}")),
-        Ok(()) if digester.finish() != seal.digest => Some("has another content".to_owned()),
-        Ok(()) => None,
+        Ok(digest) if digest != seal.digest => Some("has another content".to_owned()),
+        Ok(_) => None,
     })
-}
-
-fn feed(mut reader: impl Read, digester: &mut Digester, cancel: &Cancel) -> std::io::Result<()> {
-    let mut chunk = vec![0; 256 * 1024];
-    loop {
-        let read = reader.read(&mut chunk)?;
-        let Some(bytes) = chunk.get(..read) else { return Ok(()) };
-        if bytes.is_empty() || cancel.is_cancelled() {
-            return Ok(());
-        }
-        digester.bytes(bytes);
-    }
 }

@@ -15,7 +15,7 @@ use super::folder::Folder;
 use super::loaded::KEY_PROPERTY;
 use super::note::{COMMIT_KEY, CommitNote, Entry};
 use super::part::FORMAT;
-use super::part::{Part, StagedPart, glance};
+use super::part::{Part, StagedPart, glance, total_rows};
 use super::snapshot::Snapshot;
 use super::{damaged, log, manifest, runtime, schema};
 use crate::base::clock::rfc3339;
@@ -78,8 +78,8 @@ pub(super) fn publish(folder: &Folder, contract: &Contract, change: &Change) -> 
     let same_contract = commit.is_some_and(|commit| commit.contract == Some(digest));
     let kept_paths: Vec<PathBuf> = kept.iter().map(|part| folder.path().join(&part.path)).collect();
     let all = [kept_paths.as_slice(), added.as_slice()].concat();
-    let rows = kept.iter().map(|part| part.rows).sum::<u64>()
-        + change.add.iter().map(|part| part.rows).sum::<u64>();
+    let added_rows = change.add.iter().map(|part| part.rows);
+    let rows = total_rows(kept.iter().map(|part| part.rows).chain(added_rows));
     let breaches = check::check(&Candidate {
         contract,
         all: &all,
@@ -296,7 +296,7 @@ fn commit_info(folder: &Folder, entry: &Entry, change: &Change) -> CommitInfo {
     let metrics = json!({
         "num_added_files": change.add.len(),
         "num_removed_files": change.remove.len(),
-        "num_added_rows": change.add.iter().map(|part| part.rows).sum::<u64>(),
+        "num_added_rows": total_rows(change.add.iter().map(|part| part.rows)),
     });
     let parameters = HashMap::from([("operation".to_owned(), json!(change.note.operation))]);
     CommitInfo {

@@ -1,10 +1,11 @@
 //! Restoring: a new version with the rows of an old one. History is added to, never rewritten.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use deltalake_core::kernel::{Action, Add, CommitInfo};
 use serde_json::json;
 
+use super::diff::apart;
 use super::note::{COMMIT_KEY, CommitNote, Entry};
 use super::part::{FORMAT, Part, read_again};
 use super::publish::{commit_actions, finish, remove_action};
@@ -84,12 +85,6 @@ impl Store {
             changed: counts.changed,
         })
     }
-}
-
-/// The parts of `one` that `other` does not have.
-fn apart<'a>(one: &'a Snapshot, other: &Snapshot) -> Vec<&'a Part> {
-    let known: BTreeSet<&str> = other.parts().iter().map(|part| part.path.as_str()).collect();
-    one.parts().iter().filter(|part| !known.contains(part.path.as_str())).collect()
 }
 
 /// That every part which comes back is there, and is what was written.

@@ -13,7 +13,7 @@ use super::folder::Folder;
 use super::loaded::Loaded;
 use super::log;
 use super::note::{self, Commit, CommitNote};
-use super::part::{Damage, Part, glance, read_again};
+use super::part::{Damage, Part, glance, read_again, total_rows};
 use super::read::{self, PartReader};
 use crate::base::{Cancel, Error, Kind, Result};
 
@@ -77,7 +77,7 @@ impl Snapshot {
     /// Rows in all parts.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.parts().iter().map(|part| part.rows).sum()
+        total_rows(self.parts().iter().map(|part| part.rows))
     }
 
     /// The columns, with unit and meaning in their metadata.

@@ -19,6 +19,7 @@ use super::storage::{Disk, Naming, Storage, write_durable};
 use super::writer::PartWriter;
 use super::{lock, manifest, schema, sweep};
 use crate::base::clock::Clock;
+use crate::base::files::{above, missing_folders};
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::plan::contract::Contract;
 
@@ -64,7 +65,12 @@ impl Store {
         let io = |what| move |cause| Error::io(what, root.display(), cause);
         if !root.join(MARKER).exists() {
             vacant(root, storage.as_ref())?;
-            storage.create_folder(root).map_err(io("cannot make the store"))?;
+            let new = missing_folders(root);
+            let mut above_new = new.iter().map(|new| above(new));
+            storage
+                .create_folder(root)
+                .and_then(|()| above_new.try_for_each(|above| storage.sync_folder(above)))
+                .map_err(io("cannot make the store"))?;
             let text = serde_json::to_vec(&Marker { format: STORE_FORMAT }).unwrap_or_default();
             let path = root.join(MARKER);
             match write_durable(storage.as_ref(), &path, &text, Naming::New) {
@@ -286,7 +292,8 @@ impl Store {
             .try_for_each(|name| sweep::table(&self.folder(name)?))?;
         let state = crate::plan::state_folder(&self.root);
         sweep::unfinished(self.storage.as_ref(), &state)?;
-        sweep::unfinished(self.storage.as_ref(), &state.join("index"))
+        sweep::unfinished(self.storage.as_ref(), &state.join("index"))?;
+        sweep::notes_of_models(self.storage.as_ref(), &state)
     }
 
     /// Throws staged parts away, such as those of another fingerprint. Ask for the

@@ -42,7 +42,6 @@ pub struct PartWriter {
     fidelity: Option<Fidelity>,
     batches: Vec<RecordBatch>,
     rows: u64,
-    bytes: u64,
 }
 
 impl PartWriter {
@@ -55,7 +54,6 @@ impl PartWriter {
             fidelity: None,
             batches: Vec::new(),
             rows: 0,
-            bytes: 0,
         }
     }
 
@@ -74,7 +72,6 @@ impl PartWriter {
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = schema::conform(batch, &self.schema, self.folder.table())?;
         self.rows += batch.num_rows() as u64;
-        self.bytes += batch.get_array_memory_size() as u64;
         self.batches.push(batch);
         Ok(())
     }
@@ -83,12 +80,6 @@ impl PartWriter {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
-    }
-
-    /// Memory the rows take so far.
-    #[must_use]
-    pub fn size_bytes(&self) -> u64 {
-        self.bytes
     }
 
     /// Sorts and writes the rows; when it returns, they survive a crash, and

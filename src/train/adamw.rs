@@ -73,18 +73,55 @@ impl AdamW {
         weights: impl IntoIterator<Item = (String, Var)>,
         weight_decay: f64,
     ) -> Result<Self> {
+        Self::with(weights, weight_decay, 0, |_, var| {
+            zeros_like(var).map_err(candle("making the optimiser's state"))
+        })
+    }
+
+    /// The optimiser that has made `steps` steps, with what [`state`](Self::state) gave then; `get`
+    /// finds a tensor.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when a tensor is missing or of another shape.
+    pub fn restored(
+        weights: impl IntoIterator<Item = (String, Var)>,
+        weight_decay: f64,
+        steps: u64,
+        mut get: impl FnMut(&str) -> Result<Tensor>,
+    ) -> Result<Self> {
+        Self::with(weights, weight_decay, steps, |name, var| {
+            let tensor = get(name)?;
+            if tensor.shape() != var.shape() {
+                let what = format!("`{name}` is {:?}, expected {:?}", tensor.dims(), var.dims());
+                return Err(Error::new(Kind::Store, what));
+            }
+            // A copy: it will be changed in place.
+            tensor
+                .to_device(var.device())
+                .and_then(|t| t.to_dtype(DType::F32)?.copy())
+                .map_err(candle("restoring the optimiser"))
+        })
+    }
+
+    /// `moment` gives each moment, by its name and its weight.
+    fn with(
+        weights: impl IntoIterator<Item = (String, Var)>,
+        weight_decay: f64,
+        steps: u64,
+        mut moment: impl FnMut(&str, &Var) -> Result<Tensor>,
+    ) -> Result<Self> {
         let slots = weights.into_iter().map(|(name, var)| {
             if var.dtype() != DType::F32 {
                 return Err(Error::new(Kind::Internal, format!("the weight `{name}` is not f32")));
             }
-            let zeros = || zeros_like(&var).map_err(candle("making the optimiser's state"));
-            let (first, second) = (zeros()?, zeros()?);
+            let first = moment(&format!("{name}.first"), &var)?;
+            let second = moment(&format!("{name}.second"), &var)?;
             Ok(Slot { name, var, first, second })
         });
         let slots = slots.collect::<Result<Vec<_>>>()?;
         Ok(Self {
             weight_decay,
-            steps: 0,
+            steps,
             #[cfg(feature = "cuda")]
             kernels: kernels(&slots)?,
             slots,
@@ -177,37 +214,6 @@ impl AdamW {
             ]
         };
         self.slots.iter().flat_map(moments).collect()
-    }
-
-    /// Takes over what [`state`](Self::state) gave after `steps` steps; `get` finds a tensor.
-    ///
-    /// # Errors
-    /// When a tensor is missing or of another shape.
-    pub fn restore(
-        &mut self,
-        steps: u64,
-        mut get: impl FnMut(&str) -> Result<Tensor>,
-    ) -> Result<()> {
-        for slot in &mut self.slots {
-            let mut tensor = |part: &str| {
-                let name = format!("{}.{part}", slot.name);
-                let tensor = get(&name)?;
-                if tensor.shape() != slot.var.shape() {
-                    let what =
-                        format!("`{name}` is {:?}, expected {:?}", tensor.dims(), slot.var.dims());
-                    return Err(Error::new(Kind::Store, what));
-                }
-                // A copy: it will be changed in place.
-                tensor
-                    .to_device(slot.var.device())
-                    .and_then(|t| t.to_dtype(DType::F32)?.copy())
-                    .map_err(candle("restoring the optimiser"))
-            };
-            let (first, second) = (tensor("first")?, tensor("second")?);
-            (slot.first, slot.second) = (first, second);
-        }
-        self.steps = steps;
-        Ok(())
     }
 }
 

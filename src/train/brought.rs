@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::captioner::of_weights;
-use super::checkpoint::{Checkpoint, Course, FORMAT, Random, State};
+use super::checkpoint::{Checkpoint, Course, FORMAT, Random, State, UNFINISHED, remove};
 use super::journal::Mark;
-use crate::base::{Error, Kind, Result};
+use crate::base::{Digest, Error, Kind, Result};
 use crate::nn::captioner::{Captioner, Names};
 use crate::nn::mapper::{MapperConfig, MapperKind};
 use crate::nn::tokens::TextCodec;
@@ -53,18 +53,18 @@ impl Brought {
         Ok(Self { captioner, network, end })
     }
 
-    /// Writes it below `run` as a checkpoint of `stage`, whose examples are called `input`.
+    /// Writes it below `folder` as a checkpoint of `stage`, whose examples are called `input`. Its
+    /// run is called by what it holds, so that none is ever replaced by another.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn write(
         &self,
-        run: &Path,
+        folder: &Path,
         stage: &Stage,
         definition: &str,
         input: &str,
     ) -> Result<Checkpoint> {
-        std::fs::create_dir_all(run).map_err(|c| Error::io("cannot make", run.display(), c))?;
         let state = State {
             format: FORMAT,
             stage: stage.table.clone(),
@@ -86,7 +86,14 @@ impl Brought {
             definition: definition.to_owned(),
             journal: Mark::default(),
         };
-        Checkpoint::write(run, state, &self.captioner.state(), &[], |digest| digest)
+        let unfinished = folder.join(format!(".{input}{UNFINISHED}"));
+        remove(&unfinished)?;
+        let tensors = self.captioner.state();
+        let written = Checkpoint::write(&unfinished, state, &tensors, &[], |digest| digest)?;
+        let said = serde_json::to_vec(&written.state).map_err(|cause| {
+            Error::new(Kind::Internal, "a checkpoint's state is no JSON").caused_by(cause)
+        })?;
+        written.move_to(&folder.join(format!("{input}-{}", Digest::of(&said).short())))
     }
 }
 

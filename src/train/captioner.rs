@@ -160,17 +160,6 @@ impl Learner for Learning {
         let trained: Vec<String> = self.weights().into_iter().map(|(name, _)| name).collect();
         Ok(state.into_iter().filter(|(name, _)| trained.contains(name)).collect())
     }
-
-    fn restore(&mut self, model: &Path) -> Result<()> {
-        let weights = Weights::open(model)?;
-        for (name, var) in self.weights() {
-            let tensor = weights
-                .tensor(&name, DType::F32, &self.device)
-                .map_err(|error| error.at(model.display()))?;
-            var.set(&tensor).map_err(candle("taking over a checkpoint"))?;
-        }
-        Ok(())
-    }
 }
 
 /// A captioner to caption with.

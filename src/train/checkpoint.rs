@@ -8,15 +8,13 @@
 //!
 //! A folder gets its name once all of it is durable, so that one that is there is whole.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::journal::Mark;
-use crate::base::digest::Digester;
-use crate::base::{Digest, Error, Kind, Result, files};
+use crate::base::{Cancel, Digest, Error, Kind, Result, files};
 use crate::nn::weights::write_safetensors;
 use crate::plan::captioner::Network;
 
@@ -32,7 +30,7 @@ pub const STATE: &str = "state.json";
 const CAP_BYTES: u64 = 64 << 20;
 const PREFIX: &str = "step-";
 /// Ends the names of folders that are no whole checkpoint.
-const UNFINISHED: &str = ".unfinished";
+pub(super) const UNFINISHED: &str = ".unfinished";
 
 /// What a checkpoint says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -184,11 +182,10 @@ impl Checkpoint {
         let path = run.join(&name);
         let unfinished = run.join(format!(".{name}{UNFINISHED}"));
         remove(&unfinished)?;
-        std::fs::create_dir_all(&unfinished)
-            .map_err(|cause| Error::io("cannot make", unfinished.display(), cause))?;
+        files::make_folder(&unfinished)?;
         let weights = unfinished.join(MODEL);
         write_safetensors(&weights, model)?;
-        state.digest = digest(digest_of(&weights)?).to_string();
+        state.digest = digest(Digest::of_file(&weights, &Cancel::new())?).to_string();
         write_safetensors(&unfinished.join(OPTIMIZER), optimizer)?;
         files::write_atomic(&unfinished.join(STATE), |file| {
             serde_json::to_writer_pretty(file, &state).map_err(|cause| {
@@ -201,6 +198,28 @@ impl Checkpoint {
             .map_err(|cause| Error::io("cannot rename to", path.display(), cause))?;
         files::sync_folder(run)?;
         Ok(Self { path, state })
+    }
+
+    /// Moves the only checkpoint of a folder, with that folder, to `run`. One that is there already
+    /// and holds the same stays, and this one goes.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or a folder cannot be moved.
+    pub fn move_to(self, run: &Path) -> Result<Self> {
+        let home = files::above(&self.path);
+        let path = run.join(self.path.file_name().unwrap_or_default());
+        let of = |file: &Path| Digest::of_file(file, &Cancel::new());
+        let same = Self::open(&path).is_ok_and(|there| there.state == self.state)
+            && of(&path.join(MODEL))? == of(&self.model())?;
+        if same {
+            remove(home)?;
+        } else {
+            discard(run)?;
+            std::fs::rename(home, run)
+                .map_err(|cause| Error::io("cannot rename to", run.display(), cause))?;
+            files::sync_folder(files::above(run))?;
+        }
+        Ok(Self { path, state: self.state })
     }
 
     /// Removes it.
@@ -263,21 +282,7 @@ pub fn prune(run: &Path, keep_last: usize) -> Result<Vec<Checkpoint>> {
     Ok(kept)
 }
 
-/// The digest of a file's bytes.
-fn digest_of(path: &Path) -> Result<Digest> {
-    let io = |cause| Error::io("cannot read", path.display(), cause);
-    let mut file = std::fs::File::open(path).map_err(io)?;
-    let mut digester = Digester::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let read = file.read(&mut buffer).map_err(io)?;
-        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-        digester.bytes(bytes);
-    }
-    Ok(digester.finish())
-}
-
-/// Removes a checkpoint: its name goes first, so that one that is there is whole, also when a
+/// Removes a checkpoint, or a folder of some: its name goes first, so that one that is there is whole, also when a
 /// crash ends this half-way.
 fn discard(checkpoint: &Path) -> Result<()> {
     let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
@@ -290,7 +295,7 @@ fn discard(checkpoint: &Path) -> Result<()> {
     }
 }
 
-fn remove(folder: &Path) -> Result<()> {
+pub(super) fn remove(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::io("cannot remove", folder.display(), cause))

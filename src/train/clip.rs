@@ -1,14 +1,13 @@
 //! A CLIP as the loop trains it.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Tensor, Var};
+use candle_core::{Tensor, Var};
 
 use super::fault::candle;
 use super::learner::{Batch, Draw, Learner};
-use crate::base::files::read_text_capped;
+use crate::base::files::{self, read_text_capped};
 use crate::base::{Error, Kind, Result};
 use crate::nn::clip::hugging_face_config;
 use crate::nn::contrastive::{Pair, TrainableClip};
@@ -74,16 +73,15 @@ impl ClipLearning {
     }
 }
 
-/// The weights of a Hugging Face folder, in one file.
+/// The weights of a Hugging Face folder, in one file: the one that the plan takes the digest of.
 fn weights(folder: &Path) -> Result<Weights> {
-    let files = HF_WEIGHTS.iter().filter(|name| !name.ends_with(".json"));
-    let found: Option<PathBuf> = files.map(|name| folder.join(name)).find(|path| path.is_file());
-    let path = found.ok_or_else(|| {
+    let first = HF_WEIGHTS.iter().find(|name| folder.join(name).is_file());
+    let whole = first.filter(|name| !name.ends_with(".index.json")).ok_or_else(|| {
         Error::new(Kind::MissingInput, "has its weights in several files, which do not train")
             .at(folder.display())
             .help("save them in one: `save_pretrained(folder, max_shard_size=\"100GB\")`")
     })?;
-    Weights::open(&path)
+    Weights::open(&folder.join(whole))
 }
 
 fn tokenizer(folder: &Path) -> Result<Tokenizer> {
@@ -123,17 +121,6 @@ impl Learner for ClipLearning {
     fn state(&self) -> Result<Vec<(String, Tensor)>> {
         Ok(self.clip.state())
     }
-
-    fn restore(&mut self, model: &Path) -> Result<()> {
-        let weights = Weights::open(model)?;
-        for (name, var) in self.weights() {
-            let tensor = weights
-                .tensor(&name, DType::F32, &self.device.device)
-                .map_err(|error| error.at(model.display()))?;
-            var.set(&tensor).map_err(candle("taking over a checkpoint"))?;
-        }
-        Ok(())
-    }
 }
 
 /// Makes `to` a Hugging Face folder: the weights of a checkpoint, and all else from the folder that
@@ -150,24 +137,41 @@ pub fn publish(start: &Path, weights: &Path, to: &Path) -> Result<()> {
         std::fs::remove_dir_all(&unfinished)
             .map_err(|cause| Error::io("cannot remove", unfinished.display(), cause))?;
     }
-    std::fs::create_dir_all(&unfinished)
-        .map_err(|cause| Error::io("cannot make", unfinished.display(), cause))?;
+    files::make_folder(&unfinished)?;
     let beside = ["config.json", "preprocessor_config.json"];
     let beside = beside.iter().chain(&HF_TOKENIZER).map(|name| (start.join(name), *name));
     for (from, name) in beside.chain([(weights.to_owned(), "model.safetensors")]) {
         if !from.is_file() {
             continue;
         }
-        let bytes = crate::base::files::read_capped(&from, WEIGHTS_CAP_BYTES)?;
-        let path = unfinished.join(name);
-        crate::base::files::write_atomic(&path, |file| {
-            file.write_all(&bytes).map_err(|cause| Error::io("cannot write", path.display(), cause))
-        })?;
+        files::copy_capped(&from, &unfinished.join(name), WEIGHTS_CAP_BYTES)?;
     }
     std::fs::rename(&unfinished, to)
         .map_err(|cause| Error::io("cannot rename to", to.display(), cause))?;
     match to.parent() {
-        Some(parent) => crate::base::files::sync_folder(parent),
+        Some(parent) => files::sync_folder(parent),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::nn::weights::write_safetensors;
+
+    #[test]
+    fn weights_are_taken_from_the_file_that_the_plan_takes_the_digest_of() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["pytorch_model.bin", "model.safetensors.index.json"] {
+            files::write_atomic(&dir.path().join(name), |_| Ok(())).unwrap();
+        }
+        let error = weights(dir.path()).unwrap_err();
+        assert_eq!(error.kind(), Kind::MissingInput, "{error}");
+        assert!(error.what().contains("several files"), "{error}");
+        let one = Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap();
+        write_safetensors(&dir.path().join("model.safetensors"), &[("a".into(), one)]).unwrap();
+        assert_eq!(weights(dir.path()).unwrap().names().collect::<Vec<_>>(), ["a"]);
     }
 }

@@ -57,8 +57,7 @@ impl Journal {
     /// When a file cannot be opened or cut.
     pub fn open(kept: &Path, shown: &Path, mark: &Mark, done: u64, time_us: i64) -> Result<Self> {
         for folder in [kept, shown] {
-            std::fs::create_dir_all(folder)
-                .map_err(|cause| Error::io("cannot make", folder.display(), cause))?;
+            files::make_folder(folder)?;
         }
         let path = kept.join(METRICS);
         let file = OpenOptions::new()
@@ -131,7 +130,7 @@ impl Journal {
 }
 
 /// Everything that a training whose metrics lie in `kept` measured; a last line that a crash cut
-/// short is left out.
+/// short is left out. So is any other that is broken, which is said: no training is lost for it.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -140,8 +139,26 @@ pub fn read(kept: &Path) -> Result<Vec<Metric>> {
     if !path.is_file() {
         return Ok(Vec::new());
     }
-    let text = files::read_text_capped(&path, CAP_BYTES)?;
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    let (metrics, broken) = parse(&files::read_capped(&path, CAP_BYTES)?);
+    if let Some(first) = broken.first() {
+        let (place, lines) = (path.display(), broken.len());
+        tracing::warn!("{place}:{first}: {lines} damaged lines, from this one on, are left out");
+    }
+    Ok(metrics)
+}
+
+/// The numbers, and the lines that are broken, from 1. Every whole line ends with a newline.
+fn parse(bytes: &[u8]) -> (Vec<Metric>, Vec<usize>) {
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').and_then(|end| bytes.get(..end));
+    let lines = whole.into_iter().flat_map(|whole| whole.split(|byte| *byte == b'\n'));
+    let (mut metrics, mut broken) = (Vec::new(), Vec::new());
+    for (number, line) in lines.enumerate() {
+        match serde_json::from_slice(line) {
+            Ok(metric) => metrics.push(metric),
+            Err(_) => broken.push(number + 1),
+        }
+    }
+    (metrics, broken)
 }
 
 /// Event files that the checkpoint knows lose what came after it, others go.
@@ -175,6 +192,26 @@ fn cut(file: &File, path: &Path, length_bytes: u64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_short_is_left_out_and_a_broken_one_before_it_is_told_of() {
+        let line = |step: u64| {
+            let metric = Metric { step, epoch: 1, name: "loss".to_owned(), value: 2.5, time_us: 9 };
+            serde_json::to_string(&metric).unwrap() + "\n"
+        };
+        let found = |text: &str| {
+            let (metrics, broken) = parse(text.as_bytes());
+            (metrics.iter().map(|metric| metric.step).collect::<Vec<_>>(), broken)
+        };
+        let whole = line(1) + &line(2);
+        assert_eq!(found(""), (vec![], vec![]));
+        assert_eq!(found("{\"step\":3,"), (vec![], vec![]));
+        assert_eq!(found(&whole), (vec![1, 2], vec![]));
+        assert_eq!(found(&(whole.clone() + "{\"step\":3,")), (vec![1, 2], vec![]));
+        for broken in ["{\"step\":3,\n", "\n", "\0\0\n"] {
+            assert_eq!(found(&(whole.clone() + broken + &line(4))), (vec![1, 2, 4], vec![3]));
+        }
+    }
 
     #[test]
     fn a_journal_goes_on_where_a_checkpoint_left_it() {

@@ -1,10 +1,14 @@
 //! What the loop trains.
 
-use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
+use std::path::Path;
 
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Tensor, Var};
+
+use super::fault::candle;
 use crate::base::Result;
 use crate::flow::Vectors;
+use crate::nn::weights::Weights;
 
 /// Captions that go through the model together, each beside what is known of its image.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,5 +76,14 @@ pub trait Learner {
     ///
     /// # Errors
     /// When the file is damaged, or of another model.
-    fn restore(&mut self, model: &std::path::Path) -> Result<()>;
+    fn restore(&mut self, model: &Path) -> Result<()> {
+        let weights = Weights::open(model)?;
+        for (name, var) in self.weights() {
+            let tensor = weights
+                .tensor(&name, DType::F32, var.device())
+                .map_err(|error| error.at(model.display()))?;
+            var.set(&tensor).map_err(candle("taking over a checkpoint"))?;
+        }
+        Ok(())
+    }
 }

@@ -101,17 +101,21 @@ pub fn train<L: Learner>(
     watch: Watch<'_>,
     sampler: Sampler<'_, L>,
 ) -> Result<Outcome> {
-    let mut optimizer = AdamW::new(learner.weights(), course.weight_decay)?;
     let batches = data.train.batch_count(course.batch_rows);
     let steps_an_epoch = batches.div_ceil(course.accumulate.max(1)) as u64;
     let total = steps_an_epoch * u64::from(course.epochs);
     let rate = LearningRate::of(course, total);
-    let mut state = match checkpoint::list(&home.kept)?.pop() {
-        Some(newest) => resume(learner, &mut optimizer, &newest)?,
+    let newest = checkpoint::list(&home.kept)?.pop();
+    let mut state = match &newest {
+        Some(newest) => newest.state.clone(),
         None => beginning(data, course, identity, total),
     };
     let resumed_at = state.step;
     if !state.finished {
+        let mut optimizer = match &newest {
+            Some(newest) => resume(learner, course, newest)?,
+            None => AdamW::new(learner.weights(), course.weight_decay)?,
+        };
         let now = watch.clock.now_us();
         let mut journal = Journal::open(&home.kept, &home.shown, &state.journal, state.step, now)?;
         if state.step == 0 {
@@ -164,18 +168,12 @@ fn beginning(data: Data<'_>, course: &Course, identity: &Identity, total: u64) -
     }
 }
 
-fn resume<L: Learner>(
-    learner: &mut L,
-    optimizer: &mut AdamW,
-    newest: &Checkpoint,
-) -> Result<State> {
-    if !newest.state.finished {
-        learner.restore(&newest.model())?;
-        let moments = Weights::open(&newest.optimizer())?;
-        optimizer
-            .restore(newest.state.step, |name| moments.tensor(name, DType::F32, &Device::Cpu))?;
-    }
-    Ok(newest.state.clone())
+/// Has the learner and its optimiser as a checkpoint left them.
+fn resume<L: Learner>(learner: &mut L, course: &Course, newest: &Checkpoint) -> Result<AdamW> {
+    learner.restore(&newest.model())?;
+    let moments = Weights::open(&newest.optimizer())?;
+    let get = |name: &str| moments.tensor(name, DType::F32, &Device::Cpu);
+    AdamW::restored(learner.weights(), course.weight_decay, newest.state.step, get)
 }
 
 struct Run<'a, L> {

@@ -59,6 +59,34 @@ fn a_wrong_command_line_is_3_and_writes_nothing_to_standard_output() {
 }
 
 #[test]
+fn a_flag_that_would_change_nothing_is_refused_with_what_to_add() {
+    let definition = shop().definition();
+    let definition = definition.to_str().unwrap();
+    let caption = ["caption", definition, "photo.jpg"];
+    let export = ["export-checkpoint", definition, "-o", "x.safetensors"];
+    let project = ["--project", "clipcap-chinese"];
+    for (args, add) in [
+        ([&caption[..], &["--temperature", "2"]].concat(), "--top-k"),
+        ([&caption[..], &["--samples", "3"]].concat(), "--top-k"),
+        ([&caption[..], &["--seed", "1"]].concat(), "--top-p"),
+        ([&caption[..], &["--length-penalty", "2"]].concat(), "--beams"),
+        ([&caption[..], &["--beams", "3", "--seed", "1"]].concat(), "cannot be used with"),
+        ([&export[..], &project].concat(), "--format pytorch-names"),
+        ([&export[..], &project, &["--format", "safetensors"]].concat(), "pytorch-names"),
+    ] {
+        let out = run(&args);
+        assert_eq!(code(&out), 3, "{args:?}: {}", stderr(&out));
+        assert_eq!(stdout(&out), "", "{args:?}");
+        assert!(stderr(&out).contains(add), "{args:?}: {}", stderr(&out));
+    }
+    // With what they need they pass: here it is the captioner that the definition has not.
+    for args in [&["--top-k", "3", "--temperature", "2"][..], &["--top-p", "0.8", "--seed", "1"]] {
+        let out = run(&[&caption[..], args].concat());
+        assert!(stderr(&out).contains("trains no captioner"), "{args:?}: {}", stderr(&out));
+    }
+}
+
+#[test]
 fn scripts_learn_from_standard_output_what_failed() {
     let out = run(&["run", "nowhere.toml", "--format", "json"]);
     assert_eq!(code(&out), 1);

@@ -3,6 +3,7 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type};
 use bytes::Bytes;
+use clipmill::flow::Pixels;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
@@ -115,6 +116,38 @@ fn a_text_finds_itself_first() {
     let best: Value = serde_json::from_slice(&query(&shop.definition(), &sql, "json")).unwrap();
     assert_eq!(best[0]["text"], one[0]["text"]);
     assert!((best[0]["score"].as_f64().unwrap() - 1.0).abs() < 1e-5, "{best}");
+}
+
+#[test]
+fn an_image_of_a_query_has_the_caps_of_the_images_that_it_is_compared_with() {
+    let shop = shop();
+    let dir = tempfile::tempdir().unwrap();
+    let photo = dir.path().join("photo.jpg");
+    let pixels = Pixels { width_px: 40, height_px: 30, data: vec![90; 40 * 30 * 3] };
+    std::fs::write(&photo, clipmill::decode::encode_jpeg(&pixels, 90).unwrap()).unwrap();
+    let of = |table: &str, more: &[&str]| {
+        let vector = format!("clip_image('{}')", photo.display());
+        let sql = format!("SELECT cosine(embedding, {vector}) AS s FROM {table} LIMIT 1");
+        clipmill().arg("query").arg(shop.definition()).arg(sql).args(more).output().unwrap()
+    };
+    for (set, said) in [
+        ("stages.images.max_pixels=1199", "40 × 30 px is more than 1199 px"),
+        ("sources.photos.max_member_bytes=100", "photo.jpg"),
+    ] {
+        for table in ["image_features", "examples"] {
+            let out = of(table, &["--set", set]);
+            assert_eq!(code(&out), 1, "{set}, {table}: {}", stdout(&out));
+            assert!(stderr(&out).contains(said), "{set}, {table}: {}", stderr(&out));
+        }
+    }
+    for (table, more) in [
+        ("image_features", &["--set", "stages.images.max_pixels=1200"][..]),
+        ("image_features", &[]),
+        ("caption_features", &["--set", "stages.images.max_pixels=1"]),
+    ] {
+        let out = of(table, more);
+        assert_eq!(code(&out), 0, "{more:?}, {table}: {}", stderr(&out));
+    }
 }
 
 #[test]

@@ -5,9 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
 
+use arrow::array::{
+    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
 use clipmill::base::Cancel;
 use clipmill::base::clock::SystemClock;
-use clipmill::table::Store;
+use clipmill::plan::contract::{TableKind, builtin};
+use clipmill::table::{Change, CommitNote, Outcome, PartLabel, Store, arrow_schema};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -146,6 +151,93 @@ fn who_holds_the_store_is_in_nobodys_way() {
     }
     for wrong in ["3", "a..b", "0..9"] {
         assert_eq!(code(&ask("diff", &store(&dir), &["images", wrong])), 3, "{wrong}");
+    }
+}
+
+#[test]
+fn a_set_changes_the_definition_that_a_store_remembers_and_is_refused_where_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), 10, 1);
+    let place = store(&dir);
+    let sql = "SELECT cosine(embedding, clip_text('a star')) AS s FROM image_features";
+    let vectors = |more: &[&str]| ask("query", &place, &[&[sql], more].concat());
+    assert_eq!(code(&vectors(&[])), 0);
+    let out = vectors(&["--set", "models.clip.path=nowhere"]);
+    assert_eq!(code(&out), 1, "{}", stdout(&out));
+    assert!(stderr(&out).contains("nowhere"), "{}", stderr(&out));
+
+    let built_in = include_str!("../../schemas/image_features.toml");
+    let check = "\n[checks.two_long.l2_norm]\ncolumn = \"embedding\"\nmin = 1.9\nmax = 2.1\n";
+    std::fs::write(dir.path().join("strict.toml"), format!("{built_in}{check}")).unwrap();
+    let strict = ["image_features", "--set", "stages.image_features.contract=strict.toml"];
+    let out = ask("verify", &place, &strict);
+    assert_eq!(code(&out), 1, "{}", stdout(&out));
+    assert!(stdout(&out).contains("two_long"), "{}", stdout(&out));
+    let out = ask("history", &place, &["--set", "stages.nope.batch_size=1"]);
+    assert_eq!(code(&out), 1, "{}", stdout(&out));
+    assert!(stderr(&out).contains("nope"), "{}", stderr(&out));
+
+    std::fs::remove_file(place.join("_clipmill/definition.json")).unwrap();
+    let set = ["--set", "stages.image_features.batch_size=1"];
+    for (command, more) in [
+        ("query", &["SELECT 1 AS one FROM images"][..]),
+        ("history", &[]),
+        ("diff", &["images", "0..0"]),
+        ("restore", &["images", "0"]),
+        ("vacuum", &["--dry-run"]),
+        ("verify", &[]),
+    ] {
+        let plain = ask(command, &place, more);
+        assert_eq!(code(&plain), 0, "{command}: {}", stderr(&plain));
+        let out = ask(command, &place, &[more, &set].concat());
+        assert_eq!(code(&out), 3, "{command}: {}", stderr(&out));
+        assert!(stderr(&out).contains("--set has no definition to change"), "{}", stderr(&out));
+    }
+    let out = ask("export-checkpoint", &place, &[&["-o", "x"][..], &set].concat());
+    assert_eq!(code(&out), 3, "{}", stderr(&out));
+}
+
+/// Gives the store a table `metrics` with one number, whatever its contract says of it.
+fn measure(store: &Store, value: f64) {
+    let mut contract = builtin(TableKind::Metrics).unwrap();
+    contract.checks.clear();
+    let schema = arrow_schema(&contract);
+    let column = |name: &str| -> ArrayRef {
+        match name {
+            "step" => Arc::new(Int64Array::from(vec![1])),
+            "epoch" => Arc::new(Int32Array::from(vec![1])),
+            "value" => Arc::new(Float64Array::from(vec![value])),
+            "time" => Arc::new(TimestampMicrosecondArray::from(vec![1]).with_timezone("UTC")),
+            text => Arc::new(StringArray::from(vec![text])),
+        }
+    };
+    let columns = schema.fields().iter().map(|field| column(field.name())).collect();
+    let label = PartLabel { fingerprint: "f".into(), unit: String::new() };
+    let mut writer = store.part_writer("metrics", &contract, label).unwrap();
+    writer.write(&RecordBatch::try_new(schema, columns).unwrap()).unwrap();
+    let change = Change {
+        expected_version: store.snapshot("metrics").unwrap().map(|found| found.version()),
+        remove: Vec::new(),
+        add: vec![writer.finish().unwrap()],
+        note: CommitNote::default(),
+        reject_counts: std::collections::BTreeMap::new(),
+        fidelity: None,
+    };
+    let outcome = store.publish("metrics", &contract, change).unwrap();
+    assert!(matches!(outcome, Outcome::Published { .. }), "{outcome:?}");
+}
+
+#[test]
+fn verify_holds_metrics_against_their_contract() {
+    for (value, faults) in [(0.5, 0), (f64::NAN, 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        make(dir.path(), 8, 1);
+        measure(&Store::open(&store(&dir), Arc::new(SystemClock)).unwrap(), value);
+        let out = ask("verify", &store(&dir), &["metrics", "--format", "json"]);
+        assert_eq!(code(&out), faults, "{}{}", stdout(&out), stderr(&out));
+        let said = object(&out);
+        assert_eq!(said["tables"]["metrics"]["faults"], faults, "{said}");
+        assert_eq!(stdout(&out).contains("value_is_finite"), faults > 0, "{said}");
     }
 }
 

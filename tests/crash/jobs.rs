@@ -1,11 +1,13 @@
 //! Several processes: the same rows, and no process that outlives its run.
 
-use std::process::{Child, Stdio};
+use std::collections::BTreeMap;
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use clipmill::run::{Means, Workers};
 
 use super::binary;
+use super::house::{Images, id, picture, put, tar_of};
 use super::killed::PLAN;
 use super::shapes::{Packing, Plan, Shape};
 use super::tables;
@@ -57,6 +59,28 @@ fn several_archives_into_no_store() {
     same_rows_and_reasons(Plan { packing: Packing::Several, before: 0, bad: true, ..PLAN });
 }
 
+#[test]
+fn an_index_that_holds_is_not_written_again() {
+    let shape = Shape::new(Plan { packing: Packing::Several, ..PLAN });
+    let folder = shape.house.dir.path();
+    binary::complete(folder, JOBS);
+    let indexes = || {
+        let found = std::fs::read_dir(shape.store().join("_clipmill/index")).unwrap();
+        let found = found.map(|entry| entry.unwrap());
+        let written = |entry: &std::fs::DirEntry| entry.metadata().unwrap().modified().unwrap();
+        let all: BTreeMap<_, _> = found.map(|entry| (entry.file_name(), written(&entry))).collect();
+        all
+    };
+    let before = indexes();
+    assert_eq!(before.len(), 3, "{before:?}");
+    let others: Images = (100..112).map(|n| (format!("{}.jpg", id(n)), picture(n))).collect();
+    put(&shape.house.path("c.tar"), &tar_of(&others));
+    binary::complete(folder, JOBS);
+    let after = indexes();
+    let changed = before.iter().filter(|(name, written)| after.get(*name) != Some(written));
+    assert_eq!(changed.count(), 1, "{before:?} {after:?}");
+}
+
 /// The processes that a process started, as Linux tells.
 fn children(of: &Child) -> Vec<u32> {
     let path = format!("/proc/{0}/task/{0}/children", of.id());
@@ -103,21 +127,44 @@ fn start(shape: &Shape) -> (Child, Vec<u32>) {
     (child, found)
 }
 
+/// Sends a signal to a process, which may have ended meanwhile.
 fn send(signal: &str, to: u32) {
-    let status =
-        std::process::Command::new("kill").args([signal, &to.to_string()]).status().unwrap();
-    assert!(status.success());
+    std::process::Command::new("kill").args([signal, &to.to_string()]).status().unwrap();
+}
+
+/// Starts a run and, once it has computed something, sends `signal` to one of its processes, if that
+/// is still there; again where it came too late, which is where the end is not `as_wanted`.
+fn disturbed(
+    shape: &Shape,
+    signal: &str,
+    whom: impl Fn(&Child, &[u32]) -> u32,
+    as_wanted: impl Fn(&Output) -> bool,
+) -> (Output, Vec<u32>) {
+    for _ in 0..5 {
+        shape.reset();
+        binary::forget(shape.house.dir.path());
+        let (child, workers) = start(shape);
+        let whom = whom(&child, &workers);
+        assert!(within(Duration::from_secs(60), || {
+            !lives(whom) || !binary::computed(shape.house.dir.path()).is_empty()
+        }));
+        if lives(whom) {
+            send(signal, whom);
+        }
+        let out = child.wait_with_output().unwrap();
+        if as_wanted(&out) {
+            return (out, workers);
+        }
+    }
+    panic!("every {signal} came too late");
 }
 
 #[test]
 fn a_worker_that_dies_is_replaced() {
     let shape = Shape::new(LONG);
-    let (child, workers) = start(&shape);
-    std::thread::sleep(Duration::from_millis(100));
-    send("-KILL", workers[1]);
-    let out = child.wait_with_output().unwrap();
+    let again = |out: &Output| binary::said(out).contains("its work is given out again");
+    let (out, _) = disturbed(&shape, "-KILL", |_, workers| workers[1], again);
     assert!(out.status.success(), "{}", binary::said(&out));
-    assert!(binary::said(&out).contains("its work is given out again"), "{}", binary::said(&out));
     tables::assert_same(&tables::read(&shape.store()), &shape.new, "a worker died");
 }
 
@@ -138,11 +185,8 @@ fn workers_end_with_a_run_that_is_killed() {
 #[test]
 fn ctrl_c_stops_all_and_keeps_what_was_made() {
     let shape = Shape::new(LONG);
-    let (child, workers) = start(&shape);
-    std::thread::sleep(Duration::from_millis(300));
-    send("-INT", child.id());
-    let out = child.wait_with_output().unwrap();
-    assert_eq!(out.status.code(), Some(130), "{}", binary::said(&out));
+    let (_, workers) =
+        disturbed(&shape, "-INT", |run, _| run.id(), |out| out.status.code() == Some(130));
     assert!(!workers.iter().any(|id| lives(*id)));
     binary::complete(shape.house.dir.path(), JOBS);
     tables::assert_same(&tables::read(&shape.store()), &shape.new, "after Ctrl-C");
@@ -217,6 +261,14 @@ fn one_unit_by_itself() {
     assert!(staged.iter().all(|part| part.label.unit.starts_with("by-hand-0")));
     let report = binary::complete(shape.house.dir.path(), &[]);
     assert_eq!(report["tables"]["caption_features"]["resumed"], 10);
+
+    // A unit that nobody orders is refused with how an order looks.
+    super::house::put(&file, order["unit"].to_string().as_bytes());
+    let out = binary::clipmill().arg("work").arg(&file).output().unwrap();
+    assert_eq!(out.status.code(), Some(3));
+    assert!(binary::said(&out).contains("unit.json: is no order"), "{}", binary::said(&out));
+    assert!(binary::said(&out).contains("{\"unit\": {…}}"), "{}", binary::said(&out));
+    super::house::put(&file, order.to_string().as_bytes());
 
     // Cut for another definition, it is refused.
     let text = std::fs::read_to_string(shape.house.path("pipeline.toml")).unwrap();

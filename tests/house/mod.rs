@@ -147,7 +147,7 @@ impl House {
     }
 
     pub fn model(&self, seed: u64) {
-        let config = small_clip();
+        let config = quick_clip(64);
         let lines = caption_lines(4);
         let texts: Vec<&str> = lines.iter().map(String::as_str).collect();
         write_random(&self.path("clip"), &config, seed, &texts).unwrap();
@@ -230,10 +230,6 @@ pub fn quick_clip(width: usize) -> ClipConfig {
         merges: 100,
         ..ClipConfig::default()
     }
-}
-
-pub fn small_clip() -> ClipConfig {
-    ClipConfig { size_px: 32, ..ClipConfig::default() }
 }
 
 pub const DEFINITION: &str = r#"

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::house::{self, DEFINITION, House, gz, id, picture, put, tar_of};
 use super::step::{Step, definition, done, foreseen, options, plan_and_run};
@@ -484,8 +485,19 @@ fn stem(name: &str) -> &str {
     name.rsplit('/').next().unwrap().trim_end_matches(".jpg")
 }
 
+/// A number that the environment gives.
+fn env<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() })]
+    // The same edits at every run, or those of `PROPTEST_RNG_SEED`, as many as `PROPTEST_CASES` says.
+    #![proptest_config(ProptestConfig {
+        cases: env("PROPTEST_CASES").unwrap_or(24),
+        rng_seed: RngSeed::Fixed(env("PROPTEST_RNG_SEED").unwrap_or(1)),
+        max_shrink_iters: 60,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn plan_equals_run(steps in prop::collection::vec(prop::collection::vec(edit(), 0..4), 2..6)) {

@@ -271,6 +271,22 @@ fn broken_lines_are_rows() {
 }
 
 #[test]
+fn a_field_that_is_no_text_is_a_reject_in_every_column() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = b"image,text,number,split\n1.jpg,one,0,train\n2.jpg,two,\xff,train\n\
+                 3.jpg,three,0,\xff\n4.jpg,four,,\n";
+    let mut format = csv(",", ["image", "text"], Some("number"), false);
+    if let CaptionFormat::Csv { split, .. } = &mut format {
+        *split = Some("split".into());
+    }
+    let read = all(&text(dir.path(), "a.csv", rows), format);
+    let classes: Vec<RejectClass> = read.rejects.iter().map(|r| r.class).collect();
+    assert_eq!(classes, [RejectClass::BadText; 2]);
+    let kept: Vec<_> = read.captions.iter().map(|c| (c.image_id.as_str(), c.split)).collect();
+    assert_eq!(kept, [("1", Some(Split::Train)), ("4", None)]);
+}
+
+#[test]
 fn karpathy_has_splits_and_numbers() {
     let dir = tempfile::tempdir().unwrap();
     let json = br#"{"dataset": "x", "images": [

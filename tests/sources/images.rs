@@ -150,6 +150,54 @@ fn folders_follow_no_links() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_listed_is_one_reject_that_says_so() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("photos");
+    std::fs::create_dir_all(root.join("closed")).unwrap();
+    std::fs::write(root.join("a.jpg"), "a").unwrap();
+    std::fs::write(root.join("closed/b.jpg"), "b").unwrap();
+    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(root.join("closed"), mode(0)).unwrap();
+    let listed = std::fs::read_dir(root.join("closed")).is_ok();
+    let (members, rejects) = known(&open(&image_source(Folder, &[&root]), dir.path()));
+    std::fs::set_permissions(root.join("closed"), mode(0o700)).unwrap();
+    if listed {
+        eprintln!("skipped: root lists closed folders too");
+        return;
+    }
+    assert_eq!(members.len(), 1);
+    assert_eq!(rejects.len(), 1);
+    assert_eq!((&*rejects[0].origin.member, rejects[0].class), ("closed", RejectClass::Unreadable));
+    assert!(rejects[0].message.contains("cannot be listed"), "{}", rejects[0]);
+}
+
+#[test]
+fn a_folder_too_deep_or_too_long_is_one_reject_that_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("photos");
+    // Deeper than a path may be long: made of two halves, as no single path reaches its end.
+    let half = vec!["n".repeat(200); 11].join("/");
+    let (first, second) = (root.join(&half), dir.path().join("second"));
+    std::fs::create_dir_all(&first).unwrap();
+    std::fs::create_dir_all(second.join(&half)).unwrap();
+    std::fs::rename(&second, first.join("second")).unwrap();
+    std::fs::write(root.join("a.jpg"), "a").unwrap();
+    let mut source = image_source(Folder, &[&root]);
+    source.caps.name_bytes = 10_000;
+    let (members, rejects) = known(&open(&source, dir.path()));
+    assert_eq!((members.len(), rejects.len()), (1, 1));
+    assert_eq!(rejects[0].class, RejectClass::Unreadable);
+    assert!(rejects[0].message.contains("cannot be listed"), "{}", rejects[0]);
+
+    source.caps.name_bytes = 300;
+    let (members, rejects) = known(&open(&source, dir.path()));
+    assert_eq!((members.len(), rejects.len()), (1, 1));
+    assert_eq!((rejects[0].class, rejects[0].image_id.as_ref()), (RejectClass::OverCap, None));
+    assert!(rejects[0].message.contains("max_name_bytes"), "{}", rejects[0]);
+}
+
+#[test]
 fn a_truncated_archive_gives_what_is_before_its_end() {
     let whole = tar_of(&[("a.jpg", &[1; 700]), ("b.jpg", &[2; 700]), ("c.jpg", &[3; 700])]);
     let cut = &whole[..512 + 1024 + 512 + 300];

@@ -1,5 +1,6 @@
 //! The commands of a captioner, as a user and a script meet them.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use clipmill::nn::weights::Weights;
@@ -69,24 +70,13 @@ fn a_captioner_from_training_to_another_store() {
 
     // Out under each project's names and back into another store: the same captions.
     let first = json(&house, &args)["images"].clone();
-    for (format, project, prefix) in [
-        ("safetensors", "clip-prefix-caption", "mapper."),
-        ("pytorch-names", "clip-prefix-caption", "gpt."),
-        ("pytorch-names", "clipcap-chinese", "clip_project."),
+    let export = ["export-checkpoint", "pipeline.toml", "-o", "out.safetensors"];
+    for (names, prefix) in [
+        (&["--format", "safetensors"][..], "mapper."),
+        (&["--format", "pytorch-names", "--project", "clip-prefix-caption"], "gpt."),
+        (&["--format", "pytorch-names", "--project", "clipcap-chinese"], "clip_project."),
     ] {
-        let out = clipmill(
-            &house,
-            &[
-                "export-checkpoint",
-                "pipeline.toml",
-                "--format",
-                format,
-                "--project",
-                project,
-                "-o",
-                "out.safetensors",
-            ],
-        );
+        let out = clipmill(&house, &[&export[..], names].concat());
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         let weights = Weights::open(&house.path("out.safetensors")).unwrap();
         assert!(weights.names().any(|name| name.starts_with(prefix)));
@@ -107,7 +97,7 @@ fn a_captioner_from_training_to_another_store() {
         ];
         let imported = json(&house, &import);
         assert_eq!(imported["table"], "captioner", "{imported}");
-        assert_eq!(json(&house, &args)["images"], first, "{format}, {project}");
+        assert_eq!(json(&house, &args)["images"], first, "{names:?}");
         house.define(&definition(&format!("{STAGES}{CAPTIONS}")));
     }
     // What was brought along is not trained over, and captions are made with it.
@@ -156,6 +146,127 @@ fn a_captioner_from_training_to_another_store() {
     house.define(&definition(""));
     fails(&house, &["train", "pipeline.toml"], 3, "no stage of the definition is a `train`");
     fails(&house, &["evaluate", "pipeline.toml"], 3, "no stage of the definition is a `evaluate`");
+}
+
+#[test]
+fn what_was_imported_stays_as_it_was_when_something_else_is_imported_from_the_same_file() {
+    let house = studio(8, STAGES);
+    house.run().unwrap();
+    let out = house.path("out.safetensors");
+    let export = ["export-checkpoint", "pipeline.toml", "-o", "out.safetensors"];
+    assert!(clipmill(&house, &export).status.success());
+    let import = || {
+        let args = ["import-checkpoint", "out.safetensors", "--into", "pipeline.toml"];
+        json(&house, &[&args[..], &["--format", "json"]].concat())
+    };
+    let weights = |imported: &Value| {
+        let path = Path::new(imported["path"].as_str().unwrap()).join("model.safetensors");
+        std::fs::read(path).unwrap()
+    };
+    let first = import();
+    let before = weights(&first);
+    let folders = || {
+        let below = house.path("store/_clipmill/checkpoints/captioner");
+        std::fs::read_dir(below).unwrap().count()
+    };
+    let trained_and_imported = folders();
+    assert_eq!(import()["path"], first["path"], "the same is not kept twice");
+    assert_eq!(folders(), trained_and_imported);
+
+    let mut bytes = std::fs::read(&out).unwrap();
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&0.5_f32.to_le_bytes());
+    put(&out, &bytes);
+    let second = import();
+    assert_ne!(second["digest"], first["digest"]);
+    assert_ne!(weights(&second), before);
+    assert_eq!(weights(&first), before);
+    assert_eq!(folders(), trained_and_imported + 1);
+
+    // One that was damaged meanwhile is made whole.
+    let path = Path::new(second["path"].as_str().unwrap()).join("model.safetensors");
+    let whole = weights(&second);
+    put(&path, &whole[..whole.len() - 1]);
+    assert_eq!(import()["path"], second["path"]);
+    assert_eq!(weights(&second), whole);
+    assert_eq!(folders(), trained_and_imported + 1);
+}
+
+#[test]
+fn a_version_whose_checkpoints_are_gone_is_not_restored_and_verify_tells_of_them() {
+    let house = studio(8, STAGES);
+    house.run().unwrap();
+    let verify = || clipmill(&house, &["verify", "store", "captioner"]);
+    assert_eq!(verify().status.code(), Some(0));
+    let paths = |house: &House| {
+        let rows = house.rows("captioner", &["path"]);
+        rows.iter().map(|path| house.path("store").join(path)).collect::<Vec<_>>()
+    };
+    // Another training takes the checkpoints of the first with it.
+    house.define(&definition(&STAGES.replace("epochs = 3", "epochs = 2")));
+    house.run().unwrap();
+    fails(&house, &["restore", "store", "captioner", "0"], 1, "version 0 cannot be restored");
+    fails(&house, &["restore", "store", "captioner", "0"], 1, "trains them anew");
+    assert_eq!(house.store().snapshot("captioner").unwrap().unwrap().version(), 1);
+    assert_eq!(clipmill(&house, &["restore", "store", "captioner", "1"]).status.code(), Some(0));
+    // What is no table of checkpoints comes back as ever.
+    assert_eq!(clipmill(&house, &["restore", "store", "examples", "0"]).status.code(), Some(0));
+
+    let best = &paths(&house)[0];
+    std::fs::remove_dir_all(best).unwrap();
+    let out = verify();
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains(best.file_name().unwrap().to_str().unwrap()), "{said}");
+    assert!(said.contains("a checkpoint that `captioner` names is no checkpoint"), "{said}");
+}
+
+#[test]
+fn commands_want_the_inputs_of_their_own_stages_and_no_others() {
+    let elsewhere = "\n[sources.others.tar]\npaths = \"nowhere.tar\"\n\n\
+                     [stages.other_images.index_images]\nsource = \"others\"\n";
+    let house = studio(12, &format!("{STAGES}{CAPTIONS}{elsewhere}"));
+    put(&house.path("photo.jpg"), &picture(3));
+    fails(&house, &["run", "pipeline.toml"], 1, "nowhere.tar");
+    let trained = json(&house, &["train", "pipeline.toml", "--format", "json"]);
+    assert_eq!(trained["exit_code"], 0, "{trained}");
+    assert!(trained["tables"]["examples"]["computed"].as_u64().unwrap() > 0, "{trained}");
+    let scored = json(&house, &["evaluate", "pipeline.toml", "--format", "json"]);
+    assert_eq!(scored["exit_code"], 0, "{scored}");
+
+    // What was trained is used where neither images nor captions are.
+    let args = ["caption", "pipeline.toml", "photo.jpg", "--format", "json"];
+    let told = json(&house, &args);
+    assert_eq!(told["exit_code"], 0, "{told}");
+    assert!(told["images"][0]["captions"][0]["tokens"].as_u64().unwrap() <= 8, "{told}");
+    for archive in ["images.tar", "captions.tar.gz"] {
+        std::fs::remove_file(house.path(archive)).unwrap();
+    }
+    assert_eq!(json(&house, &args), told);
+    // Its caps are the stage's also where that stage is not looked at.
+    for (set, class) in [
+        ("stages.images.max_pixels=100", "image_too_large"),
+        ("stages.images.max_image_memory=100", "image_too_large"),
+        ("sources.photos.max_member_bytes=100", "photo.jpg"),
+    ] {
+        let capped = json(&house, &[&args[..], &["--set", set]].concat());
+        assert_eq!(capped["exit_code"], 1, "{set}: {capped}");
+        let said = capped["images"][0]["error"].as_str().unwrap();
+        assert!(said.contains(class), "{set}: {said}");
+    }
+    fails(&house, &["train", "pipeline.toml"], 1, "images.tar");
+
+    // Taken out and brought along it is where not even the features' model is.
+    std::fs::remove_dir_all(house.path("clip")).unwrap();
+    fails(&house, &args, 1, "put it at clip");
+    for place in ["pipeline.toml", "store"] {
+        let out = clipmill(&house, &["export-checkpoint", place, "-o", "out.safetensors"]);
+        assert!(out.status.success(), "{place}: {}", String::from_utf8_lossy(&out.stderr));
+        let import = ["import-checkpoint", "out.safetensors", "--into", place, "--format", "json"];
+        assert_eq!(json(&house, &import)["exit_code"], 0, "{place}");
+    }
+    std::fs::remove_dir_all(house.path("gpt2")).unwrap();
+    fails(&house, &["export-checkpoint", "store", "-o", "x"], 1, "missing input");
 }
 
 #[test]

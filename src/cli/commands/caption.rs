@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::base::files::read_capped;
 use crate::base::{Error, Kind, Result};
 use crate::caption::{Generated, generate};
 use crate::cli::captioner_args::Caption;
@@ -12,16 +11,17 @@ use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::format::Format;
 use crate::cli::session::Session;
-use crate::decode::{self, Limits, Orientation};
+use crate::definition::caption::MAX_TOKENS;
 use crate::embed::ImageEncoder;
 use crate::plan::captioner::Strategy;
+use crate::plan::source::ImageCaps;
 use crate::plan::stage::EmbedImages;
-use crate::plan::{Plan, Work, resolve};
+use crate::plan::{Plan, Work, resolve_captioning};
 use crate::run::{caption_settings, checkpoints, training};
 use crate::table::Store;
 use crate::train::captioner;
 
-use super::definition;
+use super::{definition, image_file};
 
 /// Names of files that a folder is looked through for.
 const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
@@ -36,9 +36,11 @@ type Told = (PathBuf, Result<Vec<Generated>>);
 /// image is said, and the others are captioned.
 pub(crate) fn perform(args: &Caption, session: &Session) -> Result<Code> {
     let pipeline = definition::read(&args.file, &args.set, session)?;
-    let plan = resolve(&pipeline, &args.file)?;
-    let (stage, work) = training(&plan, args.stage.as_deref())?;
+    let named = args.stage.as_deref();
+    let plan = resolve_captioning(&pipeline, &args.file, named)?;
+    let (stage, work) = training(&plan, named)?;
     let embed = features_of(&plan, &work.examples)?;
+    let caps = plan.image_caps(&embed.images);
     let files = files(&args.images)?;
     let store = Store::open(&plan.store, session.clock.clone())?;
     let (_, checkpoint) = checkpoints::best(&store, &stage.table)?;
@@ -53,7 +55,7 @@ pub(crate) fn perform(args: &Caption, session: &Session) -> Result<Code> {
         session.cancel.check()?;
         let mut features: Vec<Vec<f32>> = Vec::new();
         for file in batch {
-            match feature(&encoder, embed, file) {
+            match feature(&encoder, embed, caps, file) {
                 Ok(feature) => {
                     features.push(feature);
                     told.push((file.clone(), Ok(Vec::new())));
@@ -146,7 +148,7 @@ fn asked(args: &Caption, plan: &Plan, captioner: &str) -> (Strategy, usize) {
         Work::Caption(work) if work.captioner == captioner => Some(work),
         _ => None,
     });
-    let default = stage.map_or(30, |work| work.max_tokens);
+    let default = stage.map_or(MAX_TOKENS as usize, |work| work.max_tokens);
     let max_tokens = args.max_tokens.map_or(default, |most| most as usize);
     let strategy = if let Some(beams) = args.beams {
         Strategy::Beam { beams: beams as usize, length_penalty: args.length_penalty }
@@ -204,18 +206,13 @@ fn walk(folder: &Path, all: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 /// The feature of an image file, made as those of the table are.
-fn feature(encoder: &ImageEncoder, embed: &EmbedImages, file: &Path) -> Result<Vec<f32>> {
-    let limits = Limits::default();
-    let bytes = read_capped(file, limits.bytes)?;
-    let orientation =
-        if embed.apply_orientation { Orientation::Apply } else { Orientation::Ignore };
-    let preprocessing = encoder.preprocessing();
-    let pixels =
-        decode::decode_for(&bytes, &limits, orientation, &[preprocessing]).map_err(|fault| {
-            Error::new(Kind::BadInput, format!("{}: {}", fault.class, fault.message))
-                .at(file.display())
-        })?;
-    let input = decode::preprocess(&pixels, &preprocessing)?;
+fn feature(
+    encoder: &ImageEncoder,
+    embed: &EmbedImages,
+    caps: Option<ImageCaps>,
+    file: &Path,
+) -> Result<Vec<f32>> {
+    let input = image_file::input(file, &encoder.preprocessing(), embed.apply_orientation, caps)?;
     let mut vectors = encoder.encode(&input, 1)?;
     if embed.normalize {
         vectors.normalise();

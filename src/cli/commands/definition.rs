@@ -27,7 +27,11 @@ pub(crate) fn read(file: &Path, sets: &[String], session: &Session) -> Result<Pi
     definition::parse(&file.display().to_string(), &text, &session.environment, &sets)
 }
 
-fn replacements(sets: &[String]) -> Result<Vec<(String, String)>> {
+/// The `KEY=VALUE` of the command line, taken apart.
+///
+/// # Errors
+/// [`Kind::Usage`] for one without `=`.
+pub(super) fn replacements(sets: &[String]) -> Result<Vec<(String, String)>> {
     let split = |set: &String| match set.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().to_owned(), value.to_owned()))

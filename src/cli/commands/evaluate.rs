@@ -5,7 +5,6 @@ use crate::cli::captioner_args::Evaluate;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
 use crate::definition::Operator;
-use crate::plan::{Work, resolve};
 
 use super::{definition, train};
 
@@ -28,8 +27,6 @@ pub(crate) fn perform(args: &Evaluate, session: &Session) -> Result<Code> {
         sets.extend(scored.iter().map(|table| format!("stages.{table}.split={}", split.name())));
     }
     let pipeline = definition::read(&args.file, &sets, session)?;
-    let plan = resolve(&pipeline, &args.file)?;
-    let only = train::tables(&plan, |work| matches!(work, Work::Evaluate(_)), "evaluate")?;
-    let report = train::make(&plan, only, args.wait, session)?;
+    let report = train::make(&pipeline, &args.file, "evaluate", args.wait, session)?;
     train::say("evaluate", &report, &args.file, args.format, session)
 }

@@ -10,17 +10,22 @@ use crate::plan::model::{DeviceChoice, Dtype};
 use crate::run::{checkpoints, training};
 use crate::table::Store;
 use crate::train::captioner;
-use crate::train::checkpoint::Checkpoint;
 
 use super::place;
 
 /// Writes the best checkpoint, or the one that is named.
 ///
 /// # Errors
-/// When there is no such checkpoint, or the file cannot be written.
+/// When there is no such checkpoint, or the file cannot be written; for a project whose names are
+/// not asked for.
 pub(crate) fn perform(args: &ExportCheckpoint, session: &Session) -> Result<Code> {
-    let plan = place::plan(&args.from, &args.set, session)?;
-    let (stage, work) = training(&plan, args.stage.as_deref())?;
+    if args.format == Layout::Safetensors && args.project.is_some() {
+        return Err(Error::new(Kind::Usage, "--project changes nothing of clipmill's own names")
+            .help("add --format pytorch-names, or leave --project out"));
+    }
+    let named = args.stage.as_deref();
+    let plan = place::captioners(&args.from, &args.set, named, session)?;
+    let (stage, work) = training(&plan, named)?;
     let store = Store::open(&plan.store, session.clock.clone())?;
     let checkpoint = match &args.checkpoint {
         None => checkpoints::best(&store, &stage.table)?.1,
@@ -31,7 +36,7 @@ pub(crate) fn perform(args: &ExportCheckpoint, session: &Session) -> Result<Code
                 Error::new(Kind::Usage, format!("`{}` has no checkpoint `{name}`", stage.table))
                     .help(format!("it has: {}", names.join(", ")))
             })?;
-            Checkpoint::open(&one.path)?
+            one.open()?
         }
     };
     let mut model = work.model.clone();

@@ -10,17 +10,17 @@ use crate::cli::format::Format;
 use crate::cli::session::Session;
 use crate::run::import;
 
-use super::{place, summary, train};
+use super::{place, run, summary};
 
 /// Takes the checkpoint over and says where it is now.
 ///
 /// # Errors
 /// When the file is no captioner, or one of another shape than the stage trains.
 pub(crate) fn perform(args: &ImportCheckpoint, session: &Session) -> Result<Code> {
-    let plan = place::plan(&args.into, &args.set, session)?;
-    let options = train::options(Vec::new(), false, session);
-    let end = args.end.as_deref();
-    let imported = import(&plan, args.stage.as_deref(), &args.checkpoint, end, &options)?;
+    let (named, end) = (args.stage.as_deref(), args.end.as_deref());
+    let plan = place::captioners(&args.into, &args.set, named, session)?;
+    let options = run::options(session);
+    let imported = import(&plan, named, &args.checkpoint, end, &options)?;
     summary::complain(&imported.report, session);
     let code = summary::code(&imported.report);
     let path = imported.checkpoint.path.display().to_string();

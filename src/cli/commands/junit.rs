@@ -9,7 +9,7 @@ use crate::base::files::write_atomic;
 use crate::base::{Error, Kind, Result};
 use crate::cli::render;
 use crate::plan::Plan;
-use crate::run::RunReport;
+use crate::run::{METRICS, REJECTS, RunReport};
 
 /// How one case ended.
 pub(super) enum Ended {
@@ -74,10 +74,15 @@ impl Cases {
 pub(super) fn contracts(plan: &Plan, report: &RunReport) -> Cases {
     let mut cases = Cases::new("contracts");
     let stages = plan.stages.iter().map(|stage| (stage.table.as_str(), &stage.contract));
-    for (table, contract) in stages.chain([("rejects", &plan.rejects)]) {
+    let others = [(REJECTS, &plan.rejects), (METRICS, &plan.metrics)];
+    for (table, contract) in stages.chain(others) {
         let broken = report.broken.iter().find(|broken| broken.table == table);
         let refused = report.refused.iter().any(|refused| refused.table == table);
-        let seen = report.tables.iter().any(|made| made.table == table);
+        let seen = broken.is_some() || report.tables.iter().any(|made| made.table == table);
+        // Where nothing was measured, nothing is said of it.
+        if table == METRICS && !seen {
+            continue;
+        }
         let skipped = if refused {
             Some("the lock says otherwise: the table was not published")
         } else if report.held_back.iter().any(|held| held == table) || !seen {
@@ -100,4 +105,55 @@ pub(super) fn contracts(plan: &Plan, report: &RunReport) -> Cases {
         }
     }
     cases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::environment::Environment;
+    use crate::base::files::read_text_capped;
+    use crate::plan::resolve;
+    use crate::run::Broken;
+    use crate::table::Breach;
+
+    const DEFINITION: &str = r#"
+        [pipeline]
+        name = "small"
+        store = "store"
+
+        [sources.photos.folder]
+        paths = "photos"
+
+        [stages.images.index_images]
+        source = "photos"
+    "#;
+
+    #[test]
+    fn a_broken_contract_of_metrics_is_a_case_that_failed_and_none_measured_is_no_case() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("photos")).unwrap();
+        let file = dir.path().join("pipeline.toml");
+        let environment = Environment::default();
+        let pipeline = crate::definition::parse("p", DEFINITION, &environment, &[]).unwrap();
+        let plan = resolve(&pipeline, &file).unwrap();
+        let xml = |report: &RunReport| {
+            contracts(&plan, report).write(&dir.path().join("run.xml")).unwrap();
+            read_text_capped(&dir.path().join("run.xml"), 1 << 20).unwrap()
+        };
+        assert!(!xml(&RunReport::default()).contains(METRICS));
+
+        let breach = Breach {
+            check: "value_is_finite".to_owned(),
+            column: Some("value".to_owned()),
+            message: "`value` is NaN or infinite".to_owned(),
+            rows: Vec::new(),
+            count: 1,
+        };
+        let broken = vec![Broken { table: METRICS.to_owned(), breaches: vec![breach] }];
+        let xml = xml(&RunReport { broken, ..RunReport::default() });
+        assert!(xml.contains("failures=\"1\""), "{xml}");
+        let case = "<testcase name=\"value_is_finite\" classname=\"metrics\"";
+        let (_, after) = xml.split_once(case).unwrap();
+        assert!(after.trim_start_matches('>').trim_start().starts_with("<failure"), "{xml}");
+    }
 }

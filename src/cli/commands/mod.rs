@@ -13,6 +13,7 @@ mod evaluate;
 mod explain;
 mod export_checkpoint;
 mod history;
+mod image_file;
 mod import_checkpoint;
 mod junit;
 mod lock;

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crate::base::files::read_capped;
 use crate::base::{Error, Kind, Result};
 use crate::cli::session::Session;
-use crate::decode::{self, Limits, Orientation};
 use crate::definition::{self, Pipeline};
 use crate::flow::Preprocessing;
+use crate::plan::source::ImageCaps;
 use crate::plan::{resolve_models, state_folder, store_folder};
 use crate::query::{self, Catalog, Encoders, ImageInput, QueryVector, VectorSource};
 use crate::run::remember;
 use crate::table::Store;
+
+use super::image_file;
 
 /// A store, and the definition that makes it, where that is known.
 #[derive(Debug)]
@@ -26,11 +27,11 @@ pub(crate) struct Found {
 /// Finds the store of `place`.
 ///
 /// # Errors
-/// When there is no store, or the definition is wrong.
+/// When there is no store, or the definition is wrong; for `sets` over a store that remembers none.
 pub(crate) fn find(place: &Path, sets: &[String], session: &Session) -> Result<Found> {
     if place.is_dir() {
         let store = Store::open(place, session.clock.clone())?;
-        return Ok(Found { store, made_by: remembered(place, session)? });
+        return Ok(Found { store, made_by: remembered(place, sets, session)? });
     }
     let pipeline = super::definition::read(place, sets, session)?;
     let store = Store::open(&store_folder(&pipeline, place), session.clock.clone())?;
@@ -73,11 +74,32 @@ pub(crate) fn open(place: &Path, sets: &[String], session: &Session) -> Result<q
     find(place, sets, session)?.session(&BTreeMap::new())
 }
 
-/// The definition that the store was last made by, as it was then.
-fn remembered(store: &Path, session: &Session) -> Result<Option<(Pipeline, PathBuf)>> {
-    let Some(kept) = remember::read(&state_folder(store))? else { return Ok(None) };
+/// The definition that the store was last made by, as it was then but for `sets`.
+///
+/// # Errors
+/// When what is kept cannot be read or `sets` do not fit it; [`Kind::Usage`] for `sets` where
+/// nothing is kept, since they would change nothing.
+pub(super) fn remembered(
+    store: &Path,
+    sets: &[String],
+    session: &Session,
+) -> Result<Option<(Pipeline, PathBuf)>> {
+    let more = super::definition::replacements(sets)?;
+    let Some(kept) = remember::read(&state_folder(store))? else {
+        if more.is_empty() {
+            return Ok(None);
+        }
+        return Err(Error::new(
+            Kind::Usage,
+            "--set has no definition to change: the store does not say which made it",
+        )
+        .at(store.display())
+        .help("name the definition in place of the store's folder, or leave --set out"));
+    };
     let name = kept.definition.display().to_string();
-    let pipeline = definition::parse(&name, &kept.text, &session.environment, &kept.sets)?;
+    // A key that comes again is replaced again.
+    let sets = [kept.sets, more].concat();
+    let pipeline = definition::parse(&name, &kept.text, &session.environment, &sets)?;
     Ok(Some((pipeline, kept.definition)))
 }
 
@@ -129,16 +151,8 @@ impl ImageInput for Images {
         path: &Path,
         preprocessing: &Preprocessing,
         apply_orientation: bool,
+        caps: Option<ImageCaps>,
     ) -> Result<Vec<f32>> {
-        let limits = Limits::default();
-        let bytes = read_capped(path, limits.bytes)?;
-        let orientation = if apply_orientation { Orientation::Apply } else { Orientation::Ignore };
-        let pixels = decode::decode_for(&bytes, &limits, orientation, &[*preprocessing]).map_err(
-            |fault| {
-                Error::new(Kind::BadInput, format!("{}: {}", fault.class, fault.message))
-                    .at(path.display())
-            },
-        )?;
-        decode::preprocess(&pixels, preprocessing)
+        image_file::input(path, preprocessing, apply_orientation, caps)
     }
 }

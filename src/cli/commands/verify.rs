@@ -15,9 +15,9 @@ use crate::definition::contract::{TableKind, builtin, for_stage};
 use crate::plan::contract::Contract;
 use crate::plan::digests::FileDigests;
 use crate::plan::{Work, resolve, state_folder};
-use crate::run::REJECTS;
+use crate::run::{METRICS, REJECTS, checkpoints};
 use crate::sources;
-use crate::table::{Fault, Verdict};
+use crate::table::{Fault, Store, Verdict};
 
 use super::store::{self, Found};
 use super::{definition, drawing};
@@ -37,7 +37,11 @@ pub(crate) fn perform(args: &Verify, session: &Session) -> Result<Code> {
     for table in tables {
         session.progress.note(&format!("reading {table}"));
         let contract = contract(&found, &table)?;
-        let verdict = found.store.verify(&table, contract.as_ref(), &session.cancel)?;
+        let mut verdict = found.store.verify(&table, contract.as_ref(), &session.cancel)?;
+        // rows that cannot be read are told of already
+        if verdict.faults.is_empty() {
+            verdict.faults = gone_checkpoints(&found.store, &table)?;
+        }
         verdicts.push((table, verdict));
     }
     let by_definition = !args.place.store.is_dir() && args.table.is_none();
@@ -63,8 +67,10 @@ pub(crate) fn perform(args: &Verify, session: &Session) -> Result<Code> {
 /// The contract of a table as the definition has it; none where no definition is known.
 fn contract(found: &Found, table: &str) -> Result<Option<Contract>> {
     let Some((pipeline, file)) = &found.made_by else { return Ok(None) };
-    if table == REJECTS {
-        return builtin(TableKind::Rejects).map(Some);
+    match table {
+        REJECTS => return builtin(TableKind::Rejects).map(Some),
+        METRICS => return builtin(TableKind::Metrics).map(Some),
+        _ => {}
     }
     let Some(stage) = pipeline.order().find(|stage| stage.table.value == table) else {
         return Ok(None);
@@ -77,6 +83,18 @@ fn contract(found: &Found, table: &str) -> Result<Option<Contract>> {
     }
     let text = read_text_capped(&path, CONTRACT_CAP_BYTES)?;
     for_stage(stage, Some((&path.display().to_string(), &text))).map(Some)
+}
+
+/// Checkpoints that the rows of a table name and that are not there.
+fn gone_checkpoints(store: &Store, table: &str) -> Result<Vec<Fault>> {
+    let Some(snapshot) = store.snapshot(table)? else { return Ok(Vec::new()) };
+    let wrong = checkpoints::missing(store, &snapshot)?.into_iter().map(|error| Fault {
+        place: error.place().unwrap_or(table).to_owned(),
+        what: format!("a checkpoint that `{table}` names {}", error.what()),
+        help: "get its folder from a copy of the store, or run the pipeline again: it trains anew"
+            .to_owned(),
+    });
+    Ok(wrong.collect())
 }
 
 /// What a definition reads.
@@ -96,7 +114,7 @@ fn inputs(args: &Verify, found: &Found, session: &Session) -> Result<Inputs> {
     let (files, wrong) = FileDigests::open(&state).verify(&session.cancel)?;
     let forged = wrong.into_iter().map(|path| Fault {
         place: path.display().to_string(),
-        what: "its bytes are others than its kept digest says, though size, time and inode are \
+        what: "its bytes are others than its kept digest says, though size, times and inode are \
                the same"
             .to_owned(),
         help: format!(

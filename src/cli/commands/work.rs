@@ -18,21 +18,21 @@ use crate::cli::session::Session;
 use crate::plan::resolve_only;
 use crate::run::{Finished, Means, Options, Order, Reply, Unit, Worker};
 
-use super::definition;
+use super::{definition, run};
 
 /// Most bytes of an order.
 const CAP_BYTES: u64 = 16 << 20;
 
-/// Computes the unit of a file, or the units that standard input orders.
+/// Computes the unit that a file orders, or those that standard input does.
 ///
 /// # Errors
 /// Where a unit cannot be computed; its rows up to then are durable.
 pub(crate) fn perform(args: &Work, session: &Session) -> Result<Code> {
-    if args.unit == Path::new("-") {
+    if args.order == Path::new("-") {
         return listen(session);
     }
-    let text = read_text_capped(&args.unit, CAP_BYTES)?;
-    let unit = match parse(&text)? {
+    let text = read_text_capped(&args.order, CAP_BYTES)?;
+    let unit = match parse(&text).map_err(|error| error.at(args.order.display()))? {
         Order::Unit(unit) => unit,
         Order::Stop => return Ok(Code::Success),
     };
@@ -51,21 +51,17 @@ pub(crate) fn perform(args: &Work, session: &Session) -> Result<Code> {
 
 fn parse(text: &str) -> Result<Order> {
     serde_json::from_str(text).map_err(|cause| {
-        Error::new(Kind::Usage, "is no unit of work")
-            .help("`clipmill run --jobs N` hands them out; see ARCHITECTURE.md, \"Units of work\"")
+        Error::new(Kind::Usage, "is no order of work")
+            .help(
+                "one is `{\"unit\": {…}}`, as `clipmill run --jobs N` hands them out; see \
+                 ARCHITECTURE.md, \"Units of work\"",
+            )
             .caused_by(cause)
     })
 }
 
 fn options(session: &Session, progress: Arc<dyn Progress>, retry_rejects: bool) -> Options {
-    Options {
-        cancel: session.cancel.clone(),
-        progress,
-        clock: session.clock.clone(),
-        retry_rejects,
-        only: Vec::new(),
-        wait: false,
-    }
+    Options { progress, retry_rejects, ..run::options(session) }
 }
 
 /// Serves a run until it has no more to do. Its end, however it comes, ends this process: the

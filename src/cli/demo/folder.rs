@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::base::files::{read_capped, write_atomic};
+use crate::base::files::{make_folder, read_capped, write_atomic};
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::decode::encode_jpeg;
 use crate::nn::clip::{Activation, ClipConfig};
@@ -138,7 +138,7 @@ fn claim(dir: &Path, asked: Recipe) -> Result<Recipe> {
         }
         return Ok(recipe);
     }
-    std::fs::create_dir_all(dir).map_err(|cause| Error::io("cannot make", place, cause))?;
+    make_folder(dir)?;
     let mut entries =
         std::fs::read_dir(dir).map_err(|cause| Error::io("cannot list", dir.display(), cause))?;
     if entries.next().is_some() {

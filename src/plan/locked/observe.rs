@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::base::digest::Digester;
-use crate::base::{Error, Kind, Result};
+use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result};
 use crate::definition::Variable;
 use crate::definition::lock::{FileFact, Locked};
 use crate::definition::pipeline::Pipeline;
 use crate::definition::source::{Source, SourceKind};
 use crate::definition::span::Spanned;
-use crate::plan::digests::{self, FileDigests, Stat};
+use crate::plan::digests::FileDigests;
 use crate::plan::inputs;
 use crate::plan::paths::folder_of;
 use crate::plan::resolve::resolve_partly;
@@ -124,7 +124,7 @@ fn source_files(
             let fact = if path.is_dir() {
                 folder(path)?
             } else {
-                let size_bytes = Stat::of(path)?.size_bytes;
+                let size_bytes = FileStamp::at(path)?.size_bytes();
                 FileFact { blake3: digests.blake3(path)?, size_bytes }
             };
             files.insert(named(path), fact);
@@ -170,10 +170,10 @@ fn folder(root: &Path) -> Result<FileFact> {
     let mut size_bytes = 0;
     for path in files {
         let name = path.strip_prefix(root).unwrap_or(&path);
-        let content = digests::blake3_of(&path)?;
+        let content = Digest::of_file(&path, &Cancel::new())?;
         digester.field("name", name.as_os_str().as_encoded_bytes());
         digester.field("content", content.as_bytes());
-        size_bytes += Stat::of(&path)?.size_bytes;
+        size_bytes += FileStamp::at(&path)?.size_bytes();
     }
     Ok(FileFact { blake3: digester.finish(), size_bytes })
 }

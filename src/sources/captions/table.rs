@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
+use std::str::Utf8Error;
 
 use super::collector::{Collector, Found};
 use super::record::Records;
@@ -204,15 +205,18 @@ impl Columns {
             return out.bad_line(member, offset, why, raw);
         }
         let field = |at: usize| row.fields.get(at).map(|field| std::str::from_utf8(field));
-        let (Some(Ok(image)), Some(Ok(text))) = (field(self.image), field(self.text)) else {
+        // an empty field counts as none; one that is no text must not
+        let optional = |at: Option<usize>| {
+            let value = at.and_then(field).transpose()?;
+            Ok::<_, Utf8Error>(value.map(str::trim).filter(|value| !value.is_empty()))
+        };
+        let (Some(Ok(image)), Some(Ok(text)), Ok(index), Ok(split)) =
+            (field(self.image), field(self.text), optional(self.index), optional(self.split))
+        else {
             let why = "it is no UTF-8".to_string();
             return out.reject(member, offset, None, RejectClass::BadText, why, Some(raw));
         };
-        let optional = |at: Option<usize>| match at.and_then(field) {
-            Some(Ok(value)) if !value.trim().is_empty() => Some(value.trim()),
-            _ => None,
-        };
-        let index = match optional(self.index).map(str::parse::<i32>) {
+        let index = match index.map(str::parse::<i32>) {
             Some(Ok(index)) if index >= 0 => Some(index),
             None => None,
             _ => {
@@ -220,7 +224,7 @@ impl Columns {
                 return out.bad_line(member, offset, why, raw);
             }
         };
-        let split = match optional(self.split).map(str::parse::<Split>).transpose() {
+        let split = match split.map(str::parse::<Split>).transpose() {
             Ok(split) => split,
             Err(why) => return out.bad_line(member, offset, why, raw),
         };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::checksum::masked;
 use super::event::Event;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, files};
 
 /// An event file being written.
 #[derive(Debug)]
@@ -23,8 +23,7 @@ impl EventFile {
     /// # Errors
     /// When it cannot be written.
     pub fn begin(folder: &Path, done: u64, time_us: i64) -> Result<Self> {
-        std::fs::create_dir_all(folder)
-            .map_err(|cause| Error::io("cannot make", folder.display(), cause))?;
+        files::make_folder(folder)?;
         // TensorBoard takes files in the order of their names; two may begin in one second.
         let seconds = time_us.div_euclid(1_000_000);
         let mut number = 0_u32;
