@@ -17,8 +17,12 @@
 
 mod house;
 
+#[path = "incremental/damaged.rs"]
+mod damaged;
 #[path = "incremental/explain.rs"]
 mod explain;
+#[path = "incremental/foreign.rs"]
+mod foreign;
 #[path = "incremental/kinds.rs"]
 mod kinds;
 #[path = "incremental/property.rs"]

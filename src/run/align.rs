@@ -19,7 +19,7 @@ use crate::table::{Part as TablePart, Snapshot};
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
-use super::key::{Columns, Key};
+use super::key::{Columns, Key, stored_digest};
 use super::ledger::Ledger;
 use super::lookout::Sight;
 use super::publish::{self, Made};
@@ -78,6 +78,8 @@ pub(super) fn run(
                     let rows = made.as_ref().map_or(0, |batch| batch.num_rows() as u64);
                     progress.advance(&stage.table, rows);
                     if let Some(made) = made {
+                        ctx.trust(&work.captions)?;
+                        ctx.trust_parts(&features, [part], &ctx.options.cancel)?;
                         ctx.clocks.time(Part::Write, Spend::Busy, || sink.push(&made))?;
                     }
                 }
@@ -177,7 +179,7 @@ fn read_captions(ctx: &Context<'_>, work: &Align, by_image: &mut ByImage) -> Res
                         .at(format!("table {}", work.captions))
                         .help("another program wrote it; `clipmill restore` brings an earlier version back")
                 })?,
-                digest: row.digest.parse()?,
+                digest: stored_digest(row.digest)?,
                 text: row.text.into(),
             });
         }
@@ -193,7 +195,7 @@ fn all_captions(ctx: &Context<'_>, work: &Align) -> Result<ByImage> {
         let waiting = Waiting {
             caption_index: row.caption_index,
             split: None,
-            digest: row.digest.parse()?,
+            digest: stored_digest(row.digest)?,
             text: Box::default(),
         };
         match by_image.get_mut(row.image_id) {

@@ -138,6 +138,9 @@ fn survey(
             }
             first += batch.num_rows();
         }
+        if !of_part.is_empty() {
+            ctx.trust_parts(&features, [part], &ctx.options.cancel)?;
+        }
         needed.rows.push(of_part);
     }
     needed.features = Some(features);

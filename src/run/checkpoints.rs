@@ -142,7 +142,8 @@ pub(super) fn reason(snapshot: Option<&Snapshot>, kept: &[Kept], stage: &Stage) 
         return Ok(if whole { Reason::ContentChanged } else { Reason::PartDamaged });
     }
     let before: crate::plan::Fingerprint = snapshot
-        .note()?
+        .noted_commit()?
+        .and_then(|commit| commit.note)
         .and_then(|note| serde_json::from_value(note.fingerprint_parts).ok())
         .unwrap_or_default();
     Ok(before.stale_because(&stage.fingerprint))

@@ -1,15 +1,17 @@
 //! What every stage of a run has at hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
 
 use crate::base::clock::Clock;
 use crate::base::progress::Progress;
 use crate::base::{Cancel, Result};
 use crate::plan::{Plan, Reason, Stage};
 use crate::table::storage::{Disk, Storage};
-use crate::table::{CommitNote, Store};
+use crate::table::{CommitNote, Part, Snapshot, StagedPart, Store};
 
 use super::clocks::Clocks;
 use super::foresight::Foresight;
@@ -98,6 +100,8 @@ pub(super) struct Context<'a> {
     pub lookout: Option<Lookout>,
     /// Newest version of each table that this run knows.
     pub versions: BTreeMap<String, i64>,
+    /// Parts that were read whole and are what was written, by table and name.
+    trusted: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl<'a> Context<'a> {
@@ -120,7 +124,56 @@ impl<'a> Context<'a> {
             clocks: Clocks::default(),
             report: RunReport { pipeline: plan.name.clone(), ..RunReport::default() },
             versions: BTreeMap::new(),
+            trusted: Mutex::default(),
         }
+    }
+
+    /// That all parts of `table` are what was written: rows are about to be made from them. Whoever
+    /// judges rows only glances at parts; each is read whole once a run, and only where something
+    /// is made from it.
+    ///
+    /// # Errors
+    /// [`crate::base::Kind::Store`] when one is not: the run then looks for all such and begins
+    /// again.
+    pub(super) fn trust(&self, table: &str) -> Result<()> {
+        match self.store.snapshot(table)? {
+            Some(snapshot) => self.trust_parts(&snapshot, snapshot.parts(), &self.options.cancel),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`trust`](Self::trust), of some parts of a table.
+    ///
+    /// # Errors
+    /// As [`trust`](Self::trust).
+    pub(super) fn trust_parts<'p>(
+        &self,
+        snapshot: &Snapshot,
+        parts: impl IntoIterator<Item = &'p Part>,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        // A plan makes no rows; for units the process looked that cut them.
+        if self.foresight.is_some() || self.unit.is_some() {
+            return Ok(());
+        }
+        let name = |part: &Part| (snapshot.table().to_owned(), part.path.clone());
+        let trusted = || self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+        let unread: Vec<&Part> = {
+            let known = trusted();
+            parts.into_iter().filter(|part| !known.contains(&name(part))).collect()
+        };
+        unread.par_iter().try_for_each(|part| snapshot.sound(part, cancel))?;
+        trusted().extend(unread.into_iter().map(name));
+        Ok(())
+    }
+
+    /// As [`trust`](Self::trust), of parts that are staged for `table`.
+    ///
+    /// # Errors
+    /// As [`trust`](Self::trust).
+    pub(super) fn trust_staged(&self, table: &str, parts: &[&StagedPart]) -> Result<()> {
+        let sound = |part: &&StagedPart| self.store.sound_staged(table, part, &Cancel::new());
+        parts.par_iter().try_for_each(sound)
     }
 
     /// Notes what is found of the image that somebody asked about.

@@ -37,13 +37,59 @@ pub(super) fn once(plan: &Plan, options: &Options, means: &Means) -> Result<RunR
         return Ok(report);
     }
     store.sweep()?;
-    let mut ctx = Context::new(plan, options, means, store);
+    let mut earlier: Vec<RunReport> = Vec::new();
+    loop {
+        let mut ctx = Context::new(plan, options, means, store.clone());
+        match carry_out(&mut ctx, &settling) {
+            // Its rows are to be made again, and this run had judged them already.
+            Err(error)
+                if error.kind() == Kind::Store
+                    && earlier.len() < MOST_BEGUN_AGAIN
+                    && find_damage(&ctx)? =>
+            {
+                tracing::warn!(%error, "damaged parts are made anew");
+                earlier.push(ctx.report);
+            }
+            Err(error) => return Err(error),
+            Ok(()) => {
+                let mut report = ctx.report;
+                earlier.into_iter().rev().for_each(|before| report.take_over(before));
+                report.elapsed = begun.elapsed();
+                return Ok(report);
+            }
+        }
+    }
+}
+
+/// A run that comes upon damage begins again, so many times at most.
+const MOST_BEGUN_AGAIN: usize = 3;
+
+/// Looks for all damage in the tables of the plan; true if there is some that nobody knew of.
+fn find_damage(ctx: &Context<'_>) -> Result<bool> {
+    let mut any = false;
+    for stage in &ctx.plan.stages {
+        let found = ctx.store.find_damage(&stage.table, &ctx.options.cancel)?;
+        if found > 0 {
+            any = true;
+            let parts = if found == 1 { "part is" } else { "parts are" };
+            ctx.options.progress.note(&format!(
+                "{}: {found} {parts} not as written; the rows are computed again",
+                stage.table
+            ));
+        }
+    }
+    Ok(any)
+}
+
+/// Goes through the stages and publishes the rejects; what was done is in the context's report.
+fn carry_out(ctx: &mut Context<'_>, settling: &settled::Begun) -> Result<()> {
+    let (plan, options) = (ctx.plan, ctx.options);
     let rejects = ctx.store.snapshot(REJECTS)?;
     let now = options.clock.now_us();
     let mut ledger = Ledger::load(rejects.as_ref(), options.retry_rejects, now)?;
-    let made = stages(&mut ctx, &mut ledger);
+    let made = stages(ctx, &mut ledger);
     // What was refused is told even when the run failed half-way.
-    let told = publish_rejects(&mut ctx, &ledger, rejects.as_ref());
+    let told = publish_rejects(ctx, &ledger, rejects.as_ref());
     match made {
         Err(error) if error.kind() == Kind::Interrupted => {}
         other => other?,
@@ -53,9 +99,8 @@ pub(super) fn once(plan: &Plan, options: &Options, means: &Means) -> Result<RunR
     ctx.report.rejects = ledger.by_class();
     let clocks = std::mem::take(&mut ctx.clocks);
     ctx.report.book(&clocks);
-    settled::keep_run(plan, options, &ctx.store, &settling, &ctx.report, &ledger);
-    ctx.report.elapsed = begun.elapsed();
-    Ok(ctx.report)
+    settled::keep_run(plan, options, &ctx.store, settling, &ctx.report, &ledger);
+    Ok(())
 }
 
 fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {

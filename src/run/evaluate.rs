@@ -58,6 +58,8 @@ pub(super) fn run(
     let run = run_name(stage, &cases);
     let mut corpus = None;
     if counts.computed() > 0 {
+        ctx.trust(&work.generated)?;
+        ctx.trust(&work.captions)?;
         let words = match work.words {
             Words::Ptb => Tokenizer::Ptb,
             Words::Characters => Tokenizer::Characters,

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 
 use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
 
-use crate::base::{Digest, Result};
+use crate::base::{Digest, Error, Kind, Result};
 use crate::table::{KeyPart, Part};
 
 use super::rows;
@@ -106,8 +106,17 @@ impl<'a> Keys<'a> {
     }
 
     pub(super) fn digest(&self, at: usize) -> Result<Digest> {
-        self.digests.value(at).parse()
+        stored_digest(self.digests.value(at))
     }
+}
+
+/// The digest that a column of a stored table says.
+///
+/// # Errors
+/// [`Kind::Store`] when it is none: the part is damaged.
+pub(super) fn stored_digest(text: &str) -> Result<Digest> {
+    text.parse::<Digest>()
+        .map_err(|cause| Error::new(Kind::Store, "a stored digest is none").caused_by(cause))
 }
 
 /// The columns that say where a row's content stands.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::array::StringArray;
+
 use crate::base::{Digest, Result};
 use crate::plan::contract::TableKind;
 use crate::plan::locked::{LockedStage, LockedTable};
@@ -9,7 +11,7 @@ use crate::plan::resolve::weights_of;
 use crate::plan::{Fingerprint, Stage, Work};
 use crate::table::{Snapshot, Store};
 
-use super::checkpoints;
+use super::{checkpoints, rows};
 
 /// What a lock says of a store's tables.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,9 +79,24 @@ fn is_current(
     stage: Option<&LockedStage>,
     made_by: Option<Digest>,
 ) -> Result<bool> {
-    let made_under = snapshot
-        .note()?
+    let commit = snapshot.noted_commit()?;
+    let version = commit.as_ref().map(|commit| commit.version);
+    let made_under = commit
+        .and_then(|commit| commit.note)
         .and_then(|note| serde_json::from_value::<Fingerprint>(note.fingerprint_parts).ok());
+    // Another program committed since, or the log was cleaned up: the rows say what made them.
+    if version != Some(snapshot.version()) {
+        let now = stage.and_then(|stage| stage.fingerprint);
+        let Some(made) = made_under.as_ref().map(Fingerprint::digest).or(now) else {
+            return Ok(false);
+        };
+        if !all_rows_of(snapshot, &made)? {
+            return Ok(false);
+        }
+        if made_under.is_none() {
+            return Ok(made_by.is_none());
+        }
+    }
     let all = |before: &Fingerprint, stage: &LockedStage| {
         stage.parts.iter().all(|(name, now)| before.parts().get(name) == Some(now))
     };
@@ -94,4 +111,17 @@ fn is_current(
         (Some(before), Some(stage)) => all(&before, stage),
         _ => false,
     })
+}
+
+/// Whether every row was made under this fingerprint.
+fn all_rows_of(snapshot: &Snapshot, fingerprint: &Digest) -> Result<bool> {
+    let expected = fingerprint.to_string();
+    for batch in snapshot.scan(&["fingerprint"])? {
+        let (_, batch) = batch?;
+        let made = rows::column::<StringArray>(&batch, "fingerprint")?;
+        if !made.iter().all(|made| made == Some(expected.as_str())) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

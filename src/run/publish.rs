@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
 
-use crate::base::{Error, Kind, Result};
+use crate::base::{Cancel, Error, Kind, Result};
 use crate::flow::Fidelity;
 use crate::plan::{Counts, Reason, Stage};
 use crate::sources::Member;
@@ -150,7 +150,14 @@ fn change(
     }
     let small_rows = ctx.plan.parts.rows / 4;
     gather_small(state, &mut rewrites, small_rows);
+    // What is copied or taken over is held against its digest first; a run that was asked to stop
+    // still publishes.
+    let (taken, cancel) = (state.taken(), Cancel::new());
+    let used = state.staged.iter().zip(&taken).filter(|(_, taken)| !taken.is_empty());
+    ctx.trust_staged(&stage.table, &used.map(|(staged, _)| staged).collect::<Vec<_>>())?;
     if let Some(snapshot) = &state.snapshot {
+        let copied = rewrites.copy.iter().filter_map(|part| snapshot.parts().get(*part));
+        ctx.trust_parts(snapshot, copied, &cancel)?;
         for part in rewrites.copy.iter().filter_map(|part| snapshot.parts().get(*part)) {
             for batch in snapshot.scan_part(part, &[])? {
                 let batch = batch?;
@@ -161,11 +168,14 @@ fn change(
         // A moved row leaves the part that held it; of a damaged one nothing is stored to move.
         let left = rewrites.remove.iter().filter(|part| !state.is_damaged(**part));
         let left = left.filter_map(|part| snapshot.parts().get(*part));
+        if !made.moved.is_empty() {
+            ctx.trust_parts(snapshot, left.clone(), &cancel)?;
+        }
         copy_moved(snapshot, left, stage, made.moved, &mut copies)?;
     }
     // Many processes, or many crashes, leave many small parts.
     let few = state.staged.iter().filter(|part| part.rows < small_rows).count() < SMALL_PARTS;
-    for (staged, taken) in state.staged.iter().zip(state.taken()) {
+    for (staged, taken) in state.staged.iter().zip(taken) {
         if taken.len() as u64 == staged.rows && (few || staged.rows >= small_rows) {
             add.push(staged.clone());
         } else {

@@ -68,7 +68,8 @@ impl State {
         };
         state.read_staged(store, stage, columns)?;
         let Some(snapshot) = snapshot else { return Ok(state) };
-        if let Some(commit) = snapshot.commit()? {
+        // What another program committed since, such as a compaction, says nothing of its rows.
+        if let Some(commit) = snapshot.noted_commit()? {
             let contract = stage.contract.digest();
             state.contract_changed = commit.contract.is_some_and(|kept| kept != contract);
             let facts = commit.note.map(|note| note.fingerprint_parts);

@@ -113,6 +113,7 @@ pub(super) fn survey(
     let mut counts = Counts::default();
     let before = ledger.before();
     let prints = Prints::plain(&stage.fingerprint.digest().to_string());
+    let mut any = false;
     upstream::each_caption(ctx, (&work.captions, &work.column), Which::All, &mut |row| {
         let key = Key::caption(row.image_id, row.caption_index);
         let digest = Digest::of(row.text.as_bytes());
@@ -132,10 +133,16 @@ pub(super) fn survey(
                 let origin = origin(work, &key);
                 ledger.carry_at(&stage.table, &prints, &digest, origin, row.image_id);
             }
-            _ => wanted(row.number, &state, &key),
+            _ => {
+                any = true;
+                wanted(row.number, &state, &key);
+            }
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    if any {
+        ctx.trust(&work.captions)?;
+    }
     Ok((state, counts))
 }
 

@@ -44,6 +44,7 @@ pub(super) fn run(
         checkpoints::leave(ctx, stage, snapshot.as_ref());
         return Ok(());
     }
+    ctx.trust(&work.examples)?;
     let reason = checkpoints::reason(snapshot.as_ref(), &kept, stage)?;
     let run = name_of(&fingerprint, &examples.digest);
     let below = trainer::checkpoints_folder(&state_folder(ctx.store.root()), &stage.table);

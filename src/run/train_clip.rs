@@ -41,6 +41,8 @@ pub(super) fn run(
         checkpoints::leave(ctx, stage, snapshot.as_ref());
         return Ok(());
     }
+    ctx.trust(&work.images)?;
+    ctx.trust(&work.captions)?;
     let reason = checkpoints::reason(snapshot.as_ref(), &kept, stage)?;
     let run = name_of(&fingerprint, &lessons.digest);
     let state = state_folder(ctx.store.root());

@@ -49,6 +49,11 @@ impl Folder {
         self.path.join(HIDDEN).join("staged")
     }
 
+    /// The note of parts that were found damaged.
+    pub(super) fn damaged_note(&self) -> PathBuf {
+        self.path.join(HIDDEN).join("damaged.json")
+    }
+
     pub(super) fn storage(&self) -> &dyn Storage {
         self.storage.as_ref()
     }

@@ -19,6 +19,7 @@ mod breach;
 mod cache;
 mod check;
 mod contents;
+mod damaged;
 mod diff;
 mod distance;
 mod folder;

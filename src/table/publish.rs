@@ -17,7 +17,7 @@ use super::note::{COMMIT_KEY, CommitNote, Entry};
 use super::part::FORMAT;
 use super::part::{Part, StagedPart, glance, total_rows};
 use super::snapshot::Snapshot;
-use super::{log, manifest, runtime, schema};
+use super::{damaged, log, manifest, runtime, schema};
 use crate::base::clock::rfc3339;
 use crate::base::{Digest, Error, Kind, Result};
 use crate::flow::{Fidelity, RejectClass};
@@ -230,6 +230,14 @@ pub(super) fn finish(folder: &Folder, base: Option<&Snapshot>, version: u64, add
     for part in added {
         if let Err(cause) = manifest::remove(folder, &part.path) {
             tracing::warn!(%cause, "a manifest is left; the next run removes it");
+        }
+    }
+    if damaged::any(folder) {
+        let newest = folder.newest().map(|newest| newest.map(|now| now.parts.clone()));
+        let forgotten =
+            newest.and_then(|parts| damaged::forget(folder, &parts.unwrap_or_default()));
+        if let Err(cause) = forgotten {
+            tracing::warn!(%cause, "the note of damaged parts names some that are gone");
         }
     }
     let damaged = base.is_some_and(Snapshot::is_replayed);

@@ -46,7 +46,9 @@ impl Iterator for PartReader {
 
     fn next(&mut self) -> Option<Self::Item> {
         Some(match self.batches.next()? {
-            Ok(batch) => schema::conform(&batch, &self.schema, &self.table),
+            // another file in its place may have other columns
+            Ok(batch) => schema::conform(&batch, &self.schema, &self.table)
+                .map_err(|cause| damaged(&self.path, cause)),
             Err(cause) => Err(damaged(&self.path, cause)),
         })
     }
@@ -83,6 +85,9 @@ pub(super) fn damaged(
 ) -> Error {
     Error::new(Kind::Store, "is missing or damaged")
         .at(path.display())
-        .help("run the pipeline again: it computes the missing part, and only that")
+        .help(
+            "`clipmill verify` notes every such part; run the pipeline again then: it computes \
+             the rows of these parts, and only those",
+        )
         .caused_by(cause)
 }

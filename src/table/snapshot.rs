@@ -8,12 +8,13 @@ use arrow::datatypes::{Schema, SchemaRef};
 use deltalake_core::DeltaTable;
 use deltalake_core::kernel::Metadata;
 
+use super::damaged;
 use super::folder::Folder;
 use super::loaded::Loaded;
 use super::log;
 use super::note::{self, Commit, CommitNote};
 use super::part::{Damage, Part, glance, read_again, total_rows};
-use super::read::PartReader;
+use super::read::{self, PartReader};
 use crate::base::{Cancel, Error, Kind, Result};
 
 /// A version of a table. Cheap to clone; what is published later does not change it.
@@ -107,6 +108,16 @@ impl Snapshot {
         note::read(self.folder.path(), self.version())
     }
 
+    /// The newest commit, of this version and those before it, that says what clipmill did: what
+    /// other programs committed since, such as a compaction, has no note.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn noted_commit(&self) -> Result<Option<Commit>> {
+        let mut commits = self.commits();
+        commits.find(|commit| !matches!(commit, Ok(commit) if commit.note.is_none())).transpose()
+    }
+
     /// The commits of this version and those before it, newest first, as far back as the log
     /// goes. Each is read when it is asked for.
     pub fn commits(&self) -> impl Iterator<Item = Result<Commit>> + use<> {
@@ -181,12 +192,14 @@ impl Snapshot {
     }
 
     /// The parts whose files are not as they were written, found by looking at each file's size
-    /// and end.
+    /// and end, and those that are noted since somebody read them whole.
     #[must_use]
     pub fn damaged(&self) -> Vec<Damage> {
+        let noted = damaged::known(&self.folder);
         let looked = self.parts().iter().map(|part| {
             let path = self.folder.path().join(&part.path);
-            let what = glance(&path, part.size_bytes, part.seal.as_ref())?;
+            let what = glance(&path, part.size_bytes, part.seal.as_ref());
+            let what = what.or_else(|| noted.get(&part.path).cloned())?;
             Some(Damage { path: part.path.clone(), what })
         });
         looked.flatten().collect()
@@ -206,6 +219,18 @@ impl Snapshot {
             }
         }
         Ok(damages)
+    }
+
+    /// That a part is what was written, found by reading all of it again.
+    ///
+    /// # Errors
+    /// [`Kind::Store`] when it is not; as [`verify`](Self::verify) does.
+    pub fn sound(&self, part: &Part, cancel: &Cancel) -> Result<()> {
+        let path = self.folder.path().join(&part.path);
+        match read_again(&path, part.size_bytes, part.seal.as_ref(), cancel)? {
+            Some(what) => Err(read::damaged(&path, what)),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn folder(&self) -> &Folder {

@@ -11,9 +11,9 @@ use super::cache::Cache;
 use super::folder::Folder;
 use super::lock::{Holder, StoreLock};
 use super::log::LOG_FOLDER;
-use super::part::{PartLabel, StagedPart};
+use super::part::{PartLabel, StagedPart, read_again};
 use super::publish::{self, Change, Outcome};
-use super::read::PartReader;
+use super::read::{self, PartReader};
 use super::snapshot::Snapshot;
 use super::storage::{Disk, Naming, Storage, write_durable};
 use super::writer::PartWriter;
@@ -264,6 +264,18 @@ impl Store {
             Error::new(Kind::Internal, "cannot choose columns").at(table).caused_by(cause)
         })?;
         PartReader::open(&self.folder(table)?.find(&part.path), schema.into(), table)
+    }
+
+    /// That a staged part is what was written, found by reading all of it again.
+    ///
+    /// # Errors
+    /// [`Kind::Store`] when it is not; when it cannot be read, or on `cancel`.
+    pub fn sound_staged(&self, table: &str, part: &StagedPart, cancel: &Cancel) -> Result<()> {
+        let path = self.folder(table)?.find(&part.path);
+        match read_again(&path, part.size_bytes, Some(&part.seal), cancel)? {
+            Some(what) => Err(read::damaged(&path, what)),
+            None => Ok(()),
+        }
     }
 
     /// Removes what writers that died left behind and nobody can use: unfinished files, staged

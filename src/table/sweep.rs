@@ -14,6 +14,7 @@ use crate::plan::trained::all_models_folder;
 pub(super) fn table(folder: &Folder) -> Result<()> {
     let (staging, storage) = (folder.staging(), folder.storage());
     unfinished(storage, &staging)?;
+    unfinished(storage, staging.parent().unwrap_or(&staging))?;
     unfinished(storage, &folder.path().join(LOG_FOLDER))?;
     let staged = list(storage, &staging)?;
     for name in staged.iter().filter(|name| name.ends_with(".parquet")) {

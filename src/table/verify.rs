@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use super::check::{self, Candidate};
 use super::key::{Key, Keys};
-use super::part::{Part, read_again};
+use super::part::{Damage, Part, read_again};
 use super::snapshot::Snapshot;
 use super::store::Store;
-use super::{manifest, schema, verify_old};
+use super::{damaged, manifest, schema, verify_old};
 use crate::base::{Cancel, Result};
 use crate::plan::contract::{Check, CheckKind, Column, ColumnType, Contract};
 
@@ -47,7 +47,8 @@ impl Store {
     /// Reads the newest version of `table`, and what is staged for the next, again: the bytes of
     /// each part against its digest, all its rows, their order and number, and every row against
     /// `contract`. Of parts that only older versions have the bytes are read. Without a contract only the key is checked. The share of rejects, which only
-    /// a run knows, is left out.
+    /// a run knows, is left out. Damaged parts of the newest version are noted, so that the next
+    /// plan and run, which do not read whole parts, know of them.
     ///
     /// # Errors
     /// When the log cannot be read, or on `cancel`; what is wrong with parts is no error but in
@@ -76,24 +77,26 @@ impl Store {
         verdict.version = Some(snapshot.version());
         let bare = bare_contract(&snapshot);
         let contract = contract.unwrap_or(&bare);
-        let mut good = Vec::new();
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
         for part in snapshot.parts() {
             cancel.check()?;
             verdict.parts += 1;
             verdict.size_bytes += part.size_bytes;
             let path = folder.path().join(&part.path);
-            let what = match read_again(&path, part.size_bytes, part.seal.as_ref(), cancel)? {
-                Some(what) => Some(what),
-                None => rows_of(&snapshot, part, &mut verdict.rows, cancel)?,
-            };
-            match what {
+            match fault_of(&snapshot, part, &mut verdict.rows, cancel)? {
                 None => good.push(path),
-                Some(what) => verdict.faults.push(Fault {
-                    place: path.display().to_string(),
-                    what,
-                    help: RUN_AGAIN.to_owned(),
-                }),
+                Some(what) => {
+                    bad.push(Damage { path: part.path.clone(), what: what.clone() });
+                    verdict.faults.push(Fault {
+                        place: path.display().to_string(),
+                        what,
+                        help: RUN_AGAIN.to_owned(),
+                    });
+                }
             }
+        }
+        if let Err(cause) = damaged::keep(&folder, &bad) {
+            tracing::warn!(%cause, "damaged parts cannot be noted; a run may not see them");
         }
         let all_good = good.len() == snapshot.parts().len();
         verdict.faults.extend(breaches(&snapshot, contract, &good, all_good)?);
@@ -105,6 +108,53 @@ impl Store {
             help: OLD_PART.to_owned(),
         }));
         Ok(verdict)
+    }
+}
+
+impl Store {
+    /// Reads the newest version of `table` again. Its damaged parts are noted, so that whoever
+    /// judges rows knows of them; damaged parts that are staged for the next version are thrown
+    /// away. Gives how many were found of which nobody knew. Ask for the [`lock`](Self::lock) first.
+    ///
+    /// # Errors
+    /// When the log cannot be read or the note not be written, or on `cancel`.
+    pub fn find_damage(&self, table: &str, cancel: &Cancel) -> Result<u64> {
+        let folder = self.folder(table)?;
+        let mut spoilt = Vec::new();
+        for staged in manifest::announced(&folder)? {
+            let path = folder.find(&staged.path);
+            if read_again(&path, staged.size_bytes, Some(&staged.seal), cancel)?.is_some() {
+                spoilt.push(staged);
+            }
+        }
+        self.discard_staged(table, &spoilt)?;
+        let spoilt = spoilt.len() as u64;
+        let Some(snapshot) = Snapshot::load(&folder, None)? else { return Ok(spoilt) };
+        let known = snapshot.damaged();
+        let mut found = Vec::new();
+        for part in snapshot.parts() {
+            cancel.check()?;
+            if let Some(what) = fault_of(&snapshot, part, &mut 0, cancel)? {
+                found.push(Damage { path: part.path.clone(), what });
+            }
+        }
+        damaged::keep(&folder, &found)?;
+        let is_new = |one: &&Damage| !known.iter().any(|known| known.path == one.path);
+        Ok(spoilt + found.iter().filter(is_new).count() as u64)
+    }
+}
+
+/// Reads a part's bytes, then its rows: what is wrong with it, in words.
+fn fault_of(
+    snapshot: &Snapshot,
+    part: &Part,
+    seen: &mut u64,
+    cancel: &Cancel,
+) -> Result<Option<String>> {
+    let path = snapshot.folder().path().join(&part.path);
+    match read_again(&path, part.size_bytes, part.seal.as_ref(), cancel)? {
+        Some(what) => Ok(Some(what)),
+        None => rows_of(snapshot, part, seen, cancel),
     }
 }
 

@@ -379,6 +379,20 @@ fn tables_made_under_other_settings_are_not_locked() {
     assert_eq!(absent, ["table examples", "table image_features", "table rejects"], "{closing}");
 }
 
+#[test]
+fn a_table_that_another_program_compacted_is_locked_and_runs_locked() {
+    let dir = locked_demo(1);
+    let log = dir.path().join("store/image_features/_delta_log");
+    let commits = std::fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().path());
+    let version = commits.filter(|path| path.extension().is_some_and(|e| e == "json")).count();
+    let foreign = r#"{"commitInfo":{"timestamp":5,"operation":"OPTIMIZE"}}"#;
+    std::fs::write(log.join(format!("{version:020}.json")), foreign).unwrap();
+    let closing = object(&at(dir.path(), &["lock", "pipeline.toml", "--format", "json"]));
+    let absent = closing["files"][0]["absent"].as_array().unwrap();
+    assert!(absent.is_empty(), "{closing}");
+    good(&at(dir.path(), &["run", "--locked", "pipeline.toml"]));
+}
+
 /// `git merge-file`, where git is there: the merged text, and how many conflicts.
 fn merge(ours: &str, base: &str, theirs: &str) -> Option<(String, i32)> {
     let dir = tempfile::tempdir().unwrap();

@@ -113,3 +113,29 @@ fn an_id_that_two_members_have_is_refused_until_one_is_gone() {
         assert_eq!(house.rows("image_features", &["image_id"]).len(), 5);
     }
 }
+
+#[test]
+fn another_part_in_place_of_the_rejects_is_no_part_of_them() {
+    let house = House::new(6);
+    broken(&house);
+    plan_and_run(&house, &options());
+    let part = |table: &str| {
+        house.store().snapshot(table).unwrap().unwrap().part_paths().into_iter().next().unwrap()
+    };
+    let first = std::fs::read(part("rejects")).unwrap();
+    let mut images = pictures(6);
+    images[2].1.truncate(200);
+    images[4].1.truncate(200);
+    house.images(&images);
+    plan_and_run(&house, &options());
+    let two = rejected(&house);
+    assert_eq!(two.len(), 2, "{two:?}");
+
+    // A part of another table, and one that the table itself had.
+    for other in [std::fs::read(part("captions")).unwrap(), first] {
+        house::put(&part("rejects"), &other);
+        let found = plan_and_run(&house, &options());
+        assert_eq!(found.report.rejects.values().sum::<u64>(), 2);
+        assert_eq!(rejected(&house), two);
+    }
+}
