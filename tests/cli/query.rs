@@ -240,6 +240,32 @@ fn a_folder_that_is_not_there_is_not_made() {
     assert!(!file.parent().unwrap().exists());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_or_a_link_that_takes_the_rows_stays_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let ask = |to: &std::path::Path| {
+        let mut command = clipmill();
+        command.arg("query").arg(shop().store());
+        command.args(["SELECT 1 AS x", "--format", "csv", "--output"]).arg(to).output().unwrap()
+    };
+    assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = path("pipe");
+        move || std::fs::read(pipe).unwrap()
+    });
+    let out = ask(&path("pipe"));
+    assert_eq!(code(&out), 0, "{}", stderr(&out));
+    assert_eq!(reader.join().unwrap(), b"x\r\n1\r\n");
+    assert!(!path("pipe").is_file());
+
+    std::os::unix::fs::symlink("rows.csv", path("link")).unwrap();
+    assert_eq!(code(&ask(&path("link"))), 0);
+    assert!(path("link").is_symlink());
+    assert_eq!(std::fs::read(path("rows.csv")).unwrap(), b"x\r\n1\r\n");
+}
+
 #[test]
 fn an_old_version_by_other_weights_is_refused_as_a_new_one_is() {
     let dir = tempfile::tempdir().unwrap();

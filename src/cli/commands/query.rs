@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use crate::base::capped::read_all;
-use crate::base::files::write_atomic;
+use crate::base::files::write_named;
 use crate::base::{Error, Kind, Result};
 use crate::cli::args::{Query, Rows};
 use crate::cli::console::{self, Stdout};
@@ -108,7 +108,7 @@ fn write(answer: &Answer, rows: Rows, output: Option<&Path>) -> Result<()> {
             let drawn = drawing::answer(answer, style);
             return match output {
                 None => console::print(&drawn),
-                Some(path) => write_atomic(path, |to| {
+                Some(path) => write_named(path, |to| {
                     writeln!(to, "{drawn}")
                         .map_err(|cause| Error::io("cannot write", path.display(), cause))
                 }),
@@ -121,7 +121,7 @@ fn write(answer: &Answer, rows: Rows, output: Option<&Path>) -> Result<()> {
         Rows::Arrow => Format::Arrow,
     };
     match output {
-        Some(path) => write_atomic(path, |to| answer.write(format, to)),
+        Some(path) => write_named(path, |to| answer.write(format, to)),
         None => {
             let mut out = io::BufWriter::new(Stdout::new());
             answer.write(format, &mut out)?;
