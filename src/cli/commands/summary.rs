@@ -10,6 +10,7 @@ use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::render::Annotation;
 use crate::cli::session::Session;
+use crate::cli::shell::CommandLine;
 use crate::plan::Plan;
 use crate::run::clocks::Spent;
 use crate::run::{Refused, RunReport, TableReport};
@@ -32,7 +33,7 @@ pub(crate) fn code(report: &RunReport) -> Code {
 
 /// Tables, rejects, time; the way on, where something is left to do.
 #[must_use]
-pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
+pub(crate) fn human(report: &RunReport, again: &CommandLine) -> String {
     let mut out = vec![tables(report)];
     if report.is_up_to_date() {
         out.push("Nothing to do: every table is up to date.".to_owned());
@@ -74,10 +75,7 @@ pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
     out.push(times(report));
     out.extend(queues(report));
     if report.interrupted {
-        out.push(format!(
-            "Stopped on request; what was finished is kept. Go on with: clipmill run {}",
-            definition.display()
-        ));
+        out.push(format!("Stopped on request; what was finished is kept. Go on with: {again}"));
     }
     out.join("\n")
 }
@@ -318,7 +316,7 @@ mod tests {
     fn a_batch_that_was_halved_is_told_to_people_and_scripts() {
         let mut report = RunReport::default();
         report.smaller_batches.insert("image_features".to_owned(), 16);
-        let said = human(&report, Path::new("pipeline.toml"));
+        let said = human(&report, &CommandLine::new("run", Path::new("pipeline.toml")));
         let line = "image_features: the device ran out of memory; the last batches were of 16.";
         assert!(said.lines().any(|said| said == line), "{said}");
         assert_eq!(json("run", &report)["smaller_batches"], json!({"image_features": 16}));
