@@ -206,7 +206,7 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
             broken.breaches.iter().map(|breach| {
                 json!({
                     "table": broken.table, "check": breach.check, "column": breach.column,
-                    "message": breach.message, "rows": breach.rows,
+                    "message": breach.message, "rows": breach.rows, "count": breach.count,
                 })
             })
         })
@@ -282,10 +282,7 @@ pub(crate) fn complain(report: &RunReport, session: &Session) {
     for broken in &report.broken {
         console::complain(&format!("{red}contract broken{off}: {}", broken.table));
         for breach in &broken.breaches {
-            console::complain(&format!("  {}: {}", breach.check, breach.message));
-            for row in &breach.rows {
-                console::complain(&format!("    {row}"));
-            }
+            console::complain(&format!("  {}", breach.to_string().replace('\n', "\n  ")));
         }
     }
     if !report.broken.is_empty() {
