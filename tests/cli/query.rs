@@ -205,7 +205,7 @@ fn statements_come_from_standard_input_and_a_plan_is_shown() {
     let shop = shop();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("report.sql");
-    std::fs::write(&file, "SHOW TABLES;\n-- the last one is shown\nSELECT 1 AS one;\n").unwrap();
+    std::fs::write(&file, "-- SHOW TABLES;\nSELECT 1\n  AS one; ;\n-- that is all;\n").unwrap();
     let out = clipmill()
         .arg("query")
         .arg(shop.store())
@@ -214,6 +214,15 @@ fn statements_come_from_standard_input_and_a_plan_is_shown() {
         .output()
         .unwrap();
     assert_eq!((code(&out), stdout(&out).trim()), (0, "one\r\n1"), "{}", stderr(&out));
+    // Of several only one answer could be shown: none is carried out.
+    for explain in [&[][..], &["--explain"]] {
+        let mut command = clipmill();
+        command.arg("query").arg(shop.store()).arg("SELECT 1 AS one;\nSELECT 2 AS two;");
+        let out = command.args(explain).output().unwrap();
+        assert_eq!((code(&out), stdout(&out)), (1, String::new()));
+        assert!(stderr(&out).contains("more than one statement"), "{}", stderr(&out));
+        assert!(stderr(&out).contains("query:2:1"), "{}", stderr(&out));
+    }
     let out = clipmill()
         .arg("query")
         .arg(shop.store())
