@@ -116,6 +116,7 @@ pub(crate) fn carry_out(
     for note in &report.notes {
         session.say(note);
     }
+    summary::log(&report);
     Ok((plan, report))
 }
 

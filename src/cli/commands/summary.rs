@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::base::units::count;
 use crate::cli::console;
 use crate::cli::exit::Code;
+use crate::cli::progress::TOLD;
 use crate::cli::render::Annotation;
 use crate::cli::session::Session;
 use crate::cli::shell::CommandLine;
@@ -38,15 +39,7 @@ pub(crate) fn human(report: &RunReport, again: &CommandLine) -> String {
     if report.is_up_to_date() {
         out.push("Nothing to do: every table is up to date.".to_owned());
     }
-    if !report.rejects.is_empty() {
-        let all: u64 = report.rejects.values().sum();
-        let classes: Vec<String> = report
-            .rejects
-            .iter()
-            .map(|(class, rows)| format!("{class} {}", count(*rows)))
-            .collect();
-        out.push(format!("Rejected {}: {}.", count(all), classes.join(", ")));
-    }
+    out.extend(rejected(report));
     for (table, scores) in &report.scores {
         let row = |(name, value): (&String, &f64)| vec![name.clone(), format!("{value:.4}")];
         out.push(drawing::table(&[table, "score"], scores.iter().map(row).collect(), &[1]));
@@ -78,6 +71,34 @@ pub(crate) fn human(report: &RunReport, again: &CommandLine) -> String {
         out.push(format!("Stopped on request; what was finished is kept. Go on with: {again}"));
     }
     out.join("\n")
+}
+
+/// How many rows were rejected, by class; nothing where none were.
+fn rejected(report: &RunReport) -> Option<String> {
+    let all: u64 = report.rejects.values().sum();
+    let classes = report.rejects.iter().map(|(class, rows)| format!("{class} {}", count(*rows)));
+    let classes: Vec<String> = classes.collect();
+    let told = || format!("Rejected {}: {}.", count(all), classes.join(", "));
+    (!classes.is_empty()).then(told)
+}
+
+/// Tells the log's file what a run did.
+pub(crate) fn log(report: &RunReport) {
+    for made in &report.tables {
+        let version = made.version.map_or_else(|| "none".to_owned(), |version| version.to_string());
+        tracing::info!(
+            target: TOLD,
+            "{}: {}, version {version}, {} rows, {} of them computed, {} taken over",
+            made.table,
+            outcome(report, made),
+            count(made.rows),
+            count(made.computed),
+            count(made.resumed)
+        );
+    }
+    for line in rejected(report).into_iter().chain([times(report)]) {
+        tracing::info!(target: TOLD, "{line}");
+    }
 }
 
 fn tables(report: &RunReport) -> String {
@@ -282,6 +303,14 @@ pub(crate) fn complain(report: &RunReport, session: &Session) {
     for broken in &report.broken {
         console::complain(&format!("{red}contract broken{off}: {}", broken.table));
         for breach in &broken.breaches {
+            let rows = count(breach.count);
+            tracing::error!(
+                target: TOLD,
+                "contract broken: {}: {}: {}; {rows} offend",
+                broken.table,
+                breach.check,
+                breach.message
+            );
             console::complain(&format!("  {}", breach.to_string().replace('\n', "\n  ")));
         }
     }
@@ -292,6 +321,7 @@ pub(crate) fn complain(report: &RunReport, session: &Session) {
         );
     }
     for refused in &report.refused {
+        tracing::error!(target: TOLD, "not in the lock: {}", refusal(refused));
         console::complain(&format!("{red}not in the lock{off}: {}", refusal(refused)));
     }
     if !report.refused.is_empty() {

@@ -46,6 +46,7 @@ pub(super) fn make(
     for note in &report.notes {
         session.say(note);
     }
+    summary::log(&report);
     Ok(report)
 }
 
