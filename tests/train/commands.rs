@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use clipmill::nn::weights::Weights;
 use serde_json::Value;
 
-use crate::house::{House, picture, put};
+use crate::house::{House, copy, picture, put};
 use crate::studio::{CAPTIONS, STAGES, definition, studio};
 
 pub fn clipmill(house: &House, args: &[&str]) -> Output {
@@ -190,6 +190,26 @@ fn what_was_imported_stays_as_it_was_when_something_else_is_imported_from_the_sa
     assert_eq!(import()["path"], second["path"]);
     assert_eq!(weights(&second), whole);
     assert_eq!(folders(), trained_and_imported + 1);
+}
+
+#[test]
+fn a_store_that_was_moved_is_where_checkpoints_go_to_and_come_from() {
+    let house = studio(8, STAGES);
+    house.run().unwrap();
+    std::fs::rename(house.path("store"), house.path("moved")).unwrap();
+    let out = clipmill(&house, &["export-checkpoint", "moved", "-o", "out.safetensors"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let import = ["import-checkpoint", "out.safetensors", "--into", "moved", "--format", "json"];
+    let imported = json(&house, &import);
+    let path = Path::new(imported["path"].as_str().unwrap());
+    assert!(path.starts_with(house.path("moved")), "{imported}");
+    assert!(!house.path("store").exists());
+
+    // Beside the one it was copied from, too.
+    copy(&house.path("moved"), &house.path("store"));
+    let imported = json(&house, &[&import[..], &["--end", "a"]].concat());
+    let path = Path::new(imported["path"].as_str().unwrap());
+    assert!(path.starts_with(house.path("moved")), "{imported}");
 }
 
 #[test]
