@@ -37,7 +37,7 @@ fn the_log_of_a_run_tells_its_story_and_no_line_comes_twice_on_the_terminal() {
         "INFO clipmill 0.",
         "INFO images: begun",
         "INFO caption_features: begun, ",
-        "INFO image_features: model `clip` on cpu",
+        "INFO image_features: model `clip`",
         &format!("INFO images: version 0 is published, {IMAGES} rows"),
         &format!("INFO captions: new version, version 0, {captions} rows, {captions} of them comp"),
         "INFO Took ",
