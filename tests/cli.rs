@@ -27,6 +27,8 @@ mod disturbed;
 mod help;
 #[path = "cli/lock.rs"]
 mod lock;
+#[path = "cli/log.rs"]
+mod log;
 #[path = "cli/missing.rs"]
 mod missing;
 #[path = "cli/plan.rs"]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cancel::Cancel;
 use super::capped::Capped;
@@ -10,6 +10,9 @@ use super::error::{Error, Result};
 
 /// Bytes that are read at a time: enough for all cores to hash, and little beside a model.
 const PIECE_BYTES: usize = 4 << 20;
+
+/// Symbolic links that are followed one after another, as many as Linux follows.
+const MOST_LINKS: usize = 40;
 
 /// Reads a whole file of at most `cap_bytes`.
 ///
@@ -93,6 +96,44 @@ pub fn write_atomic(
     temporary.as_file().sync_all().map_err(io("cannot sync"))?;
     temporary.persist(path).map_err(|cause| Error::io("cannot rename to", &place, cause.error))?;
     sync_folder(folder)
+}
+
+/// Writes what a user names, as [`write_atomic`] does a file. A symbolic link stays, and what it
+/// leads to is written; a pipe or a device stays too, and is written into.
+///
+/// # Errors
+/// As [`write_atomic`]; a pipe or a device may have taken a part by then.
+pub fn write_named(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
+) -> Result<()> {
+    let replaceable = fs::metadata(path).map_or(true, |there| there.is_file());
+    match led_to(path).filter(|_| replaceable) {
+        Some(file) => write_atomic(&file, write),
+        None => {
+            let io = |what| move |cause| Error::io(what, path.display(), cause);
+            // What else is in a file that standard output goes to is not ours.
+            let file = File::options().append(true).open(path).map_err(io("cannot open"))?;
+            let mut writer = BufWriter::new(&file);
+            write(&mut writer)?;
+            writer.flush().map_err(io("cannot write"))
+        }
+    }
+}
+
+/// The name at the end of symbolic links; there need be nothing yet. None where one is of the
+/// system's, such as `/dev/stdout`: what that says need not be a name, and renaming to it would
+/// take the file from those who have it open.
+fn led_to(path: &Path) -> Option<PathBuf> {
+    let mut name = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(next) = fs::read_link(&name) else { return Some(name) };
+        if fs::canonicalize(above(&name)).is_ok_and(|folder| folder.starts_with("/proc")) {
+            return None;
+        }
+        name = above(&name).join(next);
+    }
+    None
 }
 
 /// Copies a file of at most `cap_bytes`, as [`write_atomic`] writes one.
@@ -247,5 +288,68 @@ mod tests {
         assert_eq!(read_text_capped(&path, 10).unwrap(), "old");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         assert!(read_capped(&path, 2).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_a_user_names_stays_and_what_it_leads_to_is_written() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let put = |name: &str, text: &str| {
+            write_named(&path(name), |w| {
+                w.write_all(text.as_bytes()).unwrap();
+                Ok(())
+            })
+        };
+        let text = |name: &str| read_text_capped(&path(name), 100).unwrap();
+        fs::create_dir(path("deep")).unwrap();
+        symlink("deep/two", path("one")).unwrap();
+        symlink("../file", path("deep/two")).unwrap();
+        for said in ["a new file", "another"] {
+            put("one", said).unwrap();
+            assert_eq!((text("one"), text("file")), (said.to_owned(), said.to_owned()));
+            assert!(path("one").is_symlink() && path("deep/two").is_symlink());
+            assert!(path("file").symlink_metadata().unwrap().is_file());
+        }
+        put("plain", "as ever").unwrap();
+        assert_eq!(text("plain"), "as ever");
+
+        symlink("round", path("round")).unwrap();
+        for wrong in ["round", "deep"] {
+            assert_eq!(put(wrong, "no").unwrap_err().kind(), super::super::Kind::Io, "{wrong}");
+        }
+        assert!(path("round").is_symlink() && path("deep").is_dir());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_that_a_user_names_stays_and_is_written_into() {
+        use std::os::fd::AsRawFd;
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let reader = {
+            let pipe = pipe.clone();
+            std::thread::spawn(move || read_text_capped(&pipe, 100).unwrap())
+        };
+        let say = |path: &Path| {
+            write_named(path, |w| {
+                w.write_all(b"said").unwrap();
+                Ok(())
+            })
+        };
+        say(&pipe).unwrap();
+        assert_eq!(reader.join().unwrap(), "said");
+        assert!(!pipe.symlink_metadata().unwrap().is_file());
+
+        // As `/dev/stdout` is: the system's link to a file that others have open.
+        let log = dir.path().join("log");
+        let mut open = File::options().create_new(true).append(true).open(&log).unwrap();
+        open.write_all(b"before, ").unwrap();
+        say(Path::new(&format!("/proc/self/fd/{}", open.as_raw_fd()))).unwrap();
+        open.write_all(b", after").unwrap();
+        assert_eq!(read_text_capped(&log, 100).unwrap(), "before, said, after");
     }
 }

@@ -16,7 +16,7 @@ use crate::base::{Error, Kind, Result};
 
 use super::args::{Global, LogLevel};
 use super::console::Console;
-use super::progress::Screen;
+use super::progress::{Screen, TOLD};
 
 /// The level on standard error: `--log-level`, else `-q` and `-v`, else warnings.
 fn terminal_level(global: &Global) -> LevelFilter {
@@ -81,7 +81,8 @@ pub(crate) fn start(global: &Global, console: Console, screen: &Screen) -> Resul
         .with_ansi(console.err_color)
         .with_target(level >= LevelFilter::DEBUG)
         .without_time()
-        .with_filter(targets(level, others(level)));
+        // Who looks at the terminal has been told.
+        .with_filter(targets(level, others(level)).with_target(TOLD, LevelFilter::OFF));
     let file = match &global.log_file {
         None => None,
         Some(path) => {
@@ -91,7 +92,10 @@ pub(crate) fn start(global: &Global, console: Console, screen: &Screen) -> Resul
                 .open(path)
                 .map_err(|cause| Error::io("cannot open the log", path.display(), cause))?;
             let level = global.log_level.map_or(LevelFilter::INFO, filter).max(level);
-            let layer = fmt::layer().with_writer(Mutex::new(file)).with_ansi(false);
+            let layer = fmt::layer()
+                .with_writer(Mutex::new(file))
+                .with_ansi(false)
+                .with_target(level >= LevelFilter::DEBUG);
             Some(layer.with_filter(targets(level, level.min(LevelFilter::WARN))))
         }
     };
@@ -100,6 +104,21 @@ pub(crate) fn start(global: &Global, console: Console, screen: &Screen) -> Resul
         .with(file)
         .try_init()
         .map_err(|cause| Error::new(Kind::Internal, "a log was started before").caused_by(cause))
+}
+
+/// Tells the log's file what the terminal is told of an error.
+pub(crate) fn fault(error: &Error) {
+    tracing::error!(target: TOLD, "{error}");
+    if let Some(report) = error.report() {
+        for finding in &report.findings {
+            let text = report.text_of(finding);
+            let (line, column) = text.line_column(finding.span.start);
+            tracing::error!(target: TOLD, "{}:{line}:{column}: {}", text.name, finding.message);
+        }
+    }
+    if let Some(help) = error.help_text() {
+        tracing::info!(target: TOLD, "help: {help}");
+    }
 }
 
 /// Writes lines to standard error while the bars stand aside.

@@ -17,6 +17,7 @@ mod logging;
 pub mod progress;
 pub mod render;
 mod session;
+mod shell;
 mod start;
 
 pub use grammar::grammar;

@@ -11,7 +11,7 @@ use crate::base::{Cancel, Result};
 use super::args::Global;
 use super::console::{self, Console};
 use super::interrupt::Watch;
-use super::progress::{Bars, Lines, Screen};
+use super::progress::{Bars, Lines, Logged, Screen};
 
 /// The surroundings of one command.
 #[derive(Debug, Clone)]
@@ -26,7 +26,8 @@ pub(crate) struct Session {
     pub(crate) clock: Arc<dyn Clock>,
     /// Set by Ctrl-C, once [`Session::stop_on_signals`] listens.
     pub(crate) cancel: Cancel,
-    /// Where work says how far it is: bars on a terminal, lines elsewhere, nothing when quiet.
+    /// Where work says how far it is: bars on a terminal, lines elsewhere, nothing when quiet; and
+    /// the log.
     pub(crate) progress: Arc<dyn Progress>,
     /// The flags of the log, for processes that this one starts.
     pub(crate) logging: Vec<OsString>,
@@ -42,7 +43,7 @@ impl Session {
         environment: &Environment,
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let progress: Arc<dyn Progress> = if global.quiet {
+        let shown: Arc<dyn Progress> = if global.quiet {
             Arc::new(Silent)
         } else if console.err_terminal {
             Arc::new(Bars::new(screen.clone()))
@@ -53,9 +54,9 @@ impl Session {
             console,
             quiet: global.quiet,
             environment: environment.clone(),
-            clock,
             cancel: Cancel::new(),
-            progress,
+            progress: Arc::new(Logged::new(shown, clock.clone())),
+            clock,
             logging: super::logging::flags(global),
         }
     }
@@ -70,8 +71,6 @@ impl Session {
 
     /// A line for people, on standard error, unless only failures are wanted.
     pub(crate) fn say(&self, line: &str) {
-        if !self.quiet {
-            self.progress.note(line);
-        }
+        self.progress.note(line);
     }
 }

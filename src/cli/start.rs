@@ -18,9 +18,10 @@ use super::console::{self, Console};
 use super::exit::Code;
 use super::grammar::grammar;
 use super::logging;
-use super::progress::Screen;
+use super::progress::{Screen, TOLD};
 use super::render;
 use super::session::Session;
+use super::shell;
 
 /// Does what the command line asks, says what failed, and gives the exit code.
 #[must_use]
@@ -28,11 +29,12 @@ pub fn main(args: Vec<OsString>, environment: &Environment) -> ExitCode {
     // Before there is a second thread.
     keep_cores_free(environment);
     mute_queries();
+    let typed = typed(&args);
     let parsed = grammar()
         .try_get_matches_from(args)
         .and_then(|matches| Arguments::from_arg_matches(&matches));
     let code = match parsed {
-        Ok(arguments) => perform(&arguments, environment),
+        Ok(arguments) => perform(&arguments, &typed, environment),
         Err(wrong) => explain_usage(&wrong),
     };
     ExitCode::from(code.number())
@@ -59,16 +61,30 @@ fn explain_usage(wrong: &clap::Error) -> Code {
     }
 }
 
-fn perform(arguments: &Arguments, environment: &Environment) -> Code {
+/// The command line, as a shell reads it back.
+fn typed(args: &[OsString]) -> String {
+    let words = args.iter().skip(1).map(|word| shell::word(&word.to_string_lossy()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn perform(arguments: &Arguments, typed: &str, environment: &Environment) -> Code {
     let global = &arguments.global;
     let console = Console::new(global.color, environment);
     let screen = Screen::new(console.err_terminal && !global.quiet);
     let session = Session::new(global, console, &screen, environment);
-    let result = logging::start(global, console, &screen)
-        .and_then(|()| commands::perform(&arguments.command, &session));
-    match result {
+    // What a process does for a run is in that run's story.
+    let helps = matches!(arguments.command, Command::Work(_));
+    let result = logging::start(global, console, &screen).and_then(|()| {
+        if !helps {
+            let version = env!("CARGO_PKG_VERSION");
+            tracing::info!(target: TOLD, "clipmill {version} begins: {typed}");
+        }
+        commands::perform(&arguments.command, &session)
+    });
+    let code = match result {
         Ok(code) => code,
         Err(error) => {
+            logging::fault(&error);
             screen.aside(|| console::complain(&render::error_human(&error, console.err_color)));
             if let Some(name) = json_name(&arguments.command) {
                 explain_json(name, &error);
@@ -81,7 +97,11 @@ fn perform(arguments: &Arguments, environment: &Environment) -> Code {
             }
             Code::of(error.kind())
         }
+    };
+    if !helps {
+        tracing::info!(target: TOLD, "ends with exit code {}", code.number());
     }
+    code
 }
 
 /// The command's name, where its output was to be a JSON object.

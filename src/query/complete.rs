@@ -3,7 +3,7 @@
 use super::catalog::Catalog;
 
 /// Functions of this room, with those of Polars that are used most.
-const FUNCTIONS: &[&str] = &[
+pub(super) const FUNCTIONS: &[&str] = &[
     "abs",
     "avg",
     "ceil",

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use sqlparser::tokenizer::{Location, Span};
+use sqlparser::dialect::GenericDialect;
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use crate::base::diagnostic::{Finding, Report, SourceText};
 use crate::base::{Error, Kind};
@@ -63,6 +64,21 @@ impl Text {
         self.error(range, &message, "here", None)
     }
 
+    /// Where a function of that name is called, whatever its case.
+    pub(super) fn call_of(&self, name: &str) -> Option<Span> {
+        let tokens =
+            Tokenizer::new(&GenericDialect, self.as_str()).tokenize_with_location().ok()?;
+        let spaced = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
+        let solid: Vec<_> = tokens.iter().filter(spaced).collect();
+        solid.windows(2).find_map(|pair| match pair {
+            [TokenWithSpan { token: Token::Word(word), span }, open] => {
+                let called = open.token == Token::LParen && word.value.eq_ignore_ascii_case(name);
+                called.then_some(*span)
+            }
+            _ => None,
+        })
+    }
+
     fn error(&self, span: Range<usize>, message: &str, label: &str, help: Option<String>) -> Error {
         let finding = Finding {
             message: message.into(),
@@ -115,17 +131,21 @@ pub(super) fn choices<'n>(name: &str, what: &str, there: impl Iterator<Item = &'
     if there.is_empty() {
         return format!("there are no {what}");
     }
-    let lower = name.to_lowercase();
-    let nearest = there
-        .iter()
-        .map(|other| (strsim::damerau_levenshtein(&lower, &other.to_lowercase()), *other))
-        .min()
-        .filter(|(distance, other)| *distance <= 1 + other.chars().count() / 3);
     let list = there.join(", ");
-    match nearest {
-        Some((_, nearest)) => format!("did you mean '{nearest}'? there are the {what} {list}"),
+    match nearest(name, there.iter().copied()) {
+        Some(nearest) => format!("did you mean '{nearest}'? there are the {what} {list}"),
         None => format!("there are the {what} {list}"),
     }
+}
+
+/// The name that is so near that it may be meant.
+pub(super) fn nearest<'n>(name: &str, there: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let lower = name.to_lowercase();
+    there
+        .map(|other| (strsim::damerau_levenshtein(&lower, &other.to_lowercase()), other))
+        .min()
+        .filter(|(distance, other)| *distance <= 1 + other.chars().count() / 3)
+        .map(|(_, other)| other)
 }
 
 #[cfg(test)]

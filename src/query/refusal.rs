@@ -3,7 +3,8 @@
 use polars::prelude::PolarsError;
 
 use super::catalog::TableEntry;
-use super::fault::{Text, choices};
+use super::complete::FUNCTIONS;
+use super::fault::{Text, choices, nearest};
 use super::lineage::Lineage;
 use crate::base::{Error, Kind};
 
@@ -20,6 +21,21 @@ pub(super) fn explain(text: &Text, lineage: &Lineage, cause: PolarsError) -> Err
             "unknown column",
             Some(choices(&suspect.name, "columns", suspect.there.iter().map(String::as_str))),
         );
+    }
+    let function =
+        said.strip_prefix("unsupported function '").and_then(|rest| rest.strip_suffix('\''));
+    if let Some(name) = function
+        && let Some(span) = text.call_of(name)
+    {
+        let help = match nearest(name, FUNCTIONS.iter().copied()) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => {
+                "besides those of Polars SQL there are clip_image, clip_text, cosine, dot and l2"
+                    .to_owned()
+            }
+        };
+        let message = format!("there is no function '{name}'");
+        return text.error_at(span, &message, "unknown function", Some(help));
     }
     match root(&cause) {
         PolarsError::IO { .. } => Error::new(Kind::Store, "cannot read the tables")

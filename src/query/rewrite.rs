@@ -110,20 +110,25 @@ impl VisitorMut for Rewriter<'_> {
 impl Rewriter<'_> {
     fn vector(&mut self, name: &str, function: &mut Function, span: Span) -> Result<()> {
         self.plain(name, function, span)?;
-        let wrong = || {
-            self.text.error_at(
-                span,
-                &format!("{name} takes one string"),
-                "this is something else",
-                Some(match name {
-                    "clip_text" => "for example clip_text('two dogs on grass')".into(),
-                    _ => "for example clip_image('photos/dog.jpg')".into(),
-                }),
-            )
+        let wrong = |label: &str, help: String| {
+            let message = format!("{name} takes one string");
+            self.text.error_at(span, &message, label, Some(help))
+        };
+        let other = || {
+            let help = match name {
+                "clip_text" => "for example clip_text('two dogs on grass')",
+                _ => "for example clip_image('photos/dog.jpg')",
+            };
+            wrong("this is something else", help.to_owned())
         };
         let value = match arguments(function).as_deref() {
-            Some([Expr::Value(value)]) => value.value.clone().into_string().ok_or_else(wrong)?,
-            _ => return Err(wrong()),
+            Some([Expr::Value(value)]) => value.value.clone().into_string().ok_or_else(other)?,
+            Some([Expr::Identifier(ident)]) if ident.quote_style.is_some() => {
+                let text = ident.value.replace('\'', "''");
+                let help = format!("strings want single quotes: {name}('{text}')");
+                return Err(wrong("in these quotes it is a column's name", help));
+            }
+            _ => return Err(other()),
         };
         let number = self.calls.len().to_string();
         let source = match name {

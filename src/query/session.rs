@@ -13,7 +13,7 @@ use super::fault::{Text, choices};
 use super::functions::Functions;
 use super::guard::{internal, outside_runtimes};
 use super::lineage::{self, Lineage};
-use super::statement::{Statement, parse};
+use super::statement::{Statement, is_like, parse};
 use super::tables_read::relations;
 use super::vectors::VectorSource;
 use super::{damage, parts, refusal, rewrite, scan};
@@ -56,7 +56,7 @@ impl Session {
         match parse(&text)? {
             Statement::Select(query) => self.run(&text, *query, false),
             Statement::Explain(query) => self.run(&text, *query, true),
-            Statement::ShowTables => self.show_tables(),
+            Statement::ShowTables(like) => self.show_tables(like.as_deref()),
             Statement::Describe(name) => self.describe(&text, &name),
         }
     }
@@ -128,10 +128,13 @@ impl Session {
         plan
     }
 
-    fn show_tables(&self) -> Result<Answer> {
-        let tables = self.catalog.tables();
+    fn show_tables(&self, like: Option<&str>) -> Result<Answer> {
+        let tables = self.catalog.tables().iter();
+        let tables: Vec<_> =
+            tables.filter(|table| like.is_none_or(|like| is_like(&table.name, like))).collect();
         let numbers = |name: &str, of: fn(&super::TableEntry) -> i64| {
-            Series::new(name.into(), tables.iter().map(of).collect::<Vec<_>>()).into_column()
+            Series::new(name.into(), tables.iter().map(|table| of(table)).collect::<Vec<_>>())
+                .into_column()
         };
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         let columns = vec![

@@ -1,6 +1,9 @@
 //! Text to statements: splitting, parsing, and which kinds of statement are let through.
 
-use sqlparser::ast::{Query, Spanned, Statement as Ast};
+use sqlparser::ast::{
+    Query, ShowStatementFilter, ShowStatementFilterPosition, ShowStatementOptions, Spanned,
+    Statement as Ast,
+};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -16,8 +19,8 @@ pub(super) enum Statement {
     Select(Box<Query>),
     /// `EXPLAIN SELECT …`.
     Explain(Box<Query>),
-    /// `SHOW TABLES`.
-    ShowTables,
+    /// `SHOW TABLES`, or those with names `LIKE` this.
+    ShowTables(Option<String>),
     /// `DESCRIBE t`.
     Describe(sqlparser::ast::ObjectName),
 }
@@ -56,7 +59,27 @@ fn allow(text: &Text, statement: Ast) -> Result<Statement> {
     let written = statement.to_string();
     match statement {
         Ast::Query(query) => Ok(Statement::Select(query)),
-        Ast::ShowTables { .. } if written == "SHOW TABLES" => Ok(Statement::ShowTables),
+        Ast::ShowTables { .. } if written == "SHOW TABLES" => Ok(Statement::ShowTables(None)),
+        Ast::ShowTables {
+            show_options:
+                ShowStatementOptions {
+                    filter_position:
+                        Some(
+                            ShowStatementFilterPosition::Infix(ShowStatementFilter::Like(pattern))
+                            | ShowStatementFilterPosition::Suffix(ShowStatementFilter::Like(pattern)),
+                        ),
+                    show_in: None,
+                    starts_with: None,
+                    limit: None,
+                    limit_from: None,
+                },
+            ..
+        } if written.starts_with("SHOW TABLES LIKE ") => Ok(Statement::ShowTables(Some(pattern))),
+        _ if written.starts_with("SHOW ") => Err(text.error_at_start(
+            "only tables can be shown",
+            "this shows something else, or in another way",
+            "SHOW TABLES, SHOW TABLES LIKE 'c%' and DESCRIBE captions work",
+        )),
         Ast::ExplainTable { table_name, .. } => Ok(Statement::Describe(table_name)),
         Ast::Explain { statement, analyze: false, format: None, options: None, .. } => {
             match allow(text, *statement)? {
@@ -73,6 +96,20 @@ fn allow(text: &Text, statement: Ast) -> Result<Statement> {
                 "a query only reads: SELECT, WITH, VALUES, SHOW TABLES, DESCRIBE and EXPLAIN work; \
                  `clipmill run` is what writes tables",
             ))
+        }
+    }
+}
+
+/// Whether `name` is `LIKE` the pattern: `%` is any text, `_` any one character.
+pub(super) fn is_like(name: &str, pattern: &str) -> bool {
+    let Some(wanted) = pattern.chars().next() else { return name.is_empty() };
+    let rest = |text: &str| text.chars().skip(1).collect::<String>();
+    match (wanted, name.chars().next()) {
+        ('%', None) => is_like(name, &rest(pattern)),
+        ('%', Some(_)) => is_like(name, &rest(pattern)) || is_like(&rest(name), pattern),
+        (_, None) => false,
+        (wanted, Some(found)) => {
+            (wanted == '_' || wanted == found) && is_like(&rest(name), &rest(pattern))
         }
     }
 }
@@ -151,6 +188,25 @@ fn is_blank(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_stands_for_names() {
+        for (pattern, like) in [
+            ("captions", true),
+            ("c%", true),
+            ("%tion_", true),
+            ("%", true),
+            ("c%p%s%", true),
+            ("", false),
+            ("c", false),
+            ("caption", false),
+            ("C%", false),
+            ("_captions", false),
+            ("%_captions", false),
+        ] {
+            assert_eq!(is_like("captions", pattern), like, "{pattern}");
+        }
+    }
 
     #[test]
     fn semicolons_in_strings_and_comments_do_not_cut() {

@@ -46,9 +46,29 @@ impl fmt::Display for Breach {
             write!(f, "\n  {row}")?;
         }
         let shown = self.rows.len() as u64;
-        if shown > 0 && self.count > shown {
+        // Fewer are lines of more than one row each, such as classes of rejects: nothing is missing.
+        if self.rows.len() >= SHOWN_ROWS && self.count > shown {
             write!(f, "\n  … and {} more", crate::base::units::count(self.count - shown))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_shown_is_counted_and_lines_of_many_rows_leave_nothing_out() {
+        let mut breach = Breach::new("unique", None, "no two rows have the same image_id");
+        for row in 0..1200 {
+            breach.add(|| format!("image_id={row}"));
+        }
+        assert_eq!(breach.rows.len(), SHOWN_ROWS);
+        assert!(breach.to_string().ends_with("image_id=9\n  … and 1,190 more"), "{breach}");
+
+        let mut rejects = Breach::new("few_rejects", None, "at most 1 % are rejects");
+        (rejects.rows, rejects.count) = (vec!["over_cap: 7".to_owned()], 7);
+        assert!(rejects.to_string().ends_with("over_cap: 7"), "{rejects}");
     }
 }

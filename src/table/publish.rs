@@ -107,6 +107,7 @@ pub(super) fn publish(folder: &Folder, contract: &Contract, change: &Change) -> 
         Entry { format: FORMAT, contract: digest, rows: Some(rows), note: change.note.clone() };
     actions.insert(0, Action::CommitInfo(commit_info(folder, &entry, change)));
     let version = commit_actions(folder, base.as_ref(), actions, change.expected_version)?;
+    tracing::info!("{}: version {version} is published, {rows} rows", folder.table());
     finish(folder, base.as_ref(), version, &change.add);
     Ok(Outcome::Published { version: i64::try_from(version).unwrap_or(i64::MAX), rows })
 }

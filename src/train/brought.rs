@@ -5,6 +5,7 @@ use std::path::Path;
 use super::captioner::of_weights;
 use super::checkpoint::{Checkpoint, Course, FORMAT, Random, State, UNFINISHED, remove};
 use super::journal::Mark;
+use crate::base::digest::Digester;
 use crate::base::{Digest, Error, Kind, Result};
 use crate::nn::captioner::{Captioner, Names};
 use crate::nn::mapper::{MapperConfig, MapperKind};
@@ -19,6 +20,8 @@ pub struct Brought {
     captioner: Captioner,
     network: Network,
     end: u32,
+    /// The vocabulary's own end, with which all that trains here ends.
+    own_end: u32,
 }
 
 impl Brought {
@@ -50,7 +53,7 @@ impl Brought {
         };
         // The GPT-2 is in the checkpoint, whatever the stage would leave out.
         let network = Network { freeze: false, ..work.network };
-        Ok(Self { captioner, network, end })
+        Ok(Self { captioner, network, end, own_end: codec.end() })
     }
 
     /// Writes it below `folder` as a checkpoint of `stage`, whose examples are called `input`. Its
@@ -89,7 +92,15 @@ impl Brought {
         let unfinished = folder.join(format!(".{input}{UNFINISHED}"));
         remove(&unfinished)?;
         let tensors = self.captioner.state();
-        let written = Checkpoint::write(&unfinished, state, &tensors, &[], |digest| digest)?;
+        // The same weights write other captions when these end elsewhere.
+        let digest = |weights: Digest| {
+            if self.end == self.own_end {
+                return weights;
+            }
+            let end = self.end.to_le_bytes();
+            Digester::new().field("weights", weights.as_bytes()).field("end", &end).finish()
+        };
+        let written = Checkpoint::write(&unfinished, state, &tensors, &[], digest)?;
         let said = serde_json::to_vec(&written.state).map_err(|cause| {
             Error::new(Kind::Internal, "a checkpoint's state is no JSON").caused_by(cause)
         })?;

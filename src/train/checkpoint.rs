@@ -39,7 +39,8 @@ pub struct State {
     pub format: u32,
     /// The table whose stage trained it.
     pub stage: String,
-    /// Digest of the weights' file, and of the GPT-2 where that is not in it.
+    /// Digest of the weights' file, of the GPT-2 where that is not in it, and of the end where that
+    /// is not the vocabulary's own.
     pub digest: String,
     /// The token that ends a text.
     pub end: u32,

@@ -34,6 +34,9 @@ fn a_broken_contract_is_4_and_readers_keep_the_old_version() {
     for row in rows {
         assert!(said.contains(row.as_str().unwrap()), "{said}");
     }
+    // Rows beyond those that are shown are counted.
+    assert_eq!((rows.len(), &broken[0]["count"]), (10, &14.into()), "{closing}");
+    assert!(said.contains("\n    … and 4 more\n"), "{said}");
     assert!(said.contains("not made because of that: examples"), "{said}");
 
     // Whoever reads the table sees what was there, and a second try breaks on the same rows.

@@ -57,7 +57,11 @@ fn ctrl_c_is_130_says_how_to_go_on_and_loses_nothing() {
         assert_eq!(out.status.code(), Some(130), "{table}: {printed}{said}");
         assert!(said.contains("stopping: the batches in flight are finished and kept"), "{said}");
         let definition = copy.path().join("pipeline.toml");
-        let go_on = format!("Go on with: clipmill run {}", definition.display());
+        let go_on = format!(
+            "Go on with: clipmill run {} --set stages.image_features.batch_size=2 --set {}\n",
+            definition.display(),
+            "stages.caption_features.batch_size=2"
+        );
         assert!(printed.contains(&go_on), "{printed}");
 
         the_next_run_completes(copy.path());

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use super::shop::{IMAGES, clipmill, code, object, shop, stderr};
+use super::shop::{IMAGES, clipmill, code, object, shop, stderr, stdout};
 
 fn plan(definition: &Path, more: &[&str]) -> Output {
     let mut command = clipmill();
@@ -31,4 +31,31 @@ fn exit_codes_and_rows_by_table_and_reason() {
 
     let missing = plan(&bare.path().join("none.toml"), &["--detailed-exitcode"]);
     assert_eq!(code(&missing), 1, "{}", stderr(&missing));
+}
+
+#[test]
+fn the_run_that_a_plan_names_is_the_one_it_looked_at() {
+    let bare = shop().without_store();
+    let folder = bare.path().join("my data");
+    std::fs::create_dir(&folder).unwrap();
+    let definition = folder.join("it's mine.toml");
+    let text = std::fs::read_to_string(bare.path().join("pipeline.toml")).unwrap();
+    std::fs::write(&definition, text.replace("path = \"", "path = \"../")).unwrap();
+    for archive in ["flickr30k-images.tar", "flickr30k.tar.gz"] {
+        std::fs::copy(bare.path().join(archive), folder.join(archive)).unwrap();
+    }
+    let store = "pipeline.store=the store";
+    let flags = ["--set", store, "--only", "captions", "--retry-rejects"];
+    let out = clipmill().arg("plan").arg(&definition).args(flags).output().unwrap();
+    assert_eq!(code(&out), 0, "{}", stderr(&out));
+    let printed = stdout(&out);
+    let line = printed.lines().find_map(|line| line.strip_prefix("Carry it out with: clipmill "));
+    let line = line.unwrap_or_else(|| panic!("{printed}"));
+    // A shell takes it as it is printed.
+    let script = format!("'{}' {line}", assert_cmd::cargo::cargo_bin!("clipmill").display());
+    let ran = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+    assert_eq!(code(&ran), 0, "{line}: {}", stderr(&ran));
+    let made = folder.join("the store");
+    assert!(made.join("captions").is_dir() && made.join("images").is_dir(), "{line}");
+    assert!(!made.join("image_features").exists(), "{line}");
 }

@@ -205,7 +205,7 @@ fn statements_come_from_standard_input_and_a_plan_is_shown() {
     let shop = shop();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("report.sql");
-    std::fs::write(&file, "SHOW TABLES;\n-- the last one is shown\nSELECT 1 AS one;\n").unwrap();
+    std::fs::write(&file, "-- SHOW TABLES;\nSELECT 1\n  AS one; ;\n-- that is all;\n").unwrap();
     let out = clipmill()
         .arg("query")
         .arg(shop.store())
@@ -214,6 +214,15 @@ fn statements_come_from_standard_input_and_a_plan_is_shown() {
         .output()
         .unwrap();
     assert_eq!((code(&out), stdout(&out).trim()), (0, "one\r\n1"), "{}", stderr(&out));
+    // Of several only one answer could be shown: none is carried out.
+    for explain in [&[][..], &["--explain"]] {
+        let mut command = clipmill();
+        command.arg("query").arg(shop.store()).arg("SELECT 1 AS one;\nSELECT 2 AS two;");
+        let out = command.args(explain).output().unwrap();
+        assert_eq!((code(&out), stdout(&out)), (1, String::new()));
+        assert!(stderr(&out).contains("more than one statement"), "{}", stderr(&out));
+        assert!(stderr(&out).contains("query:2:1"), "{}", stderr(&out));
+    }
     let out = clipmill()
         .arg("query")
         .arg(shop.store())
@@ -238,6 +247,32 @@ fn a_folder_that_is_not_there_is_not_made() {
     assert_eq!(code(&out), 3);
     assert!(stderr(&out).contains("the folder is not there"), "{}", stderr(&out));
     assert!(!file.parent().unwrap().exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_or_a_link_that_takes_the_rows_stays_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let ask = |to: &std::path::Path| {
+        let mut command = clipmill();
+        command.arg("query").arg(shop().store());
+        command.args(["SELECT 1 AS x", "--format", "csv", "--output"]).arg(to).output().unwrap()
+    };
+    assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = path("pipe");
+        move || std::fs::read(pipe).unwrap()
+    });
+    let out = ask(&path("pipe"));
+    assert_eq!(code(&out), 0, "{}", stderr(&out));
+    assert_eq!(reader.join().unwrap(), b"x\r\n1\r\n");
+    assert!(!path("pipe").is_file());
+
+    std::os::unix::fs::symlink("rows.csv", path("link")).unwrap();
+    assert_eq!(code(&ask(&path("link"))), 0);
+    assert!(path("link").is_symlink());
+    assert_eq!(std::fs::read(path("rows.csv")).unwrap(), b"x\r\n1\r\n");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use clipmill::nn::weights::Weights;
 use serde_json::Value;
 
-use crate::house::{House, picture, put};
+use crate::house::{House, copy, picture, put};
 use crate::studio::{CAPTIONS, STAGES, definition, studio};
 
 pub fn clipmill(house: &House, args: &[&str]) -> Output {
@@ -190,6 +190,51 @@ fn what_was_imported_stays_as_it_was_when_something_else_is_imported_from_the_sa
     assert_eq!(import()["path"], second["path"]);
     assert_eq!(weights(&second), whole);
     assert_eq!(folders(), trained_and_imported + 1);
+}
+
+#[test]
+fn captions_are_made_again_when_the_same_weights_are_imported_with_another_end() {
+    let house = studio(12, &format!("{STAGES}{CAPTIONS}"));
+    json(&house, &["train", "pipeline.toml", "--format", "json"]);
+    let export = ["export-checkpoint", "pipeline.toml", "-o", "out.safetensors"];
+    assert!(clipmill(&house, &export).status.success());
+    let import = |more: &[&str]| {
+        let args = ["import-checkpoint", "out.safetensors", "--into", "pipeline.toml"];
+        json(&house, &[&args[..], &["--format", "json"], more].concat())["digest"].clone()
+    };
+    let computed = || {
+        let run = json(&house, &["run", "pipeline.toml", "--format", "json"]);
+        run["tables"]["generated"]["computed"].as_u64().unwrap()
+    };
+    let own = import(&[]);
+    assert!(computed() > 0);
+    assert_eq!(import(&["--end", "<|endoftext|>"]), own);
+    assert_eq!(computed(), 0, "the same end");
+    let other = import(&["--end", "."]);
+    assert_ne!(other, own);
+    assert!(computed() > 0, "another end");
+    assert_eq!(import(&["--end", "."]), other);
+    assert_eq!(computed(), 0, "the same end again");
+}
+
+#[test]
+fn a_store_that_was_moved_is_where_checkpoints_go_to_and_come_from() {
+    let house = studio(8, STAGES);
+    house.run().unwrap();
+    std::fs::rename(house.path("store"), house.path("moved")).unwrap();
+    let out = clipmill(&house, &["export-checkpoint", "moved", "-o", "out.safetensors"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let import = ["import-checkpoint", "out.safetensors", "--into", "moved", "--format", "json"];
+    let imported = json(&house, &import);
+    let path = Path::new(imported["path"].as_str().unwrap());
+    assert!(path.starts_with(house.path("moved")), "{imported}");
+    assert!(!house.path("store").exists());
+
+    // Beside the one it was copied from, too.
+    copy(&house.path("moved"), &house.path("store"));
+    let imported = json(&house, &[&import[..], &["--end", "."]].concat());
+    let path = Path::new(imported["path"].as_str().unwrap());
+    assert!(path.starts_with(house.path("moved")), "{imported}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::base::{Error, Kind, Result};
 use crate::cli::args::{Check, Report};
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
-use crate::cli::{console, render};
+use crate::cli::{console, logging, render};
 use crate::definition::Pipeline;
 use crate::plan::check_contracts;
 
@@ -38,6 +38,9 @@ pub(crate) fn perform(args: &Check, session: &Session) -> Result<Code> {
         }
     }
     for (file, one) in &found {
+        if let Found::Bad(error) = one {
+            logging::fault(error);
+        }
         match args.format {
             Report::Human => human(file, one, session),
             Report::Github => {

@@ -12,6 +12,7 @@ use crate::cli::console;
 use crate::cli::demo::{Contents, DEFINITION, Recipe, prepare};
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
+use crate::cli::shell::{self, CommandLine};
 use crate::definition::model::Device;
 use crate::query::TableStyle;
 use crate::run::RunReport;
@@ -58,7 +59,8 @@ pub(crate) fn perform(args: &Demo, session: &Session) -> Result<Code> {
             console::print(&object(&args.dir, &report, &truth, seconds).to_string())?;
         }
         Format::Human if !session.quiet => {
-            console::print(&summary::human(&report, &definition))?;
+            let again = CommandLine::new("run", &definition).each("--set", &sets);
+            console::print(&summary::human(&report, &again))?;
             if code == Code::Success {
                 show(&definition, &truth, session)?;
             }
@@ -104,7 +106,7 @@ fn show(definition: &Path, truth: &Truth, session: &Session) -> Result<()> {
                  mean nothing.)\n"
             .to_owned(),
     })?;
-    let file = definition.display();
+    let file = shell::word(&definition.display().to_string());
     console::print(&format!(
         "Next:\n  \
          clipmill query {file} \"SELECT image_id, text FROM captions LIMIT 5\"\n  \

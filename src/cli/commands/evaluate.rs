@@ -4,6 +4,7 @@ use crate::base::Result;
 use crate::cli::captioner_args::Evaluate;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
+use crate::cli::shell::CommandLine;
 use crate::definition::Operator;
 
 use super::{definition, train};
@@ -28,5 +29,9 @@ pub(crate) fn perform(args: &Evaluate, session: &Session) -> Result<Code> {
     }
     let pipeline = definition::read(&args.file, &sets, session)?;
     let report = train::make(&pipeline, &args.file, "evaluate", args.wait, session)?;
-    train::say("evaluate", &report, &args.file, args.format, session)
+    let split = args.split.map(|split| split.name().to_owned());
+    let again = CommandLine::new("evaluate", &args.file)
+        .each("--split", split.as_slice())
+        .each("--set", &args.set);
+    train::say("evaluate", &report, &again, args.format, session)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::base::files::write_atomic;
+use crate::base::files::write_named;
 use crate::base::{Error, Kind, Result};
 use crate::cli::render;
 use crate::plan::Plan;
@@ -63,7 +63,7 @@ impl Cases {
         let text = report.to_string().map_err(|cause| {
             Error::new(Kind::Internal, "cannot write JUnit XML").at(path.display()).caused_by(cause)
         })?;
-        write_atomic(path, |to| {
+        write_named(path, |to| {
             to.write_all(text.as_bytes())
                 .map_err(|cause| Error::io("cannot write", path.display(), cause))
         })

@@ -1,7 +1,5 @@
 //! `clipmill plan`: what a run would do, by table and reason.
 
-use std::path::Path;
-
 use serde_json::{Map, Value, json};
 
 use crate::base::Result;
@@ -10,6 +8,7 @@ use crate::cli::args::{Format, Plan};
 use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
+use crate::cli::shell::CommandLine;
 use crate::plan::{Reason, resolve_only};
 use crate::run::{Options, Survey};
 
@@ -35,7 +34,7 @@ pub(crate) fn perform(args: &Plan, session: &Session) -> Result<Code> {
         Format::Human => {
             survey.notes.iter().for_each(|note| session.say(note));
             if !session.quiet {
-                console::print(&human(&survey, &args.file))?;
+                console::print(&human(&survey, args))?;
             }
         }
         Format::Json => console::print(&object(&survey, code).to_string())?,
@@ -44,7 +43,7 @@ pub(crate) fn perform(args: &Plan, session: &Session) -> Result<Code> {
 }
 
 /// One line a table and reason; tables without changes in one line.
-fn human(survey: &Survey, file: &Path) -> String {
+fn human(survey: &Survey, args: &Plan) -> String {
     let mut rows = Vec::new();
     for table in &survey.tables {
         for (reason, n) in table.counts.iter().filter(|(_, n)| *n > 0) {
@@ -67,7 +66,11 @@ fn human(survey: &Survey, file: &Path) -> String {
     }
     let drawn = drawing::table(&["table", "rows that are", "rows", "a run"], rows, &[2]);
     let end = if survey.is_pending() {
-        format!("Carry it out with: clipmill run {}", file.display())
+        let line = CommandLine::new("run", &args.file)
+            .each("--set", &args.set)
+            .each("--only", &args.only)
+            .flag("--retry-rejects", args.retry_rejects);
+        format!("Carry it out with: {line}")
     } else {
         "Nothing to do: every table is up to date.".to_owned()
     };

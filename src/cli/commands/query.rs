@@ -4,13 +4,14 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use crate::base::capped::read_all;
-use crate::base::files::write_atomic;
+use crate::base::files::write_named;
 use crate::base::{Error, Kind, Result};
 use crate::cli::args::{Query, Rows};
 use crate::cli::console::{self, Stdout};
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
-use crate::query::{self, Answer, Format, TableStyle, split_statements};
+use crate::cli::shell;
+use crate::query::{Answer, Format, TableStyle};
 
 use super::{drawing, prompt, store, versions};
 
@@ -39,7 +40,7 @@ pub(crate) fn perform(args: &Query, session: &Session) -> Result<Code> {
         prompt::serve(&tables, &|answer| write(answer, args.format, None), session)?;
         return Ok(Code::Success);
     };
-    let answer = last_answer(&tables, &sql, args.explain)?;
+    let answer = if args.explain { tables.explain(&sql)? } else { tables.sql(&sql)? };
     write(&answer, args.format, args.output.as_deref())?;
     Ok(Code::Success)
 }
@@ -76,27 +77,12 @@ fn refuse_binary_on_terminal(args: &Query, session: &Session) -> Result<()> {
 fn refuse_missing_folder(output: &Path) -> Result<()> {
     match output.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            Err(Error::new(Kind::Usage, "the folder is not there")
-                .at(output.display())
-                .help(format!("make it first: `mkdir -p {}`", folder.display())))
+            Err(Error::new(Kind::Usage, "the folder is not there").at(output.display()).help(
+                format!("make it first: `mkdir -p {}`", shell::word(&folder.to_string_lossy())),
+            ))
         }
         _ => Ok(()),
     }
-}
-
-/// One statement; of a file of several all are answered and the last is shown.
-fn last_answer(tables: &query::Session, sql: &str, explain: bool) -> Result<Answer> {
-    let split = split_statements(sql);
-    let mut statements = split.statements;
-    if !split.rest.trim().is_empty() || statements.is_empty() {
-        statements.push(split.rest);
-    }
-    let mut answer = None;
-    for statement in &statements {
-        let this = if explain { tables.explain(statement)? } else { tables.sql(statement)? };
-        answer = Some(this);
-    }
-    answer.ok_or_else(|| Error::new(Kind::Query, "there is no statement"))
 }
 
 /// Writes an answer as the user wants it.
@@ -108,7 +94,7 @@ fn write(answer: &Answer, rows: Rows, output: Option<&Path>) -> Result<()> {
             let drawn = drawing::answer(answer, style);
             return match output {
                 None => console::print(&drawn),
-                Some(path) => write_atomic(path, |to| {
+                Some(path) => write_named(path, |to| {
                     writeln!(to, "{drawn}")
                         .map_err(|cause| Error::io("cannot write", path.display(), cause))
                 }),
@@ -121,7 +107,7 @@ fn write(answer: &Answer, rows: Rows, output: Option<&Path>) -> Result<()> {
         Rows::Arrow => Format::Arrow,
     };
     match output {
-        Some(path) => write_atomic(path, |to| answer.write(format, to)),
+        Some(path) => write_named(path, |to| answer.write(format, to)),
         None => {
             let mut out = io::BufWriter::new(Stdout::new());
             answer.write(format, &mut out)?;

@@ -8,6 +8,7 @@ use crate::cli::args::{Report, Run};
 use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
+use crate::cli::shell::CommandLine;
 use crate::embed::gpu_names;
 use crate::plan::model::DeviceChoice;
 use crate::plan::{Plan, resolve_only};
@@ -60,13 +61,14 @@ pub(crate) fn perform(args: &Run, session: &Session) -> Result<Code> {
         cases.write(path)?;
     }
     let (plan, report) = ran?;
+    let again = again(args);
     match args.format {
         Report::Json => console::print(&summary::json("run", &report).to_string())?,
         Report::Human if session.quiet => {}
-        Report::Human => console::print(&summary::human(&report, &args.file))?,
+        Report::Human => console::print(&summary::human(&report, &again))?,
         Report::Github => {
             if !session.quiet {
-                console::print(&summary::human(&report, &args.file))?;
+                console::print(&summary::human(&report, &again))?;
             }
             for annotation in summary::github(&report, &plan, &args.file) {
                 console::print(&annotation.to_string())?;
@@ -75,6 +77,17 @@ pub(crate) fn perform(args: &Run, session: &Session) -> Result<Code> {
     }
     summary::complain(&report, session);
     Ok(summary::code(&report))
+}
+
+/// The command line that does the same.
+fn again(args: &Run) -> CommandLine {
+    let jobs = (args.jobs != 1).then(|| args.jobs.to_string());
+    CommandLine::new("run", &args.file)
+        .each("--set", &args.set)
+        .each("--only", &args.only)
+        .flag("--retry-rejects", args.retry_rejects)
+        .each("--jobs", jobs.as_slice())
+        .flag("--locked", args.locked)
 }
 
 /// Reads, resolves and runs a definition; the demo does the same.
@@ -104,6 +117,7 @@ pub(crate) fn carry_out(
     for note in &report.notes {
         session.say(note);
     }
+    summary::log(&report);
     Ok((plan, report))
 }
 

@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 use crate::base::units::count;
 use crate::cli::console;
 use crate::cli::exit::Code;
+use crate::cli::progress::TOLD;
 use crate::cli::render::Annotation;
 use crate::cli::session::Session;
+use crate::cli::shell::CommandLine;
 use crate::plan::Plan;
 use crate::run::clocks::Spent;
 use crate::run::{Refused, RunReport, TableReport};
@@ -32,20 +34,12 @@ pub(crate) fn code(report: &RunReport) -> Code {
 
 /// Tables, rejects, time; the way on, where something is left to do.
 #[must_use]
-pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
+pub(crate) fn human(report: &RunReport, again: &CommandLine) -> String {
     let mut out = vec![tables(report)];
     if report.is_up_to_date() {
         out.push("Nothing to do: every table is up to date.".to_owned());
     }
-    if !report.rejects.is_empty() {
-        let all: u64 = report.rejects.values().sum();
-        let classes: Vec<String> = report
-            .rejects
-            .iter()
-            .map(|(class, rows)| format!("{class} {}", count(*rows)))
-            .collect();
-        out.push(format!("Rejected {}: {}.", count(all), classes.join(", ")));
-    }
+    out.extend(rejected(report));
     for (table, scores) in &report.scores {
         let row = |(name, value): (&String, &f64)| vec![name.clone(), format!("{value:.4}")];
         out.push(drawing::table(&[table, "score"], scores.iter().map(row).collect(), &[1]));
@@ -74,12 +68,37 @@ pub(crate) fn human(report: &RunReport, definition: &Path) -> String {
     out.push(times(report));
     out.extend(queues(report));
     if report.interrupted {
-        out.push(format!(
-            "Stopped on request; what was finished is kept. Go on with: clipmill run {}",
-            definition.display()
-        ));
+        out.push(format!("Stopped on request; what was finished is kept. Go on with: {again}"));
     }
     out.join("\n")
+}
+
+/// How many rows were rejected, by class; nothing where none were.
+fn rejected(report: &RunReport) -> Option<String> {
+    let all: u64 = report.rejects.values().sum();
+    let classes = report.rejects.iter().map(|(class, rows)| format!("{class} {}", count(*rows)));
+    let classes: Vec<String> = classes.collect();
+    let told = || format!("Rejected {}: {}.", count(all), classes.join(", "));
+    (!classes.is_empty()).then(told)
+}
+
+/// Tells the log's file what a run did.
+pub(crate) fn log(report: &RunReport) {
+    for made in &report.tables {
+        let version = made.version.map_or_else(|| "none".to_owned(), |version| version.to_string());
+        tracing::info!(
+            target: TOLD,
+            "{}: {}, version {version}, {} rows, {} of them computed, {} taken over",
+            made.table,
+            outcome(report, made),
+            count(made.rows),
+            count(made.computed),
+            count(made.resumed)
+        );
+    }
+    for line in rejected(report).into_iter().chain([times(report)]) {
+        tracing::info!(target: TOLD, "{line}");
+    }
 }
 
 fn tables(report: &RunReport) -> String {
@@ -208,7 +227,7 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
             broken.breaches.iter().map(|breach| {
                 json!({
                     "table": broken.table, "check": breach.check, "column": breach.column,
-                    "message": breach.message, "rows": breach.rows,
+                    "message": breach.message, "rows": breach.rows, "count": breach.count,
                 })
             })
         })
@@ -284,10 +303,15 @@ pub(crate) fn complain(report: &RunReport, session: &Session) {
     for broken in &report.broken {
         console::complain(&format!("{red}contract broken{off}: {}", broken.table));
         for breach in &broken.breaches {
-            console::complain(&format!("  {}: {}", breach.check, breach.message));
-            for row in &breach.rows {
-                console::complain(&format!("    {row}"));
-            }
+            let rows = count(breach.count);
+            tracing::error!(
+                target: TOLD,
+                "contract broken: {}: {}: {}; {rows} offend",
+                broken.table,
+                breach.check,
+                breach.message
+            );
+            console::complain(&format!("  {}", breach.to_string().replace('\n', "\n  ")));
         }
     }
     if !report.broken.is_empty() {
@@ -297,6 +321,7 @@ pub(crate) fn complain(report: &RunReport, session: &Session) {
         );
     }
     for refused in &report.refused {
+        tracing::error!(target: TOLD, "not in the lock: {}", refusal(refused));
         console::complain(&format!("{red}not in the lock{off}: {}", refusal(refused)));
     }
     if !report.refused.is_empty() {
@@ -318,7 +343,7 @@ mod tests {
     fn a_batch_that_was_halved_is_told_to_people_and_scripts() {
         let mut report = RunReport::default();
         report.smaller_batches.insert("image_features".to_owned(), 16);
-        let said = human(&report, Path::new("pipeline.toml"));
+        let said = human(&report, &CommandLine::new("run", Path::new("pipeline.toml")));
         let line = "image_features: the device ran out of memory; the last batches were of 16.";
         assert!(said.lines().any(|said| said == line), "{said}");
         assert_eq!(json("run", &report)["smaller_batches"], json!({"image_features": 16}));

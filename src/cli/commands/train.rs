@@ -8,6 +8,7 @@ use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::format::Format;
 use crate::cli::session::Session;
+use crate::cli::shell::CommandLine;
 use crate::definition::Pipeline;
 use crate::plan::resolve_only;
 use crate::run::{Options, RunReport};
@@ -21,7 +22,8 @@ use super::{definition, run, summary};
 pub(crate) fn perform(args: &Train, session: &Session) -> Result<Code> {
     let pipeline = definition::read(&args.file, &args.set, session)?;
     let report = make(&pipeline, &args.file, "train", args.wait, session)?;
-    say("train", &report, &args.file, args.format, session)
+    let again = CommandLine::new("train", &args.file).each("--set", &args.set);
+    say("train", &report, &again, args.format, session)
 }
 
 /// Makes the tables of the stages of an operator, and those that they need; what other stages read
@@ -44,6 +46,7 @@ pub(super) fn make(
     for note in &report.notes {
         session.say(note);
     }
+    summary::log(&report);
     Ok(report)
 }
 
@@ -66,13 +69,13 @@ fn tables(pipeline: &Pipeline, file: &Path, operator: &str) -> Result<Vec<String
 pub(super) fn say(
     command: &str,
     report: &RunReport,
-    file: &Path,
+    again: &CommandLine,
     format: Format,
     session: &Session,
 ) -> Result<Code> {
     match format {
         Format::Human if session.quiet => {}
-        Format::Human => console::print(&summary::human(report, file))?,
+        Format::Human => console::print(&summary::human(report, again))?,
         Format::Json => console::print(&summary::json(command, report).to_string())?,
     }
     summary::complain(report, session);

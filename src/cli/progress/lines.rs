@@ -17,6 +17,7 @@ type Sink = Box<dyn Fn(&str) + Send + Sync>;
 /// Writes a line a task every five seconds, and one when it is over.
 pub struct Lines {
     clock: Arc<dyn Clock>,
+    pause_us: i64,
     tasks: Mutex<BTreeMap<String, Task>>,
     sink: Sink,
 }
@@ -32,7 +33,12 @@ struct Task {
 impl Lines {
     /// Lines to `sink`, timed by `clock`.
     pub fn new(clock: Arc<dyn Clock>, sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { clock, tasks: Mutex::default(), sink: Box::new(sink) }
+        Self { clock, pause_us: PAUSE_US, tasks: Mutex::default(), sink: Box::new(sink) }
+    }
+
+    /// The same, but of a task only the line when it is over.
+    pub fn at_ends(clock: Arc<dyn Clock>, sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { pause_us: i64::MAX, ..Self::new(clock, sink) }
     }
 
     fn tasks(&self) -> MutexGuard<'_, BTreeMap<String, Task>> {
@@ -111,7 +117,7 @@ impl Progress for Lines {
             let mut tasks = self.tasks();
             let Some(state) = tasks.get_mut(task) else { return };
             state.done += done;
-            if now_us - state.said_us < PAUSE_US {
+            if now_us - state.said_us < self.pause_us {
                 return;
             }
             state.said_us = now_us;
@@ -166,6 +172,22 @@ mod tests {
                 "images: 600 in 7.0 s, 86/s",
             ]
         );
+    }
+
+    #[test]
+    fn a_log_has_the_notes_and_the_ends() {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let kept = said.clone();
+        let lines = Lines::at_ends(Arc::new(TestClock::default()), move |line| {
+            kept.lock().unwrap().push(line.to_owned());
+        });
+        lines.begin("images", Some(2000));
+        for _ in 0..60 {
+            lines.advance("images", 10);
+        }
+        lines.note("a note");
+        lines.end("images");
+        assert_eq!(*said.lock().unwrap(), ["a note", "images: 600 in 1 min 1 s, 10/s"]);
     }
 
     #[test]

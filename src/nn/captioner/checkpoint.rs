@@ -11,7 +11,7 @@ use crate::nn::fault::candle;
 use crate::nn::gpt2::{Gpt2, Gpt2Config};
 use crate::nn::layers::Differences;
 use crate::nn::mapper::{Mapper, MapperConfig};
-use crate::nn::weights::{Weights, write_safetensors};
+use crate::nn::weights::{Weights, write_named_safetensors};
 
 impl Captioner {
     /// All tensors by our names, those that train and those that do not.
@@ -52,12 +52,13 @@ impl Captioner {
         Ok(out)
     }
 
-    /// Writes a safetensors file under the names of a project, durably or not at all.
+    /// Writes a safetensors file under the names of a project, durably or not at all; a pipe is
+    /// written into.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn save(&self, path: &Path, names: Names) -> Result<()> {
-        write_safetensors(path, &self.state_of(names)?)
+        write_named_safetensors(path, &self.state_of(names)?)
     }
 
     /// Replaces every weight by a checkpoint's, under our names or those of either project.

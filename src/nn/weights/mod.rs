@@ -15,4 +15,4 @@ mod zip;
 pub use element::Element;
 pub use open::Weights;
 pub use store::Stored;
-pub use write::write_safetensors;
+pub use write::{write_named_safetensors, write_safetensors};

@@ -1,0 +1,93 @@
+//! Command lines that a shell reads back as they are meant.
+
+use std::fmt;
+use std::path::Path;
+
+/// `clipmill COMMAND FILE …`, to be copied into a shell.
+#[derive(Debug, Clone)]
+pub(crate) struct CommandLine(String);
+
+impl CommandLine {
+    /// The command over a file.
+    #[must_use]
+    pub(crate) fn new(command: &str, file: &Path) -> Self {
+        Self(format!("clipmill {command} {}", word(&file.display().to_string())))
+    }
+
+    /// The flag with each of the values.
+    #[must_use]
+    pub(crate) fn each(mut self, flag: &str, values: &[String]) -> Self {
+        for value in values {
+            self.0.push_str(&format!(" {flag} {}", word(value)));
+        }
+        self
+    }
+
+    /// The flag, where it was given.
+    #[must_use]
+    pub(crate) fn flag(mut self, flag: &str, given: bool) -> Self {
+        if given {
+            self.0.push_str(&format!(" {flag}"));
+        }
+        self
+    }
+}
+
+impl fmt::Display for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One word, in quotes where a shell would read it otherwise.
+pub(crate) fn word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:=,+@%".contains(c);
+    if !text.is_empty() && !text.starts_with('=') && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_the_words_back() {
+        let words = [
+            "pipelines/flickr30k.toml",
+            "stages.images.source=photos",
+            "été/ü.toml",
+            "",
+            "a b",
+            "it's",
+            "$HOME/*.toml",
+            "~/x",
+            "a;b",
+            "=ls",
+            "two\nlines",
+            "\\",
+            "\"",
+        ];
+        for kept in words.iter().take(3) {
+            assert_eq!(word(kept), *kept);
+        }
+        let line: Vec<String> = words.iter().map(|text| word(text)).collect();
+        let script = format!("printf '%s\\0' {}", line.join(" "));
+        let out = std::process::Command::new("sh").arg("-c").arg(&script).output().unwrap();
+        let read = String::from_utf8(out.stdout).unwrap();
+        assert_eq!(read.split_terminator('\0').collect::<Vec<_>>(), words, "{script}");
+    }
+
+    #[test]
+    fn flags_that_were_given_come_again() {
+        let sets = ["a.b=c d".to_owned(), "x=1".to_owned()];
+        let line = CommandLine::new("run", Path::new("my data/p.toml"))
+            .each("--set", &sets)
+            .each("--only", &[])
+            .flag("--locked", false)
+            .flag("--retry-rejects", true);
+        let said = "clipmill run 'my data/p.toml' --set 'a.b=c d' --set x=1 --retry-rejects";
+        assert_eq!(line.to_string(), said);
+    }
+}
