@@ -128,7 +128,7 @@ fn what_cannot_be_trained_is_said_with_what_to_do() {
     let error = house.run().unwrap_err();
     assert_eq!(error.kind(), Kind::MissingInput);
     let report = error.report().unwrap().plain();
-    for missing in ["images.tar", "gpt2/config.json", "gpt2/vocab.json"] {
+    for missing in ["images.tar", "gpt2/config.json", "gpt2/merges.txt"] {
         assert!(report.contains(missing), "{report}");
     }
     let house = studio(8, STAGES);
