@@ -161,6 +161,19 @@ pub fn gpt2_inventory(folder: &std::path::Path) -> Inventory {
     found
 }
 
+/// Whether the vocabulary that [`gpt2_inventory`] finds is BERT's: a `vocab.txt`, or a
+/// `tokenizer.json` with its token that ends a text and without GPT-2's.
+#[must_use]
+pub fn is_word_piece(folder: &std::path::Path) -> bool {
+    const CAP_BYTES: u64 = 256 << 20;
+    let there = |name: &str| folder.join(name).is_file();
+    if !there("tokenizer.json") {
+        return there("vocab.txt") && !(there("vocab.json") && there("merges.txt"));
+    }
+    let text = crate::base::files::read_text_capped(&folder.join("tokenizer.json"), CAP_BYTES);
+    text.is_ok_and(|text| text.contains("\"[SEP]\"") && !text.contains("\"<|endoftext|>\""))
+}
+
 /// The files of a layout that decide numbers, and those that are missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
@@ -347,6 +360,23 @@ mod tests {
         let rules = "tokenizer_config.json";
         assert_eq!(tokens(&["vocab.txt", rules]), ["vocab.txt", rules]);
         assert_eq!(tokens(&["tokenizer.json", "vocab.txt", rules]), ["tokenizer.json"]);
+    }
+
+    #[test]
+    fn a_vocabulary_is_berts_by_the_file_that_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            write_atomic(&dir.path().join(name), |w| {
+                w.write_all(text.as_bytes()).unwrap();
+                Ok(())
+            })
+            .unwrap();
+            is_word_piece(dir.path())
+        };
+        assert!(put("vocab.txt", "[UNK]\n[SEP]"));
+        assert!(put("vocab.json", "{}") && !put("merges.txt", ""));
+        assert!(put("tokenizer.json", r#"{"model": {"vocab": {"[UNK]": 0, "[SEP]": 1}}}"#));
+        assert!(!put("tokenizer.json", r#"{"model": {"vocab": {"<|endoftext|>": 0}}}"#));
     }
 
     #[test]

@@ -335,7 +335,8 @@ pub fn settings(
         }
     };
     let ends = vec![checkpoint.state.end];
-    Settings { strategy, max_tokens, ends, batch_size: batch_rows.max(1) }
+    let batch_size = batch_rows.max(1);
+    Settings { strategy, max_tokens, ends, batch_size, ..Settings::default() }
 }
 
 /// What is at hand while images are captioned.

@@ -89,6 +89,7 @@ fn a_random_gpt2_is_a_whole_folder_and_writes_its_captions_words() {
     let codec = TextCodec::open(folder).unwrap();
     assert_eq!(codec.vocab_size(), gpt2.config().vocabulary);
     assert!(codec.vocab_size() <= 400);
+    assert_eq!(codec.unknown(), None, "a byte-level vocabulary has every text");
     for text in texts.iter().chain(&TEXTS) {
         assert_eq!(codec.decode(&codec.encode(text).unwrap()).unwrap(), *text);
     }
@@ -111,6 +112,7 @@ fn word_pieces_of_chinese_and_odd_texts_are_transformers() {
         let codec = TextCodec::open(folder.path()).unwrap();
         let ids: Vec<Vec<u32>> = serde_json::from_value(value["ids"][name].clone()).unwrap();
         assert_eq!((texts.len(), ids.len()), (20, 20));
+        assert_eq!(codec.unknown(), Some(1));
         for (text, want) in texts.iter().zip(ids) {
             assert_eq!(codec.encode(text).unwrap(), want, "{name}: {text:?}");
         }

@@ -55,13 +55,21 @@ pub struct Settings {
     pub max_tokens: usize,
     /// Tokens that end a caption; what the vocabulary says where empty.
     pub ends: Vec<u32>,
+    /// Tokens that are never written; what the vocabulary says is added.
+    pub banned: Vec<u32>,
     /// Images that are captioned at once.
     pub batch_size: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { strategy: Strategy::Greedy, max_tokens: 30, ends: Vec::new(), batch_size: 32 }
+        Self {
+            strategy: Strategy::Greedy,
+            max_tokens: 30,
+            ends: Vec::new(),
+            banned: Vec::new(),
+            batch_size: 32,
+        }
     }
 }
 

@@ -131,6 +131,14 @@ impl TextCodec {
         self.end
     }
 
+    /// The id of the token that stands for whatever a WordPiece vocabulary has not, and is never to
+    /// be written: `predict.py` of ClipCap-Chinese sets its logit to minus infinity. A byte-level
+    /// BPE has every text, and no such token.
+    #[must_use]
+    pub fn unknown(&self) -> Option<u32> {
+        self.id("[UNK]").filter(|_| self.word_piece)
+    }
+
     /// The id of one token, as the vocabulary writes it.
     #[must_use]
     pub fn id(&self, token: &str) -> Option<u32> {
