@@ -44,7 +44,8 @@ impl Learning {
         let (opened, dtype) = place(work)?;
         let network = work.network;
         let gpt2 = Gpt2::load(&work.model.folder, &opened.device, dtype, !network.freeze)?;
-        fits(&gpt2, work, &codec)?;
+        fits(gpt2.config(), work)?;
+        knows(gpt2.config(), work, &codec)?;
         let config = mapper_config(network, clip_width, gpt2.config().width);
         let mapper = Mapper::new(config, work.course.seed, &opened.device)?;
         let captioner = Captioner { gpt2, mapper, normalize_prefix: network.normalize_prefix };
@@ -77,36 +78,38 @@ impl Learning {
     }
 }
 
-/// Refuses captions that are longer than the GPT-2's texts, and tokens that it does not know.
-fn fits(gpt2: &Gpt2, work: &Train, codec: &TextCodec) -> Result<()> {
-    let config = gpt2.config();
-    let tokens = work.network.prefix_length + work.course.max_tokens;
+/// Refuses captions that are longer than the GPT-2's texts, and a mapper that does not divide by its
+/// heads.
+fn fits(config: &Gpt2Config, work: &Train) -> Result<()> {
+    let (prefix, most) = (work.network.prefix_length, work.course.max_tokens);
     let at = |error: Error| error.at(work.model.folder.display());
-    if tokens > config.positions {
-        return Err(at(Error::new(
-            Kind::BadInput,
-            format!(
-                "a prefix of {} and captions of {} tokens do not fit its {} positions",
-                work.network.prefix_length, work.course.max_tokens, config.positions
-            ),
-        )
-        .help(format!(
-            "set `max_tokens` to {} or less",
-            config.positions.saturating_sub(work.network.prefix_length).max(1)
-        ))));
+    if prefix + most > config.positions {
+        let positions = config.positions;
+        let what = format!(
+            "a prefix of {prefix} and captions of {most} tokens do not fit its {positions} positions"
+        );
+        let help = match positions.saturating_sub(prefix) {
+            0 => {
+                format!("lower `prefix_length`: with `max_tokens` it is to be {positions} or less")
+            }
+            left => format!("set `max_tokens` to {left} or less"),
+        };
+        return Err(at(Error::new(Kind::BadInput, what).help(help)));
     }
-    if codec.vocab_size() > config.vocabulary {
-        return Err(at(Error::new(
-            Kind::BadInput,
-            format!(
-                "its tokenizer has {} tokens, its weights {}",
-                codec.vocab_size(),
-                config.vocabulary
-            ),
-        )
-        .help("take the tokenizer's files that were published with the weights")));
+    // How wide features are has no part in it.
+    mapper_config(work.network, 1, config.width).check().map(|_| ()).map_err(at)
+}
+
+/// Refuses tokens that the GPT-2 does not know.
+fn knows(config: &Gpt2Config, work: &Train, codec: &TextCodec) -> Result<()> {
+    if codec.vocab_size() <= config.vocabulary {
+        return Ok(());
     }
-    Ok(())
+    let (tokens, known) = (codec.vocab_size(), config.vocabulary);
+    let what = format!("its tokenizer has {tokens} tokens, its weights {known}");
+    Err(Error::new(Kind::BadInput, what)
+        .at(work.model.folder.display())
+        .help("take the tokenizer's files that were published with the weights"))
 }
 
 fn mapper_config(network: Network, clip_width: usize, gpt_width: usize) -> MapperConfig {
@@ -191,8 +194,10 @@ fn place(work: &Train) -> Result<(device::Opened, DType)> {
 /// of it.
 ///
 /// # Errors
-/// [`Kind::Device`] when its device is not there, or does not compute in its type.
+/// [`Kind::Device`] when its device is not there, or does not compute in its type;
+/// [`Kind::BadInput`] when the captions or the mapper do not fit the GPT-2.
 pub fn check_training(work: &Train) -> Result<()> {
+    fits(&gpt2_config(&work.model.folder)?, work)?;
     // `auto` takes what it finds, and all train in f32.
     if work.model.device == DeviceChoice::Auto && work.course.compute == Compute::F32 {
         return Ok(());
