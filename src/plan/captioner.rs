@@ -141,6 +141,8 @@ pub struct Caption {
     pub batch_rows: usize,
     /// The GPT-2 of the captioner: its configuration, its tokens, its frozen weights.
     pub model: Gpt2Spec,
+    /// Digest of the GPT-2's weights.
+    pub model_digest: String,
     /// The captioner's shape.
     pub network: Network,
 }

@@ -161,6 +161,7 @@ impl Known {
             max_tokens: settings.max_tokens as usize,
             batch_rows: settings.batch_size as usize,
             model: train.model.clone(),
+            model_digest: train.model_digest.clone(),
             network: train.network,
         };
         // The weights are those of the checkpoint, which the run adds.

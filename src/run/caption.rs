@@ -359,7 +359,7 @@ impl<'a, 'c> Job<'a, 'c> {
         checkpoint: &Checkpoint,
         state: &'a State,
     ) -> Result<Self> {
-        let ready = captioner::open(checkpoint, &work.model)?;
+        let ready = captioner::open(checkpoint, &work.model, &work.model_digest)?;
         ctx.options.progress.note(&format!(
             "{}: checkpoint of step {} on {}",
             stage.table, checkpoint.state.step, ready.device

@@ -69,6 +69,7 @@ impl Brought {
             format: FORMAT,
             stage: stage.table.clone(),
             digest: String::new(),
+            beside: None,
             end: self.end,
             clip_width: self.captioner.mapper.config().clip_width,
             network: Some(self.network),

@@ -8,8 +8,9 @@ use candle_core::{DType, Device, Tensor, Var};
 use super::checkpoint::Checkpoint;
 use super::fault::candle;
 use super::learner::{Batch, Draw, Learner};
+use super::trainer::digest_of;
 use crate::base::files::read_text_capped;
-use crate::base::{Error, Kind, Result};
+use crate::base::{Cancel, Digest, Error, Kind, Result};
 use crate::nn::captioner::{self, Captioner};
 use crate::nn::device;
 use crate::nn::gpt2::{Gpt2, Gpt2Config};
@@ -223,13 +224,18 @@ fn place_generator(model: &Gpt2Spec) -> Result<(device::Opened, DType)> {
     Ok((opened, dtype))
 }
 
-/// Opens the captioner that a checkpoint holds; `model` is its GPT-2.
+/// Opens the captioner that a checkpoint holds; `model` is its GPT-2, and `model_digest` that of its
+/// weights.
 ///
 /// # Errors
 /// When the weights are damaged or of another GPT-2: what is missing, misshapen or unexpected is
-/// listed. When the device is not there.
-pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec) -> Result<Ready> {
+/// listed. When the GPT-2 is not in the checkpoint, and is another than it was trained with. When the
+/// device is not there.
+pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec, model_digest: &str) -> Result<Ready> {
     let network = checkpoint.network()?;
+    if network.freeze {
+        same_gpt2(checkpoint, model, model_digest)?;
+    }
     let (opened, dtype) = place_generator(model)?;
     let mut weights = Weights::open(&checkpoint.model())?;
     let placed = |error: Error| error.at(checkpoint.model().display());
@@ -247,6 +253,28 @@ pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec) -> Result<Ready> {
     };
     captioner.normalize_prefix = network.normalize_prefix;
     Ok(Ready { captioner, codec: TextCodec::open(&model.folder)?, device: opened.name })
+}
+
+/// Refuses another GPT-2 than a captioner was trained with that does not hold it.
+fn same_gpt2(checkpoint: &Checkpoint, model: &Gpt2Spec, now: &str) -> Result<()> {
+    let same = match &checkpoint.state.beside {
+        Some(beside) => beside == now,
+        // Older checkpoints say only what came of both digests.
+        None => {
+            let weights = Digest::of_file(&checkpoint.model(), &Cancel::new())?;
+            digest_of(weights, Some(now)).to_string() == checkpoint.state.digest
+        }
+    };
+    if same {
+        return Ok(());
+    }
+    let what = format!(
+        "has other weights than the frozen GPT-2 that the checkpoint {} was trained with",
+        checkpoint.path.display()
+    );
+    Err(Error::new(Kind::BadInput, what)
+        .at(model.folder.display())
+        .help("put that GPT-2 back, or train with this one: `clipmill train FILE`"))
 }
 
 /// The captioner that a file holds, of this house or of either `PyTorch` project, in f32 on the

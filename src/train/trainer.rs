@@ -107,7 +107,8 @@ pub fn train<L: Learner>(
     let rate = LearningRate::of(course, total);
     let newest = checkpoint::list(&home.kept)?.pop();
     let mut state = match &newest {
-        Some(newest) => newest.state.clone(),
+        // The fingerprint is the same, and so is what lies beside.
+        Some(newest) => State { beside: identity.beside.clone(), ..newest.state.clone() },
         None => beginning(data, course, identity, total),
     };
     let resumed_at = state.step;
@@ -142,6 +143,7 @@ fn beginning(data: Data<'_>, course: &Course, identity: &Identity, total: u64) -
         format: FORMAT,
         stage: identity.stage.clone(),
         digest: String::new(),
+        beside: identity.beside.clone(),
         end: identity.end,
         clip_width: data.inputs.width(),
         network: identity.network,

@@ -7,7 +7,7 @@ use clipmill::nn::weights::Weights;
 use serde_json::Value;
 
 use crate::house::{House, picture, put};
-use crate::studio::{CAPTIONS, STAGES, definition, studio};
+use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio};
 
 pub fn clipmill(house: &House, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_clipmill"))
@@ -146,6 +146,43 @@ fn a_captioner_from_training_to_another_store() {
     house.define(&definition(""));
     fails(&house, &["train", "pipeline.toml"], 3, "no stage of the definition is a `train`");
     fails(&house, &["evaluate", "pipeline.toml"], 3, "no stage of the definition is a `evaluate`");
+}
+
+#[test]
+fn other_settings_are_told_and_another_frozen_gpt2_is_refused_while_captioning() {
+    let house = studio(8, &STAGES.replace("epochs = 3", "epochs = 1\nfreeze = true"));
+    put(&house.path("a.jpg"), &picture(3));
+    assert!(clipmill(&house, &["train", "pipeline.toml"]).status.success());
+    let says = |set: &[&str]| {
+        let out = clipmill(&house, &[&["caption", "pipeline.toml", "a.jpg"], set].concat());
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success(), "{said}");
+        said
+    };
+    assert!(!says(&[]).contains("other settings"));
+    for (set, named) in [
+        ("stages.image_features.normalize=false", "settings.normalize"),
+        ("stages.captioner.epochs=2", "settings.epochs"),
+        ("stages.captioner.prefix_length=3", "settings.prefix_length"),
+    ] {
+        let said = says(&["--set", set]);
+        assert!(said.contains("other settings") && said.contains(named), "{set}: {said}");
+    }
+    let refused = "has other weights than the frozen GPT-2";
+    gpt2(&house, 6);
+    fails(&house, &["caption", "pipeline.toml", "a.jpg"], 1, refused);
+    fails(&house, &["export-checkpoint", "pipeline.toml", "-o", "x"], 1, refused);
+    // Checkpoints of before do not say which it was, but their digest covers it.
+    for path in house.rows("captioner", &["path"]) {
+        let file = house.path("store").join(path).join("state.json");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut state: Value = serde_json::from_str(&text).unwrap();
+        assert!(state.as_object_mut().unwrap().remove("beside").is_some());
+        put(&file, state.to_string().as_bytes());
+    }
+    fails(&house, &["caption", "pipeline.toml", "a.jpg"], 1, refused);
+    gpt2(&house, 5);
+    says(&[]);
 }
 
 #[test]

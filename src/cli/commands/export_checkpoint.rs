@@ -41,7 +41,7 @@ pub(crate) fn perform(args: &ExportCheckpoint, session: &Session) -> Result<Code
     };
     let mut model = work.model.clone();
     (model.device, model.dtype) = (DeviceChoice::Cpu, Dtype::F32);
-    let ready = captioner::open(&checkpoint, &model)?;
+    let ready = captioner::open(&checkpoint, &model, &work.model_digest)?;
     let names = match (args.format, args.project) {
         (Layout::Safetensors, _) => Names::Ours,
         (Layout::PytorchNames, Some(Project::ClipPrefixCaption)) => Names::ClipPrefixCaption,
