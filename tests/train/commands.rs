@@ -186,6 +186,46 @@ fn other_settings_are_told_and_another_frozen_gpt2_is_refused_while_captioning()
 }
 
 #[test]
+fn a_split_without_images_is_refused_where_it_is_asked_for_and_else_told() {
+    let text = |split: &str| {
+        definition(&format!("{STAGES}{CAPTIONS}"))
+            .replace("train = 0.6, val = 0.2, test = 0.2", "train = 0.5, val = 0.5, test = 0.0")
+            .replace("split = \"test\"", split)
+    };
+    let house = studio(12, &format!("{STAGES}{CAPTIONS}"));
+    house.define(&text("split = \"val\""));
+    assert!(house.run().unwrap().notes.is_empty());
+    let (captions, scores) = (house.rows("generated", &["text"]), house.rows("scores", &["cider"]));
+    assert!(!captions.is_empty() && !scores.is_empty());
+    let evaluate = ["evaluate", "pipeline.toml", "--split", "test"];
+    fails(&house, &evaluate, 1, "is in the split `test`: there are no captions to score");
+    assert_eq!(house.rows("generated", &["text"]), captions);
+    assert_eq!(house.rows("scores", &["cider"]), scores);
+    // The definition itself may say so: data grows.
+    house.define(&text("split = \"test\""));
+    let report = house.run().unwrap();
+    let note =
+        "generated: no image of `image_features` is in the split `test`, and none is captioned";
+    assert!(report.notes.iter().any(|said| said == note), "{:?}", report.notes);
+    assert!(house.rows("generated", &["text"]).is_empty());
+}
+
+#[test]
+fn a_split_is_that_of_all_captions_that_are_scored_also_where_one_stage_has_none() {
+    let unsplit = CAPTIONS.replace("captions = \"captions\"\nsplit = \"test\"\n", "");
+    let second = unsplit.replace("stages.generated", "stages.all").replace(
+        "stages.scores.evaluate]\ngenerated = \"generated\"",
+        "stages.all_scores.evaluate]\ngenerated = \"all\"",
+    );
+    let house = studio(12, &format!("{STAGES}{CAPTIONS}{second}"));
+    let evaluate = ["evaluate", "pipeline.toml", "--split", "val", "--format", "json"];
+    let scored = json(&house, &evaluate);
+    assert_eq!(scored["scores"].as_object().unwrap().len(), 2, "{scored}");
+    let rows = house.rows("generated", &["image_id"]);
+    assert!(!rows.is_empty() && rows == house.rows("all", &["image_id"]));
+}
+
+#[test]
 fn what_was_imported_stays_as_it_was_when_something_else_is_imported_from_the_same_file() {
     let house = studio(8, STAGES);
     house.run().unwrap();
