@@ -53,6 +53,12 @@ impl Brought {
         Ok(Self { captioner, network, end })
     }
 
+    /// Numbers of a feature that it takes.
+    #[must_use]
+    pub fn clip_width(&self) -> usize {
+        self.captioner.mapper.config().clip_width
+    }
+
     /// Writes it below `folder` as a checkpoint of `stage`, whose examples are called `input`. Its
     /// run is called by what it holds, so that none is ever replaced by another.
     ///
@@ -71,7 +77,7 @@ impl Brought {
             digest: String::new(),
             beside: None,
             end: self.end,
-            clip_width: self.captioner.mapper.config().clip_width,
+            clip_width: self.clip_width(),
             network: Some(self.network),
             step: 0,
             epoch: 0,

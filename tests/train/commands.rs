@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use clipmill::nn::clip::write_random;
 use clipmill::nn::weights::Weights;
 use serde_json::Value;
 
-use crate::house::{House, picture, put};
+use crate::house::{House, picture, put, quick_clip};
 use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio};
 
 pub fn clipmill(house: &House, args: &[&str]) -> Output {
@@ -194,7 +195,7 @@ fn a_split_without_images_is_refused_where_it_is_asked_for_and_else_told() {
     };
     let house = studio(12, &format!("{STAGES}{CAPTIONS}"));
     house.define(&text("split = \"val\""));
-    assert!(house.run().unwrap().notes.is_empty());
+    assert!(house.run().unwrap().broken.is_empty());
     let (captions, scores) = (house.rows("generated", &["text"]), house.rows("scores", &["cider"]));
     assert!(!captions.is_empty() && !scores.is_empty());
     let evaluate = ["evaluate", "pipeline.toml", "--split", "test"];
@@ -223,6 +224,29 @@ fn a_split_is_that_of_all_captions_that_are_scored_also_where_one_stage_has_none
     assert_eq!(scored["scores"].as_object().unwrap().len(), 2, "{scored}");
     let rows = house.rows("generated", &["image_id"]);
     assert!(!rows.is_empty() && rows == house.rows("all", &["image_id"]));
+}
+
+#[test]
+fn a_captioner_of_features_of_another_length_is_not_imported() {
+    let stages = STAGES.replace("epochs = 3", "epochs = 1");
+    let house = studio(8, &stages);
+    assert!(clipmill(&house, &["train", "pipeline.toml"]).status.success());
+    let export = ["export-checkpoint", "pipeline.toml", "-o", "out.safetensors"];
+    assert!(clipmill(&house, &export).status.success());
+    write_random(&house.path("narrow"), &quick_clip(32), 1, &["a dog"]).unwrap();
+    let narrow = definition(&stages)
+        .replace("path = \"clip\"", "path = \"narrow\"")
+        .replace("store = \"store\"", "store = \"other\"");
+    put(&house.path("narrow.toml"), narrow.as_bytes());
+    let import = ["import-checkpoint", "out.safetensors", "--into", "narrow.toml"];
+    let refused = "takes features of 64 numbers, those of `image_features` have 32";
+    fails(&house, &import, 1, refused);
+    assert!(!house.path("other").exists(), "nothing was made");
+    // Without the CLIP, what it made says as much.
+    let run = ["run", "narrow.toml", "--only", "image_features"];
+    assert!(clipmill(&house, &run).status.success());
+    std::fs::remove_dir_all(house.path("narrow")).unwrap();
+    fails(&house, &import, 1, refused);
 }
 
 #[test]
