@@ -33,7 +33,11 @@ impl Brought {
             None => error.at(file.display()),
             Some(_) => error,
         };
-        let weights = Weights::open(file)?;
+        let mut weights = Weights::open(file)?;
+        // PyTorch's `DataParallel` puts it before every name.
+        if weights.names().all(|name| name.starts_with("module.")) {
+            weights.rename(|name| name.strip_prefix("module.").map(str::to_owned));
+        }
         let captioner =
             of_weights(&weights, &work.model.folder, work.network.heads).map_err(placed)?;
         same_shape(captioner.mapper.config(), &work.network).map_err(placed)?;

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use candle_core::{DType, Device};
 use clipmill::nn::clip::write_random;
-use clipmill::nn::weights::Weights;
+use clipmill::nn::weights::{Weights, write_safetensors};
 use serde_json::Value;
 
 use crate::house::{House, picture, put, quick_clip};
@@ -247,6 +248,27 @@ fn a_captioner_of_features_of_another_length_is_not_imported() {
     assert!(clipmill(&house, &run).status.success());
     std::fs::remove_dir_all(house.path("narrow")).unwrap();
     fails(&house, &import, 1, refused);
+}
+
+#[test]
+fn what_training_scripts_put_around_a_checkpoint_is_taken_off_or_named() {
+    let house = studio(8, &STAGES.replace("epochs = 3", "epochs = 1"));
+    assert!(clipmill(&house, &["train", "pipeline.toml"]).status.success());
+    let export = ["export-checkpoint", "pipeline.toml", "-o", "out", "--format", "pytorch-names"];
+    assert!(clipmill(&house, &export).status.success());
+    let weights = Weights::open(&house.path("out")).unwrap();
+    for wrapper in ["module.", "model."] {
+        let tensor = |name: &str| weights.tensor(name, DType::F32, &Device::Cpu).unwrap();
+        let named = weights.names().map(|name| (format!("{wrapper}{name}"), tensor(name)));
+        let file = house.path(&format!("{wrapper}safetensors"));
+        write_safetensors(&file, &named.collect::<Vec<_>>()).unwrap();
+    }
+    let import = |file| ["import-checkpoint", file, "--into", "pipeline.toml"];
+    let out = clipmill(&house, &import("module.safetensors"));
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let none = "is the checkpoint of no captioner, by its tensors: `model.clip_project.";
+    fails(&house, &import("model.safetensors"), 1, none);
+    fails(&house, &import("gpt2"), 1, "is a folder");
 }
 
 #[test]
