@@ -9,6 +9,7 @@ use super::fingerprint::Fingerprint;
 use super::model::{DeviceChoice, Dtype};
 use super::versions;
 
+pub use crate::definition::caption::LEAST_TEMPERATURE;
 pub use crate::definition::evaluate::Words;
 pub use crate::definition::train::{Compute, MapperKind, Schedule};
 

@@ -221,3 +221,20 @@ fn banned_tokens_are_written_by_no_strategy_and_have_no_part_in_scores() {
     };
     assert_eq!(firsts(&one), firsts(&greedy));
 }
+
+#[test]
+fn the_least_temperature_draws_the_likeliest_tokens() {
+    let prompts: Vec<u64> = (0..20).collect();
+    let cold = Strategy::Sample {
+        temperature: crate::plan::captioner::LEAST_TEMPERATURE,
+        top_k: None,
+        top_p: Some(1.0),
+        captions: 1,
+        seed: 3,
+    };
+    let tokens = |strategy| -> Vec<Vec<u32>> {
+        let made = run(&prompts, &settings(strategy, 8));
+        made.into_iter().map(|of| of[0].tokens.clone()).collect()
+    };
+    assert_eq!(tokens(cold), tokens(Strategy::Greedy));
+}
