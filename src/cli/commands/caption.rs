@@ -122,7 +122,13 @@ fn say(told: &[Told], session: &Session) -> Result<()> {
                 }
             }
             Err(error) => {
-                session.progress.note(&format!("left out: {error}"));
+                // It is why the command fails, so it is said with --quiet too.
+                let line = format!("left out: {error}");
+                if session.quiet {
+                    console::complain(&line);
+                } else {
+                    session.progress.note(&line);
+                }
             }
         }
     }
