@@ -123,6 +123,13 @@ pub fn train<L: Learner>(
             let fenced = format!("```toml\n{}\n```", identity.definition.trim_end());
             journal.text(0, "definition", &fenced, now)?;
         }
+        if course.patience.is_some() && data.validation.is_empty() {
+            watch.progress.note(&format!(
+                "{}: `patience` ends nothing: no caption is in the split `val`, so there is no \
+                 validation loss",
+                identity.stage
+            ));
+        }
         watch.progress.begin(&identity.stage, Some(total));
         watch.progress.advance(&identity.stage, resumed_at);
         let run = Run { data, course, identity, home, watch, sampler, rate };

@@ -156,7 +156,8 @@ fn other_settings_are_told_and_another_frozen_gpt2_is_refused_while_captioning()
     put(&house.path("a.jpg"), &picture(3));
     assert!(clipmill(&house, &["train", "pipeline.toml"]).status.success());
     let says = |set: &[&str]| {
-        let out = clipmill(&house, &[&["caption", "pipeline.toml", "a.jpg"], set].concat());
+        let caption = ["caption", "pipeline.toml", "a.jpg"];
+        let out = clipmill(&house, &[&caption[..], set].concat());
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(out.status.success(), "{said}");
         said
@@ -269,6 +270,57 @@ fn what_training_scripts_put_around_a_checkpoint_is_taken_off_or_named() {
     let none = "is the checkpoint of no captioner, by its tensors: `model.clip_project.";
     fails(&house, &import("model.safetensors"), 1, none);
     fails(&house, &import("gpt2"), 1, "is a folder");
+}
+
+#[test]
+fn what_a_training_leaves_out_or_cannot_do_is_told() {
+    let stages = STAGES.replace("epochs = 3", "epochs = 1\npatience = 1\nmax_tokens = 3");
+    let house = studio(8, &stages);
+    let told = |text: &str| {
+        house.define(text);
+        let out = clipmill(&house, &["train", "pipeline.toml"]);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success(), "{said}");
+        let has = |part: &str| said.contains(part);
+        (has("`patience` ends nothing"), has("more than the 3 tokens of `max_tokens`, and are cut"))
+    };
+    let shares = "train = 0.6, val = 0.2, test = 0.2";
+    let none = definition(&stages).replace(shares, "train = 1.0, val = 0.0, test = 0.0");
+    assert_eq!(told(&none), (true, true));
+    let some = none.replace("train = 1.0, val = 0.0", "train = 0.5, val = 0.5");
+    assert_eq!(told(&some.replace("max_tokens = 3", "max_tokens = 60")), (false, false));
+}
+
+#[test]
+fn a_mapper_is_not_exported_for_a_project_that_has_it_not() {
+    let shape = "mapper = \"transformer\"\nlayers = 1\nheads = 2";
+    let house = studio(8, &STAGES.replace("epochs = 3", &format!("epochs = 1\n{shape}")));
+    assert!(clipmill(&house, &["train", "pipeline.toml"]).status.success());
+    let export = ["export-checkpoint", "pipeline.toml", "-o", "x", "--format", "pytorch-names"];
+    let of = |project| [&export[..], &["--project", project]].concat();
+    fails(&house, &of("clipcap-chinese"), 3, "ClipCap-Chinese has no mapper `transformer`");
+    assert!(!house.path("x").exists());
+    assert!(clipmill(&house, &of("clip-prefix-caption")).status.success());
+}
+
+#[test]
+fn files_that_are_left_out_are_said_also_where_only_failures_are_wanted() {
+    let house = studio(8, &STAGES.replace("epochs = 3", "epochs = 1"));
+    assert!(clipmill(&house, &["train", "pipeline.toml"]).status.success());
+    put(&house.path("a.jpg"), &picture(3));
+    put(&house.path("broken.jpg"), b"no image");
+    let caption = ["-q", "caption", "pipeline.toml", "a.jpg"];
+    let out = clipmill(&house, &[&caption[..], &["broken.jpg"]].concat());
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("left out: broken.jpg"), "{said}");
+    assert!(String::from_utf8_lossy(&out.stdout).starts_with("a.jpg\t"));
+    #[cfg(unix)]
+    {
+        let made = Command::new("mkfifo").arg(house.path("pipe.jpg")).status().unwrap();
+        assert!(made.success());
+        fails(&house, &[&caption[..], &["pipe.jpg"]].concat(), 1, "is no regular file");
+    }
 }
 
 #[test]
