@@ -160,6 +160,18 @@ fn the_shipped_definitions_are_right() {
     }
 }
 
+/// ClipCap-Chinese trains and predicts on what `clip_model.encode_image` gives.
+#[test]
+fn features_for_clipcap_chinese_are_not_normalised() {
+    let path = root().join("pipelines/flickr8k-zh.toml");
+    let pipeline = parse(&read_text_capped(&path, 1 << 20).unwrap(), &[]).unwrap();
+    let normalised = pipeline.stages.iter().find_map(|stage| match &stage.operator {
+        Operator::EmbedImages(settings) => Some(settings.normalize),
+        _ => None,
+    });
+    assert_eq!(normalised, Some(false));
+}
+
 #[test]
 fn the_built_in_contracts_hold_their_own_rules() {
     let pipeline = parse(GOOD, &[("stages.image_features.normalize", "false")]).unwrap();

@@ -48,6 +48,7 @@ pub fn generate(
     if settings.ends.is_empty() {
         settings.ends = vec![codec.end()];
     }
+    settings.banned.extend(codec.unknown());
     progress.begin(TASK, u64::try_from(features.len()).ok());
     let mut out = Vec::with_capacity(features.len());
     for batch in features.chunks(settings.batch_size) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use super::format::Format;
+use crate::definition::caption::LEAST_TEMPERATURE;
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
@@ -56,7 +57,7 @@ pub struct Caption {
     pub top_p: Option<f64>,
     /// Divide logits before sampling: below 1 bolder, above 1 more varied
     #[arg(long, value_name = "X", default_value_t = 1.0, requires = "sampling",
-          value_parser = positive)]
+          value_parser = temperature)]
     pub temperature: f64,
     /// Captions sampled an image
     #[arg(long, value_name = "N", default_value_t = 1, requires = "sampling",
@@ -189,6 +190,11 @@ fn finite(text: &str) -> Result<f64, String> {
 
 fn positive(text: &str) -> Result<f64, String> {
     finite(text).ok().filter(|x| *x > 0.0).ok_or_else(|| "expected a number above 0".to_owned())
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    let wide_enough = |x: &f64| *x >= LEAST_TEMPERATURE;
+    finite(text).ok().filter(wide_enough).ok_or_else(|| "expected 0.000001 or more".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -13,6 +13,9 @@ use super::tree::Node;
 /// Longest caption in tokens, where nothing is said of it.
 pub const MAX_TOKENS: u32 = 30;
 
+/// Least temperature of sampling: logits that are divided by less may come to be infinite.
+pub const LEAST_TEMPERATURE: f64 = 1e-6;
+
 /// Settings of `caption`. With none of `beams`, `top_k` and `top_p`, the likeliest token is taken
 /// each time.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -113,8 +116,9 @@ impl Caption {
             real(table, "length_penalty", length_penalty(), "-10 to 10", |x| x.abs() <= 10.0);
         let top_k = optional_whole(table, "top_k", 1, 1_000_000);
         let top_p = read_top_p(table);
-        let temperature =
-            real(table, "temperature", temperature(), "above 0, to 100", |x| x > 0.0 && x <= 100.0);
+        let temperature = real(table, "temperature", temperature(), "0.000001 to 100", |x| {
+            (LEAST_TEMPERATURE..=100.0).contains(&x)
+        });
         let samples = whole(table, "samples", samples(), 1, 1000);
         let seed = table.or("seed", 0);
         let max_tokens = whole(table, "max_tokens", max_tokens(), 1, 1000);

@@ -9,6 +9,7 @@ use super::fingerprint::Fingerprint;
 use super::model::{DeviceChoice, Dtype};
 use super::versions;
 
+pub use crate::definition::caption::LEAST_TEMPERATURE;
 pub use crate::definition::evaluate::Words;
 pub use crate::definition::train::{Compute, MapperKind, Schedule};
 
@@ -141,6 +142,8 @@ pub struct Caption {
     pub batch_rows: usize,
     /// The GPT-2 of the captioner: its configuration, its tokens, its frozen weights.
     pub model: Gpt2Spec,
+    /// Digest of the GPT-2's weights.
+    pub model_digest: String,
     /// The captioner's shape.
     pub network: Network,
 }

@@ -143,14 +143,35 @@ pub fn gpt2_inventory(folder: &std::path::Path) -> Inventory {
     match kinds.iter().find(whole) {
         Some(names) => {
             found.files.extend(names.iter().map(|name| (Role::Tokenizer, folder.join(name))));
+            // A BERT's vocabulary does not say whether texts are brought to lower case: this does.
+            let rules = folder.join("tokenizer_config.json");
+            if names.contains(&"vocab.txt") && rules.is_file() {
+                found.files.push((Role::Tokenizer, rules));
+            }
         }
-        None => found.absent.push(Absent {
-            path: folder.join("vocab.json"),
-            what: "the tokens: `vocab.json` and `merges.txt`, `tokenizer.json`, or `vocab.txt`"
-                .to_owned(),
-        }),
+        None => {
+            let half = folder.join("vocab.json").is_file();
+            found.absent.push(Absent {
+                path: folder.join(if half { "merges.txt" } else { "vocab.json" }),
+                what: "the tokens: `vocab.json` and `merges.txt`, `tokenizer.json`, or `vocab.txt`"
+                    .to_owned(),
+            });
+        }
     }
     found
+}
+
+/// Whether the vocabulary that [`gpt2_inventory`] finds is BERT's: a `vocab.txt`, or a
+/// `tokenizer.json` with its token that ends a text and without GPT-2's.
+#[must_use]
+pub fn is_word_piece(folder: &std::path::Path) -> bool {
+    const CAP_BYTES: u64 = 256 << 20;
+    let there = |name: &str| folder.join(name).is_file();
+    if !there("tokenizer.json") {
+        return there("vocab.txt") && !(there("vocab.json") && there("merges.txt"));
+    }
+    let text = crate::base::files::read_text_capped(&folder.join("tokenizer.json"), CAP_BYTES);
+    text.is_ok_and(|text| text.contains("\"[SEP]\"") && !text.contains("\"<|endoftext|>\""))
 }
 
 /// The files of a layout that decide numbers, and those that are missing.
@@ -327,6 +348,7 @@ mod tests {
         assert!(inventory.absent[0].path.ends_with("b.safetensors"));
         assert_eq!(inventory.files.len(), 3);
     }
+
     #[test]
     fn a_shard_outside_its_folder_is_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
@@ -348,6 +370,56 @@ mod tests {
             assert_eq!(inventory.absent[0].path, index);
             assert!(inventory.absent[0].what.contains(name), "{}", inventory.absent[0].what);
             assert!(inventory.files.iter().all(|(_, path)| !path.ends_with("x.safetensors")));
+        }
+    }
+
+    fn gpt2_with(names: &[&str]) -> Inventory {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names.iter().chain(&["config.json", "model.safetensors"]) {
+            write_atomic(&dir.path().join(name), |_| Ok(())).unwrap();
+        }
+        gpt2_inventory(dir.path())
+    }
+
+    #[test]
+    fn rules_of_a_word_piece_vocabulary_count_as_its_tokenizer_where_they_are_there() {
+        let tokens = |names: &[&str]| -> Vec<String> {
+            let files = gpt2_with(names).files.into_iter();
+            let tokens = files.filter(|(role, _)| *role == Role::Tokenizer);
+            tokens.map(|(_, p)| p.file_name().unwrap().to_string_lossy().into_owned()).collect()
+        };
+        assert_eq!(tokens(&["vocab.txt"]), ["vocab.txt"]);
+        let rules = "tokenizer_config.json";
+        assert_eq!(tokens(&["vocab.txt", rules]), ["vocab.txt", rules]);
+        assert_eq!(tokens(&["tokenizer.json", "vocab.txt", rules]), ["tokenizer.json"]);
+    }
+
+    #[test]
+    fn a_vocabulary_is_berts_by_the_file_that_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            write_atomic(&dir.path().join(name), |w| {
+                w.write_all(text.as_bytes()).unwrap();
+                Ok(())
+            })
+            .unwrap();
+            is_word_piece(dir.path())
+        };
+        assert!(put("vocab.txt", "[UNK]\n[SEP]"));
+        assert!(put("vocab.json", "{}") && !put("merges.txt", ""));
+        assert!(put("tokenizer.json", r#"{"model": {"vocab": {"[UNK]": 0, "[SEP]": 1}}}"#));
+        assert!(!put("tokenizer.json", r#"{"model": {"vocab": {"<|endoftext|>": 0}}}"#));
+    }
+
+    #[test]
+    fn of_two_files_that_belong_together_the_one_that_is_not_there_is_missing() {
+        for (there, missing) in [
+            (&["vocab.json"][..], "merges.txt"),
+            (&["merges.txt"], "vocab.json"),
+            (&[], "vocab.json"),
+        ] {
+            let absent = gpt2_with(there).absent;
+            assert!(absent.len() == 1 && absent[0].path.ends_with(missing), "{absent:?}");
         }
     }
 }

@@ -21,6 +21,8 @@ pub const TRAIN_CLIP: u32 = 1;
 pub const TRAIN: u32 = 1;
 /// `caption`: how tokens are chosen and put together.
 pub const CAPTION: u32 = 1;
+/// `caption` with a WordPiece vocabulary: its unknown token is never written, since 2.
+pub const CAPTION_WORD_PIECE: u32 = 2;
 /// `evaluate`: words and scores.
 pub const EVALUATE: u32 = 1;
 
@@ -36,7 +38,7 @@ pub(super) fn with_numbers(fingerprint: Fingerprint, dtype: Dtype) -> Fingerprin
 }
 
 /// All of them, for what holds only while none was raised.
-pub const ALL: [u32; 9] = [
+pub const ALL: [u32; 10] = [
     INDEX_IMAGES,
     EMBED_IMAGES,
     READ_CAPTIONS,
@@ -45,5 +47,6 @@ pub const ALL: [u32; 9] = [
     TRAIN_CLIP,
     TRAIN,
     CAPTION,
+    CAPTION_WORD_PIECE,
     EVALUATE,
 ];

@@ -10,7 +10,7 @@ use crate::flow::Split;
 use super::captioner::{Caption, Course, Evaluate, Gpt2Spec, Network, Strategy, Train};
 use super::clip::TrainClip;
 use super::fingerprint::Fingerprint;
-use super::model::{ModelSpec, Role};
+use super::model::{ModelSpec, Role, is_word_piece};
 use super::source::{CaptionSource, ImageSource, SplitSource};
 use super::stage::{
     Align, EmbedCaptions, EmbedImages, IndexImages, ReadCaptions, Shares, SplitRule, Stage, Work,
@@ -161,11 +161,16 @@ impl Known {
             max_tokens: settings.max_tokens as usize,
             batch_rows: settings.batch_size as usize,
             model: train.model.clone(),
+            model_digest: train.model_digest.clone(),
             network: train.network,
         };
         // The weights are those of the checkpoint, which the run adds.
         let roles = [Role::Config, Role::Tokenizer];
-        let fingerprint = with_digests(work.fingerprint(), model, &roles);
+        let mut fingerprint = with_digests(work.fingerprint(), model, &roles);
+        // Files are not looked at where the text alone is asked.
+        if model.digest_of(Role::Tokenizer).is_some() && is_word_piece(&model.spec.folder) {
+            fingerprint = fingerprint.with("operator.word_piece", versions::CAPTION_WORD_PIECE);
+        }
         Some((Work::Caption(work), fingerprint))
     }
 

@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::base::digest::Digester;
 use crate::base::progress::Silent;
-use crate::base::{Cancel, Digest, Kind, Result};
+use crate::base::{Cancel, Digest, Error, Kind, Result};
 use crate::caption::{self, EarlyStopping, Generated, Settings};
 use crate::flow::{Origin, Reject, RejectClass, Split};
 use crate::plan::captioner::{Caption, Strategy};
@@ -77,6 +77,9 @@ pub(super) fn run(
     };
     let stage = &made_by(stage, &kept.digest);
     let (state, counts, needed) = survey(ctx, ledger, stage, work)?;
+    if needed.features.is_some() && counts.iter().all(|(_, rows)| rows == 0) {
+        of_nothing(ctx, stage, work)?;
+    }
     state.clean(&ctx.store, stage)?;
     let mut sink = ctx.sink(stage);
     let mut complete = true;
@@ -100,6 +103,25 @@ pub(super) fn run(
         moved: &BTreeMap::new(),
     };
     publish::publish(ctx, ledger, stage, &state, made)?;
+    Ok(())
+}
+
+/// Tells that no image is captioned: an error where the command line asked for this part of the
+/// data, which would empty the tables of captions and scores for a slip of the pen.
+///
+/// # Errors
+/// [`Kind::BadInput`] then.
+fn of_nothing(ctx: &mut Context<'_>, stage: &Stage, work: &Caption) -> Result<()> {
+    let Some((split, captions)) = &work.split else { return Ok(()) };
+    let what = format!("no image of `{}` is in the split `{}`", work.image_features, split.name());
+    let below = format!("stages.{}.", stage.table);
+    let asked = |(key, _): &(String, String)| key.starts_with(&below) && key.ends_with(".split");
+    if ctx.plan.sets.iter().any(asked) {
+        return Err(Error::new(Kind::BadInput, format!("{what}: there are no captions to score"))
+            .at(&stage.table)
+            .help(format!("ask for another split: the column `split` of `{captions}` has them")));
+    }
+    ctx.report.notes.push(format!("{}: {what}, and none is captioned", stage.table));
     Ok(())
 }
 
@@ -338,7 +360,8 @@ pub fn settings(
         }
     };
     let ends = vec![checkpoint.state.end];
-    Settings { strategy, max_tokens, ends, batch_size: batch_rows.max(1) }
+    let batch_size = batch_rows.max(1);
+    Settings { strategy, max_tokens, ends, batch_size, ..Settings::default() }
 }
 
 /// What is at hand while images are captioned.
@@ -361,7 +384,7 @@ impl<'a, 'c> Job<'a, 'c> {
         checkpoint: &Checkpoint,
         state: &'a State,
     ) -> Result<Self> {
-        let ready = captioner::open(checkpoint, &work.model)?;
+        let ready = captioner::open(checkpoint, &work.model, &work.model_digest)?;
         ctx.options.progress.note(&format!(
             "{}: checkpoint of step {} on {}",
             stage.table, checkpoint.state.step, ready.device

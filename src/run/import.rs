@@ -1,10 +1,13 @@
 //! A captioner that was trained elsewhere becomes the checkpoint of a stage.
 
 use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array as _, ListArray};
 
 use crate::base::{Error, Kind, Result};
 use crate::plan::captioner::Train;
-use crate::plan::{Plan, Reason, Stage, Work, state_folder};
+use crate::plan::{Plan, Reason, Stage, Work, resolve_partly, state_folder};
 use crate::table::Store;
 use crate::train::brought::Brought;
 use crate::train::checkpoint::Checkpoint;
@@ -54,6 +57,49 @@ pub fn training<'p>(plan: &'p Plan, table: Option<&str>) -> Result<(&'p Stage, &
     }
 }
 
+/// Refuses a captioner of features of another length, as far as that is known: by the CLIP that makes
+/// them, where it is there, else by those that are stored.
+fn takes_features(plan: &Plan, work: &Train, brought: &Brought, options: &Options) -> Result<()> {
+    // What an import does not need need not be there.
+    let Ok(partial) = resolve_partly(&plan.pipeline, &plan.definition, None) else { return Ok(()) };
+    let find = |table: &str| partial.stages.iter().find(|stage| stage.table == table);
+    let Some(Work::Align(align)) = find(&work.examples).map(|stage| &stage.work) else {
+        return Ok(());
+    };
+    let features = align.image_features.as_str();
+    let model = find(features).and_then(|stage| stage.work.model());
+    let model = model.filter(|clip| clip.trained_by.is_none());
+    let width = match model.and_then(|model| crate::embed::describe(model).ok()) {
+        Some(facts) => Some(facts.width),
+        None => stored_width(plan, features, options)?,
+    };
+    match width.filter(|width| *width != brought.clip_width()) {
+        None => Ok(()),
+        Some(width) => Err(Error::new(
+            Kind::BadInput,
+            format!(
+                "takes features of {} numbers, those of `{features}` have {width}",
+                brought.clip_width()
+            ),
+        )
+        .help(format!("set in the stage `{features}` the `model` that it was trained on"))),
+    }
+}
+
+/// How long the stored features are; none where there are none.
+fn stored_width(plan: &Plan, features: &str, options: &Options) -> Result<Option<usize>> {
+    let Ok(store) = Store::open(&plan.store, Arc::clone(&options.clock)) else { return Ok(None) };
+    let Some(snapshot) = store.snapshot(features)? else { return Ok(None) };
+    for batch in snapshot.scan(&["embedding"])? {
+        let (_, batch) = batch?;
+        let vectors = super::rows::column::<ListArray>(&batch, "embedding")?;
+        if let Some(vector) = (!vectors.is_empty()).then(|| vectors.value(0)) {
+            return Ok(Some(vector.len()));
+        }
+    }
+    Ok(None)
+}
+
 /// Takes the checkpoint in `file`, of this house or of either PyTorch project, as that of the
 /// stage `table` (none: the only one that trains). Its captions end with the token `end`; without
 /// it, with what the project ends them with.
@@ -72,6 +118,7 @@ pub fn import(
 ) -> Result<Imported> {
     let (stage, work) = training(plan, table)?;
     let brought = Brought::read(file, work, end)?;
+    takes_features(plan, work, &brought, options).map_err(|error| error.at(file.display()))?;
     let store = Store::create(&plan.store, std::sync::Arc::clone(&options.clock))?;
     let _lock = store.lock(options.wait, &options.cancel)?;
     super::remember::write(plan)?;

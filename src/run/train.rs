@@ -119,6 +119,15 @@ fn train(
     let encoded = |part| Encoded::new(examples, part, encode, end, work.course.max_tokens);
     let train = encoded(&examples.train)?;
     let validation = encoded(&examples.validation)?;
+    let cut = train.cut() + validation.cut();
+    if cut > 0 {
+        ctx.options.progress.note(&format!(
+            "{}: {} captions have more than the {} tokens of `max_tokens`, and are cut",
+            stage.table,
+            crate::base::units::count(cut),
+            work.course.max_tokens
+        ));
+    }
     let identity = Identity {
         stage: stage.table.clone(),
         fingerprint: stage.fingerprint.digest().to_string(),

@@ -36,7 +36,11 @@ impl Brought {
             None => error.at(file.display()),
             Some(_) => error,
         };
-        let weights = Weights::open(file)?;
+        let mut weights = Weights::open(file)?;
+        // PyTorch's `DataParallel` puts it before every name.
+        if weights.names().all(|name| name.starts_with("module.")) {
+            weights.rename(|name| name.strip_prefix("module.").map(str::to_owned));
+        }
         let captioner =
             of_weights(&weights, &work.model.folder, work.network.heads).map_err(placed)?;
         same_shape(captioner.mapper.config(), &work.network).map_err(placed)?;
@@ -56,6 +60,12 @@ impl Brought {
         Ok(Self { captioner, network, end, own_end: codec.end() })
     }
 
+    /// Numbers of a feature that it takes.
+    #[must_use]
+    pub fn clip_width(&self) -> usize {
+        self.captioner.mapper.config().clip_width
+    }
+
     /// Writes it below `folder` as a checkpoint of `stage`, whose examples are called `input`. Its
     /// run is called by what it holds, so that none is ever replaced by another.
     ///
@@ -72,8 +82,9 @@ impl Brought {
             format: FORMAT,
             stage: stage.table.clone(),
             digest: String::new(),
+            beside: None,
             end: self.end,
-            clip_width: self.captioner.mapper.config().clip_width,
+            clip_width: self.clip_width(),
             network: Some(self.network),
             step: 0,
             epoch: 0,

@@ -8,8 +8,9 @@ use candle_core::{DType, Device, Tensor, Var};
 use super::checkpoint::Checkpoint;
 use super::fault::candle;
 use super::learner::{Batch, Draw, Learner};
+use super::trainer::digest_of;
 use crate::base::files::read_text_capped;
-use crate::base::{Error, Kind, Result};
+use crate::base::{Cancel, Digest, Error, Kind, Result};
 use crate::nn::captioner::{self, Captioner};
 use crate::nn::device;
 use crate::nn::gpt2::{Gpt2, Gpt2Config};
@@ -44,7 +45,8 @@ impl Learning {
         let (opened, dtype) = place(work)?;
         let network = work.network;
         let gpt2 = Gpt2::load(&work.model.folder, &opened.device, dtype, !network.freeze)?;
-        fits(&gpt2, work, &codec)?;
+        fits(gpt2.config(), work)?;
+        knows(gpt2.config(), work, &codec)?;
         let config = mapper_config(network, clip_width, gpt2.config().width);
         let mapper = Mapper::new(config, work.course.seed, &opened.device)?;
         let captioner = Captioner { gpt2, mapper, normalize_prefix: network.normalize_prefix };
@@ -77,36 +79,38 @@ impl Learning {
     }
 }
 
-/// Refuses captions that are longer than the GPT-2's texts, and tokens that it does not know.
-fn fits(gpt2: &Gpt2, work: &Train, codec: &TextCodec) -> Result<()> {
-    let config = gpt2.config();
-    let tokens = work.network.prefix_length + work.course.max_tokens;
+/// Refuses captions that are longer than the GPT-2's texts, and a mapper that does not divide by its
+/// heads.
+fn fits(config: &Gpt2Config, work: &Train) -> Result<()> {
+    let (prefix, most) = (work.network.prefix_length, work.course.max_tokens);
     let at = |error: Error| error.at(work.model.folder.display());
-    if tokens > config.positions {
-        return Err(at(Error::new(
-            Kind::BadInput,
-            format!(
-                "a prefix of {} and captions of {} tokens do not fit its {} positions",
-                work.network.prefix_length, work.course.max_tokens, config.positions
-            ),
-        )
-        .help(format!(
-            "set `max_tokens` to {} or less",
-            config.positions.saturating_sub(work.network.prefix_length).max(1)
-        ))));
+    if prefix + most > config.positions {
+        let positions = config.positions;
+        let what = format!(
+            "a prefix of {prefix} and captions of {most} tokens do not fit its {positions} positions"
+        );
+        let help = match positions.saturating_sub(prefix) {
+            0 => {
+                format!("lower `prefix_length`: with `max_tokens` it is to be {positions} or less")
+            }
+            left => format!("set `max_tokens` to {left} or less"),
+        };
+        return Err(at(Error::new(Kind::BadInput, what).help(help)));
     }
-    if codec.vocab_size() > config.vocabulary {
-        return Err(at(Error::new(
-            Kind::BadInput,
-            format!(
-                "its tokenizer has {} tokens, its weights {}",
-                codec.vocab_size(),
-                config.vocabulary
-            ),
-        )
-        .help("take the tokenizer's files that were published with the weights")));
+    // How wide features are has no part in it.
+    mapper_config(work.network, 1, config.width).check().map(|_| ()).map_err(at)
+}
+
+/// Refuses tokens that the GPT-2 does not know.
+fn knows(config: &Gpt2Config, work: &Train, codec: &TextCodec) -> Result<()> {
+    if codec.vocab_size() <= config.vocabulary {
+        return Ok(());
     }
-    Ok(())
+    let (tokens, known) = (codec.vocab_size(), config.vocabulary);
+    let what = format!("its tokenizer has {tokens} tokens, its weights {known}");
+    Err(Error::new(Kind::BadInput, what)
+        .at(work.model.folder.display())
+        .help("take the tokenizer's files that were published with the weights"))
 }
 
 fn mapper_config(network: Network, clip_width: usize, gpt_width: usize) -> MapperConfig {
@@ -191,8 +195,10 @@ fn place(work: &Train) -> Result<(device::Opened, DType)> {
 /// of it.
 ///
 /// # Errors
-/// [`Kind::Device`] when its device is not there, or does not compute in its type.
+/// [`Kind::Device`] when its device is not there, or does not compute in its type;
+/// [`Kind::BadInput`] when the captions or the mapper do not fit the GPT-2.
 pub fn check_training(work: &Train) -> Result<()> {
+    fits(&gpt2_config(&work.model.folder)?, work)?;
     // `auto` takes what it finds, and all train in f32.
     if work.model.device == DeviceChoice::Auto && work.course.compute == Compute::F32 {
         return Ok(());
@@ -218,13 +224,18 @@ fn place_generator(model: &Gpt2Spec) -> Result<(device::Opened, DType)> {
     Ok((opened, dtype))
 }
 
-/// Opens the captioner that a checkpoint holds; `model` is its GPT-2.
+/// Opens the captioner that a checkpoint holds; `model` is its GPT-2, and `model_digest` that of its
+/// weights.
 ///
 /// # Errors
 /// When the weights are damaged or of another GPT-2: what is missing, misshapen or unexpected is
-/// listed. When the device is not there.
-pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec) -> Result<Ready> {
+/// listed. When the GPT-2 is not in the checkpoint, and is another than it was trained with. When the
+/// device is not there.
+pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec, model_digest: &str) -> Result<Ready> {
     let network = checkpoint.network()?;
+    if network.freeze {
+        same_gpt2(checkpoint, model, model_digest)?;
+    }
     let (opened, dtype) = place_generator(model)?;
     let mut weights = Weights::open(&checkpoint.model())?;
     let placed = |error: Error| error.at(checkpoint.model().display());
@@ -242,6 +253,28 @@ pub fn open(checkpoint: &Checkpoint, model: &Gpt2Spec) -> Result<Ready> {
     };
     captioner.normalize_prefix = network.normalize_prefix;
     Ok(Ready { captioner, codec: TextCodec::open(&model.folder)?, device: opened.name })
+}
+
+/// Refuses another GPT-2 than a captioner was trained with that does not hold it.
+fn same_gpt2(checkpoint: &Checkpoint, model: &Gpt2Spec, now: &str) -> Result<()> {
+    let same = match &checkpoint.state.beside {
+        Some(beside) => beside == now,
+        // Older checkpoints say only what came of both digests.
+        None => {
+            let weights = Digest::of_file(&checkpoint.model(), &Cancel::new())?;
+            digest_of(weights, Some(now)).to_string() == checkpoint.state.digest
+        }
+    };
+    if same {
+        return Ok(());
+    }
+    let what = format!(
+        "has other weights than the frozen GPT-2 that the checkpoint {} was trained with",
+        checkpoint.path.display()
+    );
+    Err(Error::new(Kind::BadInput, what)
+        .at(model.folder.display())
+        .help("put that GPT-2 back, or train with this one: `clipmill train FILE`"))
 }
 
 /// The captioner that a file holds, of this house or of either `PyTorch` project, in f32 on the

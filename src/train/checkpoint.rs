@@ -42,6 +42,9 @@ pub struct State {
     /// Digest of the weights' file, of the GPT-2 where that is not in it, and of the end where that
     /// is not the vocabulary's own.
     pub digest: String,
+    /// Digest of the weights of the GPT-2 that is not in the file; older checkpoints do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<String>,
     /// The token that ends a text.
     pub end: u32,
     /// Numbers that the model is given of an image.

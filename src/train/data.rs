@@ -14,6 +14,7 @@ pub struct Encoded {
     images: Vec<usize>,
     tokens: Vec<Vec<u32>>,
     lengths: Vec<usize>,
+    cut: u64,
 }
 
 impl Encoded {
@@ -42,6 +43,7 @@ impl Encoded {
             if tokens.last() != Some(&end) {
                 tokens.push(end);
             }
+            encoded.cut += u64::from(tokens.len() > most.max(1));
             tokens.truncate(most.max(1));
             encoded.images.push(*image);
             encoded.lengths.push(tokens.len());
@@ -56,6 +58,12 @@ impl Encoded {
     pub fn of_all_lengths(mut self) -> Self {
         self.lengths.fill(0);
         self
+    }
+
+    /// Captions that had more tokens than are kept.
+    #[must_use]
+    pub fn cut(&self) -> u64 {
+        self.cut
     }
 
     /// Whether there is no caption.

@@ -107,7 +107,8 @@ pub fn train<L: Learner>(
     let rate = LearningRate::of(course, total);
     let newest = checkpoint::list(&home.kept)?.pop();
     let mut state = match &newest {
-        Some(newest) => newest.state.clone(),
+        // The fingerprint is the same, and so is what lies beside.
+        Some(newest) => State { beside: identity.beside.clone(), ..newest.state.clone() },
         None => beginning(data, course, identity, total),
     };
     let resumed_at = state.step;
@@ -121,6 +122,13 @@ pub fn train<L: Learner>(
         if state.step == 0 {
             let fenced = format!("```toml\n{}\n```", identity.definition.trim_end());
             journal.text(0, "definition", &fenced, now)?;
+        }
+        if course.patience.is_some() && data.validation.is_empty() {
+            watch.progress.note(&format!(
+                "{}: `patience` ends nothing: no caption is in the split `val`, so there is no \
+                 validation loss",
+                identity.stage
+            ));
         }
         watch.progress.begin(&identity.stage, Some(total));
         watch.progress.advance(&identity.stage, resumed_at);
@@ -142,6 +150,7 @@ fn beginning(data: Data<'_>, course: &Course, identity: &Identity, total: u64) -
         format: FORMAT,
         stage: identity.stage.clone(),
         digest: String::new(),
+        beside: identity.beside.clone(),
         end: identity.end,
         clip_width: data.inputs.width(),
         network: identity.network,

@@ -81,6 +81,46 @@ fn what_does_not_fit_the_model_is_said() {
     assert!(caption.tokens <= 21);
 }
 
+/// What stands for no word is left out of a text, so a caption with it has fewer words than tokens.
+#[test]
+fn the_unknown_token_of_a_word_piece_vocabulary_is_never_written() {
+    let (captioner, _) = model();
+    let size = captioner.gpt2.config().vocabulary;
+    let codec = |unknown: usize, end: usize| {
+        let word = |id: usize| match id {
+            _ if id == unknown => "[UNK]".to_owned(),
+            _ if id == end => "[SEP]".to_owned(),
+            _ => format!("t{id}"),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let words: Vec<String> = (0..size).map(word).collect();
+        std::fs::write(folder.path().join("vocab.txt"), words.join("\n")).unwrap();
+        TextCodec::open(folder.path()).unwrap()
+    };
+    let features = features(5);
+    let features: Vec<&[f32]> = features.iter().map(Vec::as_slice).collect();
+    let sampled =
+        Strategy::Sample { temperature: 1.0, top_k: Some(2), top_p: None, captions: 3, seed: 1 };
+    for strategy in [Strategy::Greedy, sampled] {
+        // No caption ends: each has as many tokens as there is room for.
+        let made = |unknown: usize, end: usize| {
+            let banned = vec![u32::try_from(end).unwrap()];
+            let ends = vec![u32::MAX];
+            let settings =
+                Settings { strategy, max_tokens: 6, ends, banned, ..Settings::default() };
+            let codec = codec(unknown, end);
+            let all = generate(&captioner, &codec, &features, &settings, &Cancel::new(), &Silent)
+                .unwrap();
+            let texts = all.into_iter().flatten().map(|caption| caption.text);
+            texts.map(|text| text.split(' ').map(str::to_owned).collect()).collect()
+        };
+        let first: Vec<Vec<String>> = made(size - 1, size - 2);
+        let unknown: usize = first[0][0].strip_prefix('t').unwrap().parse().unwrap();
+        let without: Vec<Vec<String>> = made(unknown, if unknown == 0 { 1 } else { 0 });
+        assert!(without.iter().all(|words| words.len() == 6), "{without:?}");
+    }
+}
+
 #[derive(Debug, Default)]
 struct Counter(AtomicU64);
 

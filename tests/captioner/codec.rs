@@ -89,6 +89,7 @@ fn a_random_gpt2_is_a_whole_folder_and_writes_its_captions_words() {
     let codec = TextCodec::open(folder).unwrap();
     assert_eq!(codec.vocab_size(), gpt2.config().vocabulary);
     assert!(codec.vocab_size() <= 400);
+    assert_eq!(codec.unknown(), None, "a byte-level vocabulary has every text");
     for text in texts.iter().chain(&TEXTS) {
         assert_eq!(codec.decode(&codec.encode(text).unwrap()).unwrap(), *text);
     }
@@ -111,8 +112,35 @@ fn word_pieces_of_chinese_and_odd_texts_are_transformers() {
         let codec = TextCodec::open(folder.path()).unwrap();
         let ids: Vec<Vec<u32>> = serde_json::from_value(value["ids"][name].clone()).unwrap();
         assert_eq!((texts.len(), ids.len()), (20, 20));
+        assert_eq!(codec.unknown(), Some(1));
         for (text, want) in texts.iter().zip(ids) {
             assert_eq!(codec.encode(text).unwrap(), want, "{name}: {text:?}");
         }
+    }
+}
+
+/// The ids are those that transformers 5.24's `BertTokenizer` gives with such a file.
+#[test]
+fn rules_of_a_word_piece_vocabulary_are_transformers_and_broken_ones_an_error() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/chinese");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(golden.join("vocab.txt"), folder.path().join("vocab.txt")).unwrap();
+    let open = |rules: &str| {
+        std::fs::write(folder.path().join("tokenizer_config.json"), rules).unwrap();
+        TextCodec::open(folder.path())
+    };
+    for (rules, ids) in [
+        (r#"{"model_max_length": 1024}"#, &[215, 5, 23, 72][..]),
+        (r#"{"do_lower_case": false}"#, &[1, 5, 23, 72]),
+        (r#"{"strip_accents": false}"#, &[216, 5, 23, 72]),
+        (r#"{"strip_accents": null}"#, &[215, 5, 23, 72]),
+        (r#"{"do_lower_case": false, "strip_accents": true}"#, &[148, 225, 230, 229, 5, 23, 72]),
+        (r#"{"tokenize_chinese_chars": false}"#, &[215, 1]),
+    ] {
+        assert_eq!(open(rules).unwrap().encode("Café 一只狗").unwrap(), ids, "{rules}");
+    }
+    for broken in ["", "{\"do_lower_case\": fal", r#"{"do_lower_case": "false"}"#, "[]"] {
+        let error = open(broken).unwrap_err();
+        assert!(error.what().contains("tokenizer_config.json"), "{broken}: {error:?}");
     }
 }

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use clipmill::nn::weights::Weights;
+use candle_core::{DType, Device};
+use clipmill::nn::clip::write_random;
+use clipmill::nn::weights::{Weights, write_safetensors};
 use serde_json::Value;
 
-use crate::house::{House, copy, picture, put};
-use crate::studio::{CAPTIONS, STAGES, definition, studio};
+use crate::house::{House, copy, picture, put, quick_clip};
+use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio};
 
 pub fn clipmill(house: &House, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_clipmill"))
@@ -146,6 +148,179 @@ fn a_captioner_from_training_to_another_store() {
     house.define(&definition(""));
     fails(&house, &["train", "pipeline.toml"], 3, "no stage of the definition is a `train`");
     fails(&house, &["evaluate", "pipeline.toml"], 3, "no stage of the definition is a `evaluate`");
+}
+
+#[test]
+fn other_settings_are_told_and_another_frozen_gpt2_is_refused_while_captioning() {
+    let house = studio(8, &STAGES.replace("epochs = 3", "epochs = 1\nfreeze = true"));
+    put(&house.path("a.jpg"), &picture(3));
+    assert!(clipmill(&house, &["train", "pipeline.toml"]).status.success());
+    let says = |set: &[&str]| {
+        let caption = ["caption", "pipeline.toml", "a.jpg"];
+        let out = clipmill(&house, &[&caption[..], set].concat());
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success(), "{said}");
+        said
+    };
+    assert!(!says(&[]).contains("other settings"));
+    for (set, named) in [
+        ("stages.image_features.normalize=false", "settings.normalize"),
+        ("stages.captioner.epochs=2", "settings.epochs"),
+        ("stages.captioner.prefix_length=3", "settings.prefix_length"),
+    ] {
+        let said = says(&["--set", set]);
+        assert!(said.contains("other settings") && said.contains(named), "{set}: {said}");
+    }
+    let refused = "has other weights than the frozen GPT-2";
+    gpt2(&house, 6);
+    fails(&house, &["caption", "pipeline.toml", "a.jpg"], 1, refused);
+    fails(&house, &["export-checkpoint", "pipeline.toml", "-o", "x"], 1, refused);
+    // Checkpoints of before do not say which it was, but their digest covers it.
+    for path in house.rows("captioner", &["path"]) {
+        let file = house.path("store").join(path).join("state.json");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut state: Value = serde_json::from_str(&text).unwrap();
+        assert!(state.as_object_mut().unwrap().remove("beside").is_some());
+        put(&file, state.to_string().as_bytes());
+    }
+    fails(&house, &["caption", "pipeline.toml", "a.jpg"], 1, refused);
+    gpt2(&house, 5);
+    says(&[]);
+}
+
+#[test]
+fn a_split_without_images_is_refused_where_it_is_asked_for_and_else_told() {
+    let text = |split: &str| {
+        definition(&format!("{STAGES}{CAPTIONS}"))
+            .replace("train = 0.6, val = 0.2, test = 0.2", "train = 0.5, val = 0.5, test = 0.0")
+            .replace("split = \"test\"", split)
+    };
+    let house = studio(12, &format!("{STAGES}{CAPTIONS}"));
+    house.define(&text("split = \"val\""));
+    assert!(house.run().unwrap().broken.is_empty());
+    let (captions, scores) = (house.rows("generated", &["text"]), house.rows("scores", &["cider"]));
+    assert!(!captions.is_empty() && !scores.is_empty());
+    let evaluate = ["evaluate", "pipeline.toml", "--split", "test"];
+    fails(&house, &evaluate, 1, "is in the split `test`: there are no captions to score");
+    assert_eq!(house.rows("generated", &["text"]), captions);
+    assert_eq!(house.rows("scores", &["cider"]), scores);
+    // The definition itself may say so: data grows.
+    house.define(&text("split = \"test\""));
+    let report = house.run().unwrap();
+    let note =
+        "generated: no image of `image_features` is in the split `test`, and none is captioned";
+    assert!(report.notes.iter().any(|said| said == note), "{:?}", report.notes);
+    assert!(house.rows("generated", &["text"]).is_empty());
+}
+
+#[test]
+fn a_split_is_that_of_all_captions_that_are_scored_also_where_one_stage_has_none() {
+    let unsplit = CAPTIONS.replace("captions = \"captions\"\nsplit = \"test\"\n", "");
+    let second = unsplit.replace("stages.generated", "stages.all").replace(
+        "stages.scores.evaluate]\ngenerated = \"generated\"",
+        "stages.all_scores.evaluate]\ngenerated = \"all\"",
+    );
+    let house = studio(12, &format!("{STAGES}{CAPTIONS}{second}"));
+    let evaluate = ["evaluate", "pipeline.toml", "--split", "val", "--format", "json"];
+    let scored = json(&house, &evaluate);
+    assert_eq!(scored["scores"].as_object().unwrap().len(), 2, "{scored}");
+    let rows = house.rows("generated", &["image_id"]);
+    assert!(!rows.is_empty() && rows == house.rows("all", &["image_id"]));
+}
+
+#[test]
+fn a_captioner_of_features_of_another_length_is_not_imported() {
+    let stages = STAGES.replace("epochs = 3", "epochs = 1");
+    let house = studio(8, &stages);
+    assert!(clipmill(&house, &["train", "pipeline.toml"]).status.success());
+    let export = ["export-checkpoint", "pipeline.toml", "-o", "out.safetensors"];
+    assert!(clipmill(&house, &export).status.success());
+    write_random(&house.path("narrow"), &quick_clip(32), 1, &["a dog"]).unwrap();
+    let narrow = definition(&stages)
+        .replace("path = \"clip\"", "path = \"narrow\"")
+        .replace("store = \"store\"", "store = \"other\"");
+    put(&house.path("narrow.toml"), narrow.as_bytes());
+    let import = ["import-checkpoint", "out.safetensors", "--into", "narrow.toml"];
+    let refused = "takes features of 64 numbers, those of `image_features` have 32";
+    fails(&house, &import, 1, refused);
+    assert!(!house.path("other").exists(), "nothing was made");
+    // Without the CLIP, what it made says as much.
+    let run = ["run", "narrow.toml", "--only", "image_features"];
+    assert!(clipmill(&house, &run).status.success());
+    std::fs::remove_dir_all(house.path("narrow")).unwrap();
+    fails(&house, &import, 1, refused);
+}
+
+#[test]
+fn what_training_scripts_put_around_a_checkpoint_is_taken_off_or_named() {
+    let house = studio(8, &STAGES.replace("epochs = 3", "epochs = 1"));
+    assert!(clipmill(&house, &["train", "pipeline.toml"]).status.success());
+    let export = ["export-checkpoint", "pipeline.toml", "-o", "out", "--format", "pytorch-names"];
+    assert!(clipmill(&house, &export).status.success());
+    let weights = Weights::open(&house.path("out")).unwrap();
+    for wrapper in ["module.", "model."] {
+        let tensor = |name: &str| weights.tensor(name, DType::F32, &Device::Cpu).unwrap();
+        let named = weights.names().map(|name| (format!("{wrapper}{name}"), tensor(name)));
+        let file = house.path(&format!("{wrapper}safetensors"));
+        write_safetensors(&file, &named.collect::<Vec<_>>()).unwrap();
+    }
+    let import = |file| ["import-checkpoint", file, "--into", "pipeline.toml"];
+    let out = clipmill(&house, &import("module.safetensors"));
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let none = "is the checkpoint of no captioner, by its tensors: `model.clip_project.";
+    fails(&house, &import("model.safetensors"), 1, none);
+    fails(&house, &import("gpt2"), 1, "is a folder");
+}
+
+#[test]
+fn what_a_training_leaves_out_or_cannot_do_is_told() {
+    let stages = STAGES.replace("epochs = 3", "epochs = 1\npatience = 1\nmax_tokens = 3");
+    let house = studio(8, &stages);
+    let told = |text: &str| {
+        house.define(text);
+        let out = clipmill(&house, &["train", "pipeline.toml"]);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success(), "{said}");
+        let has = |part: &str| said.contains(part);
+        (has("`patience` ends nothing"), has("more than the 3 tokens of `max_tokens`, and are cut"))
+    };
+    let shares = "train = 0.6, val = 0.2, test = 0.2";
+    let none = definition(&stages).replace(shares, "train = 1.0, val = 0.0, test = 0.0");
+    assert_eq!(told(&none), (true, true));
+    let some = none.replace("train = 1.0, val = 0.0", "train = 0.5, val = 0.5");
+    assert_eq!(told(&some.replace("max_tokens = 3", "max_tokens = 60")), (false, false));
+}
+
+#[test]
+fn a_mapper_is_not_exported_for_a_project_that_has_it_not() {
+    let shape = "mapper = \"transformer\"\nlayers = 1\nheads = 2";
+    let house = studio(8, &STAGES.replace("epochs = 3", &format!("epochs = 1\n{shape}")));
+    assert!(clipmill(&house, &["train", "pipeline.toml"]).status.success());
+    let export = ["export-checkpoint", "pipeline.toml", "-o", "x", "--format", "pytorch-names"];
+    let of = |project| [&export[..], &["--project", project]].concat();
+    fails(&house, &of("clipcap-chinese"), 3, "ClipCap-Chinese has no mapper `transformer`");
+    assert!(!house.path("x").exists());
+    assert!(clipmill(&house, &of("clip-prefix-caption")).status.success());
+}
+
+#[test]
+fn files_that_are_left_out_are_said_also_where_only_failures_are_wanted() {
+    let house = studio(8, &STAGES.replace("epochs = 3", "epochs = 1"));
+    assert!(clipmill(&house, &["train", "pipeline.toml"]).status.success());
+    put(&house.path("a.jpg"), &picture(3));
+    put(&house.path("broken.jpg"), b"no image");
+    let caption = ["-q", "caption", "pipeline.toml", "a.jpg"];
+    let out = clipmill(&house, &[&caption[..], &["broken.jpg"]].concat());
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("left out: broken.jpg"), "{said}");
+    assert!(String::from_utf8_lossy(&out.stdout).starts_with("a.jpg\t"));
+    #[cfg(unix)]
+    {
+        let made = Command::new("mkfifo").arg(house.path("pipe.jpg")).status().unwrap();
+        assert!(made.success());
+        fails(&house, &[&caption[..], &["pipe.jpg"]].concat(), 1, "is no regular file");
+    }
 }
 
 #[test]

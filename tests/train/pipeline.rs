@@ -114,12 +114,20 @@ fn what_cannot_be_trained_is_said_with_what_to_do() {
             "5 heads do not divide",
             "`heads`",
         ),
+        (
+            "prefix_length = 2",
+            "prefix_length = 80",
+            Kind::BadInput,
+            "do not fit its 80 positions",
+            "lower `prefix_length`",
+        ),
     ] {
         house.define(&definition(&STAGES.replace(from, to)));
         let error = house.run().unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(what), "{error}");
         assert!(error.help_text().unwrap().contains(help), "{error:?}");
+        assert!(!house.path("store/images").exists(), "work was done before");
     }
     std::fs::remove_file(house.path("gpt2/merges.txt")).unwrap();
     std::fs::remove_file(house.path("gpt2/tokenizer.json")).unwrap();
@@ -128,7 +136,7 @@ fn what_cannot_be_trained_is_said_with_what_to_do() {
     let error = house.run().unwrap_err();
     assert_eq!(error.kind(), Kind::MissingInput);
     let report = error.report().unwrap().plain();
-    for missing in ["images.tar", "gpt2/config.json", "gpt2/vocab.json"] {
+    for missing in ["images.tar", "gpt2/config.json", "gpt2/merges.txt"] {
         assert!(report.contains(missing), "{report}");
     }
     let house = studio(8, STAGES);

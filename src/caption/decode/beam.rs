@@ -37,12 +37,10 @@ pub(super) fn beam_search(
     let mut logits = decoder.start()?.expect(prompts)?;
     // For every ending token as many beams may end at once, and all shall go on.
     let wanted = search.beams * (1 + settings.ends.len()).max(2);
-    if wanted > logits.vocabulary() {
-        let what = format!(
-            "{} beams need a vocabulary of {wanted} tokens, it has {}",
-            search.beams,
-            logits.vocabulary()
-        );
+    let choice = logits.vocabulary().saturating_sub(settings.banned.len());
+    if wanted > choice {
+        let what =
+            format!("{} beams need a vocabulary of {wanted} tokens, it has {choice}", search.beams);
         return Err(Error::new(Kind::Usage, what).help("take fewer `beams`"));
     }
     let mut races: Vec<Race> = (0..prompts)

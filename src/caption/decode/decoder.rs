@@ -20,6 +20,23 @@ pub trait Decoder {
     fn step(&mut self, rows: &[usize], tokens: &[u32]) -> Result<Logits>;
 }
 
+/// A language model that never writes some of its tokens: every strategy chooses among the others, and
+/// scores are those of a model that has only them.
+pub(super) struct Without<'d> {
+    pub(super) decoder: &'d mut dyn Decoder,
+    pub(super) tokens: &'d [u32],
+}
+
+impl Decoder for Without<'_> {
+    fn start(&mut self) -> Result<Logits> {
+        Ok(self.decoder.start()?.without(self.tokens))
+    }
+
+    fn step(&mut self, rows: &[usize], tokens: &[u32]) -> Result<Logits> {
+        Ok(self.decoder.step(rows, tokens)?.without(self.tokens))
+    }
+}
+
 /// Unnormalised log-probabilities of the next token.
 ///
 /// # Shapes
@@ -68,6 +85,21 @@ impl Logits {
     pub fn row(&self, row: usize) -> &[f32] {
         let start = row * self.vocabulary;
         self.values.get(start..start + self.vocabulary).unwrap_or_default()
+    }
+
+    /// The same with no chance for these tokens.
+    pub(super) fn without(mut self, tokens: &[u32]) -> Self {
+        let places: Vec<usize> = tokens.iter().filter_map(|t| usize::try_from(*t).ok()).collect();
+        if !places.is_empty() {
+            for row in self.values.chunks_exact_mut(self.vocabulary) {
+                for place in &places {
+                    if let Some(score) = row.get_mut(*place) {
+                        *score = f32::NEG_INFINITY;
+                    }
+                }
+            }
+        }
+        self
     }
 
     /// As many rows as were asked for, or the model is at fault.

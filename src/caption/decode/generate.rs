@@ -1,7 +1,7 @@
 //! One door to all strategies.
 
 use super::beam::{Search, beam_search};
-use super::decoder::Decoder;
+use super::decoder::{Decoder, Without};
 use super::greedy::greedy;
 use super::sample::{Draw, sample};
 use super::sequence::Sequence;
@@ -27,6 +27,7 @@ pub fn generate(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
+    let decoder = &mut Without { decoder, tokens: &settings.banned };
     match settings.strategy {
         Strategy::Greedy => greedy(decoder, keys.len(), settings, cancel),
         Strategy::Beams { beams, length_penalty, early_stopping, captions } => {

@@ -1,6 +1,7 @@
 //! How to write captions.
 
 use crate::base::{Error, Kind, Result};
+use crate::plan::captioner::LEAST_TEMPERATURE;
 
 /// When beam search is content with the captions it has finished; transformers' `early_stopping`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,13 +56,21 @@ pub struct Settings {
     pub max_tokens: usize,
     /// Tokens that end a caption; what the vocabulary says where empty.
     pub ends: Vec<u32>,
+    /// Tokens that are never written; what the vocabulary says is added.
+    pub banned: Vec<u32>,
     /// Images that are captioned at once.
     pub batch_size: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { strategy: Strategy::Greedy, max_tokens: 30, ends: Vec::new(), batch_size: 32 }
+        Self {
+            strategy: Strategy::Greedy,
+            max_tokens: 30,
+            ends: Vec::new(),
+            banned: Vec::new(),
+            batch_size: 32,
+        }
     }
 }
 
@@ -88,8 +97,9 @@ impl Settings {
                 Ok(())
             }
             Strategy::Sample { temperature, top_k, top_p, captions, .. } => {
-                if !temperature.is_finite() || temperature <= 0.0 {
-                    return Err(Error::new(Kind::Usage, "temperature must be above 0")
+                if !temperature.is_finite() || temperature < LEAST_TEMPERATURE {
+                    let what = format!("temperature must be {LEAST_TEMPERATURE} at least");
+                    return Err(Error::new(Kind::Usage, what)
                         .help("to always take the likeliest token, leave top_k and top_p out"));
                 }
                 if top_k == Some(0) {
@@ -131,13 +141,19 @@ mod tests {
             beams(0, 1),
             beams(3, 4),
             sample(0.0, None, None),
+            sample(1e-39, None, None),
             sample(f64::NAN, None, None),
             sample(1.0, Some(0), None),
             sample(1.0, None, Some(1.5)),
         ] {
             assert_eq!(with(bad).check().unwrap_err().kind(), Kind::Usage, "{bad:?}");
         }
-        for good in [Strategy::Greedy, beams(5, 5), sample(0.7, Some(3), Some(0.8))] {
+        for good in [
+            Strategy::Greedy,
+            beams(5, 5),
+            sample(0.7, Some(3), Some(0.8)),
+            sample(1e-6, None, Some(0.9)),
+        ] {
             with(good).check().unwrap();
         }
         assert!(Settings { max_tokens: 0, ..Settings::default() }.check().is_err());

@@ -174,3 +174,67 @@ fn what_cannot_be_generated_is_an_error() {
     assert_eq!(error.kind(), Kind::Interrupted);
     assert!(Logits::new(vec![f32::NAN; 2], 2).is_err() && Logits::new(vec![0.0; 3], 2).is_err());
 }
+
+/// As `predict.py` of ClipCap-Chinese, which sets `logits[:, unk_id]` to minus infinity before it
+/// looks for what may be drawn.
+#[test]
+fn banned_tokens_are_written_by_no_strategy_and_have_no_part_in_scores() {
+    let prompts: Vec<u64> = (0..40).collect();
+    let likeliest = |prompt: u64, text: &[u32], banned: &[u32]| {
+        let row = row(prompt, text);
+        let left = (0..WORDS).filter(|t| !banned.contains(&u32::try_from(*t).unwrap()));
+        left.max_by(|a, b| row[*a].total_cmp(&row[*b]).then(b.cmp(a))).unwrap()
+    };
+    let banned: Vec<u32> = vec![5];
+    let hit = prompts.iter().filter(|prompt| likeliest(**prompt, &[], &[]) == 5).count();
+    assert!(hit > 0, "it would be written");
+    let top =
+        |top_k, top_p| Strategy::Sample { temperature: 1.0, top_k, top_p, captions: 4, seed: 3 };
+    for strategy in [
+        Strategy::Greedy,
+        beams(3, 1.0, EarlyStopping::Heuristic),
+        top(Some(1), None),
+        top(Some(4), None),
+        top(None, Some(0.8)),
+        top(None, Some(1.0)),
+    ] {
+        let settings = Settings { banned: banned.clone(), ..settings(strategy, 8) };
+        for texts in run(&prompts, &settings) {
+            for text in texts {
+                assert!(!text.tokens.contains(&5) && text.score.is_finite(), "{strategy:?}");
+            }
+        }
+    }
+    let greedy = Settings { banned: banned.clone(), ..settings(Strategy::Greedy, 1) };
+    for (prompt, texts) in prompts.iter().zip(run(&prompts, &greedy)) {
+        let token = likeliest(*prompt, &[], &banned);
+        assert_eq!(texts[0].tokens, [u32::try_from(token).unwrap()]);
+        let row = row(*prompt, &[]);
+        let sum: f32 = (0..WORDS).filter(|t| *t != 5).map(|t| row[t].exp()).sum();
+        assert!((texts[0].score - (row[token] - sum.ln())).abs() < 1e-4);
+    }
+    // The likeliest of those that are left, where one is kept.
+    let one = Settings { banned, ..settings(top(Some(1), None), 8) };
+    let greedy = Settings { strategy: Strategy::Greedy, ..one.clone() };
+    let firsts = |settings| -> Vec<Vec<u32>> {
+        run(&prompts, settings).into_iter().map(|of| of[0].tokens.clone()).collect()
+    };
+    assert_eq!(firsts(&one), firsts(&greedy));
+}
+
+#[test]
+fn the_least_temperature_draws_the_likeliest_tokens() {
+    let prompts: Vec<u64> = (0..20).collect();
+    let cold = Strategy::Sample {
+        temperature: crate::plan::captioner::LEAST_TEMPERATURE,
+        top_k: None,
+        top_p: Some(1.0),
+        captions: 1,
+        seed: 3,
+    };
+    let tokens = |strategy| -> Vec<Vec<u32>> {
+        let made = run(&prompts, &settings(strategy, 8));
+        made.into_iter().map(|of| of[0].tokens.clone()).collect()
+    };
+    assert_eq!(tokens(cold), tokens(Strategy::Greedy));
+}

@@ -1,5 +1,6 @@
 //! `clipmill caption`: captions of image files, without a table.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -16,7 +17,8 @@ use crate::embed::ImageEncoder;
 use crate::plan::captioner::Strategy;
 use crate::plan::source::ImageCaps;
 use crate::plan::stage::EmbedImages;
-use crate::plan::{Plan, Work, resolve_captioning};
+use crate::plan::{Fingerprint, Plan, Stage, Work, resolve_captioning};
+use crate::run::checkpoints::Kept;
 use crate::run::{caption_settings, checkpoints, training};
 use crate::table::Store;
 use crate::train::captioner;
@@ -43,10 +45,12 @@ pub(crate) fn perform(args: &Caption, session: &Session) -> Result<Code> {
     let caps = plan.image_caps(&embed.images);
     let files = files(&args.images)?;
     let store = Store::open(&plan.store, session.clock.clone())?;
-    let (_, checkpoint) = checkpoints::best(&store, &stage.table)?;
+    let (kept, checkpoint) = checkpoints::best(&store, &stage.table)?;
+    let others = other_settings(&plan, &store, (stage, &work.examples), &kept)?;
+    others.iter().for_each(|note| session.say(note));
     let _watch = session.stop_on_signals()?;
     let encoder = ImageEncoder::load(&embed.model)?;
-    let ready = captioner::open(&checkpoint, &work.model)?;
+    let ready = captioner::open(&checkpoint, &work.model, &work.model_digest)?;
     session.say(&format!("checkpoint of step {} on {}", checkpoint.state.step, ready.device));
     let (strategy, max_tokens) = asked(args, &plan, &stage.table);
     let settings = caption_settings(&strategy, max_tokens, embed.batch_rows, &checkpoint);
@@ -118,11 +122,63 @@ fn say(told: &[Told], session: &Session) -> Result<()> {
                 }
             }
             Err(error) => {
-                session.progress.note(&format!("left out: {error}"));
+                // It is why the command fails, so it is said with --quiet too.
+                let line = format!("left out: {error}");
+                if session.quiet {
+                    console::complain(&line);
+                } else {
+                    session.progress.note(&line);
+                }
             }
         }
     }
     Ok(())
+}
+
+/// What a user should know where the definition is another than the captioner was trained with: the
+/// checkpoint captions as it is, on features as the definition has them now.
+fn other_settings(
+    plan: &Plan,
+    store: &Store,
+    (stage, examples): (&Stage, &str),
+    kept: &Kept,
+) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    if kept.fingerprint != stage.fingerprint.digest().to_string() {
+        let named = differing(store, stage)?.unwrap_or_default();
+        let other = if named.is_empty() { String::new() } else { format!(": {named}") };
+        notes.push(format!(
+            "`{}` was trained under other settings than the definition has now{other}; \
+             `clipmill train` trains it anew",
+            stage.table
+        ));
+    }
+    let features = match plan.stage(examples).map(|stage| &stage.work) {
+        Some(Work::Align(align)) => plan.stage(&align.image_features),
+        _ => None,
+    };
+    let Some(features) = features else { return Ok(notes) };
+    if let Some(named) = differing(store, features)?.filter(|named| !named.is_empty()) {
+        notes.push(format!(
+            "the features in `{}` were made under other settings than the definition has now: \
+             {named}; the captioner may have been trained on such, and is given others",
+            features.table
+        ));
+    }
+    Ok(notes)
+}
+
+/// The facts in which the newest version of a stage's table was made otherwise; none where it does
+/// not say how.
+fn differing(store: &Store, stage: &Stage) -> Result<Option<String>> {
+    let Some(snapshot) = store.snapshot(&stage.table)? else { return Ok(None) };
+    let before = snapshot.note()?.map(|note| serde_json::from_value(note.fingerprint_parts));
+    let Some(Ok(before)) = before else { return Ok(None) };
+    let (before, now): (Fingerprint, _) = (before, &stage.fingerprint);
+    let names: BTreeSet<&String> = before.parts().keys().chain(now.parts().keys()).collect();
+    let other =
+        names.into_iter().filter(|name| before.parts().get(*name) != now.parts().get(*name));
+    Ok(Some(other.map(String::as_str).collect::<Vec<_>>().join(", ")))
 }
 
 /// The stage whose features the examples hold: its CLIP, as it embeds.

@@ -17,15 +17,18 @@ pub(crate) fn perform(args: &Evaluate, session: &Session) -> Result<Code> {
     let mut sets = args.set.clone();
     if let Some(split) = args.split {
         let plain = definition::read(&args.file, &sets, session)?;
-        let scored: Vec<&str> = plain
-            .stages
-            .iter()
-            .filter_map(|stage| match &stage.operator {
-                Operator::Evaluate(settings) => Some(settings.generated.value.as_str()),
-                _ => None,
-            })
-            .collect();
-        sets.extend(scored.iter().map(|table| format!("stages.{table}.split={}", split.name())));
+        for stage in &plain.stages {
+            let Operator::Evaluate(scored) = &stage.operator else { continue };
+            let table = &scored.generated.value;
+            sets.push(format!("stages.{table}.split={}", split.name()));
+            // One that captions every image does not say which table knows the splits.
+            let all = plain.find_stage(table).is_some_and(
+                |stage| matches!(&stage.operator, Operator::Caption(of) if of.captions.is_none()),
+            );
+            if all {
+                sets.push(format!("stages.{table}.captions={}", scored.captions.value));
+            }
+        }
     }
     let pipeline = definition::read(&args.file, &sets, session)?;
     let report = train::make(&pipeline, &args.file, "evaluate", args.wait, session)?;

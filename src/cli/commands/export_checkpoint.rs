@@ -39,15 +39,19 @@ pub(crate) fn perform(args: &ExportCheckpoint, session: &Session) -> Result<Code
             one.open()?
         }
     };
+    let mapper = checkpoint.network()?.mapper;
+    if let Some(project) = args.project {
+        has_mapper(project, mapper)?;
+    }
     let mut model = work.model.clone();
     (model.device, model.dtype) = (DeviceChoice::Cpu, Dtype::F32);
-    let ready = captioner::open(&checkpoint, &model)?;
+    let ready = captioner::open(&checkpoint, &model, &work.model_digest)?;
     let names = match (args.format, args.project) {
         (Layout::Safetensors, _) => Names::Ours,
         (Layout::PytorchNames, Some(Project::ClipPrefixCaption)) => Names::ClipPrefixCaption,
         (Layout::PytorchNames, Some(Project::ClipcapChinese)) => Names::ClipCapChinese,
         // Each project has a mapper that the other has not.
-        (Layout::PytorchNames, None) => match checkpoint.network()?.mapper {
+        (Layout::PytorchNames, None) => match mapper {
             MapperKind::Bert => Names::ClipCapChinese,
             MapperKind::Mlp | MapperKind::Transformer => Names::ClipPrefixCaption,
         },
@@ -60,4 +64,19 @@ pub(crate) fn perform(args: &ExportCheckpoint, session: &Session) -> Result<Code
         stage.table
     ));
     Ok(Code::Success)
+}
+
+/// Refuses a mapper that a project has not: it could not load the file.
+fn has_mapper(project: Project, mapper: MapperKind) -> Result<()> {
+    let (name, has, other) = match (project, mapper) {
+        (Project::ClipPrefixCaption, MapperKind::Bert) => {
+            ("CLIP_prefix_caption has no mapper `bert`", "transformer", "clipcap-chinese")
+        }
+        (Project::ClipcapChinese, MapperKind::Transformer) => {
+            ("ClipCap-Chinese has no mapper `transformer`", "bert", "clip-prefix-caption")
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::new(Kind::Usage, format!("{name}, only `mlp` and `{has}`"))
+        .help(format!("take --project {other}, which has it")))
 }

@@ -24,6 +24,11 @@ pub(super) fn input(
         pixels: caps.pixels,
         memory_bytes: caps.memory_bytes,
     });
+    // A pipe would be waited for without an end, and a device read without one.
+    if std::fs::metadata(file).is_ok_and(|about| !about.is_file()) {
+        return Err(Error::new(Kind::BadInput, "is no regular file: a folder, a pipe or a device")
+            .at(file.display()));
+    }
     let bytes = read_capped(file, limits.bytes)?;
     let orientation = if apply_orientation { Orientation::Apply } else { Orientation::Ignore };
     let pixels =

@@ -116,7 +116,15 @@ impl Captioner {
 
 fn detect(weights: &Weights) -> Result<Names> {
     Names::detect(weights).ok_or_else(|| {
-        Error::new(Kind::BadInput, "is the checkpoint of no captioner").help(
+        let names: Vec<&str> = weights.names().collect();
+        let mut shown: Vec<String> = names.iter().take(3).map(|n| format!("`{n}`")).collect();
+        if shown.is_empty() {
+            shown.push("none".to_owned());
+        } else if names.len() > shown.len() {
+            shown.push(format!("{} others", names.len() - shown.len()));
+        }
+        let what = "is the checkpoint of no captioner, by its tensors: ";
+        Error::new(Kind::BadInput, format!("{what}{}", shown.join(", "))).help(
             "expected tensors named `gpt.…` or `gpt2.…` and `clip_project.…`, as \
              CLIP_prefix_caption and ClipCap-Chinese save them, or clipmill's `mapper.…`",
         )

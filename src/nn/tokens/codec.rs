@@ -6,7 +6,7 @@ use std::path::Path;
 use tokenizers::Tokenizer;
 
 use super::gpt2::gpt2_tokenizer_json;
-use super::word_piece::{SPECIAL, join, word_piece_json};
+use super::word_piece::{Rules, SPECIAL, join, word_piece_json};
 use crate::base::{Error, Kind, Result};
 
 /// Largest file of a vocabulary that is read.
@@ -41,10 +41,10 @@ impl TextCodec {
         {
             Self::from_merges(&vocabulary, &merges)
         } else if let Some(vocabulary) = read("vocab.txt")? {
-            let settings = read("tokenizer_config.json")?.unwrap_or_default();
-            let settings: serde_json::Value = serde_json::from_str(&settings).unwrap_or_default();
-            let lowercase = settings.get("do_lower_case").and_then(serde_json::Value::as_bool);
-            word_piece_json(&vocabulary, lowercase.unwrap_or(true))
+            let rules = read("tokenizer_config.json")?;
+            rules
+                .map_or_else(|| Ok(Rules::default()), |text| Rules::parse(&text))
+                .and_then(|rules| word_piece_json(&vocabulary, rules))
                 .and_then(|text| Self::from_json(&text))
         } else {
             Err(Error::new(
@@ -129,6 +129,14 @@ impl TextCodec {
     #[must_use]
     pub fn end(&self) -> u32 {
         self.end
+    }
+
+    /// The id of the token that stands for whatever a WordPiece vocabulary has not, and is never to
+    /// be written: `predict.py` of ClipCap-Chinese sets its logit to minus infinity. A byte-level
+    /// BPE has every text, and no such token.
+    #[must_use]
+    pub fn unknown(&self) -> Option<u32> {
+        self.id("[UNK]").filter(|_| self.word_piece)
     }
 
     /// The id of one token, as the vocabulary writes it.

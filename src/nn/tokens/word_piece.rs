@@ -1,5 +1,6 @@
 //! BERT's WordPiece, as transformers' `BertTokenizer`.
 
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::base::{Error, Kind, Result};
@@ -7,12 +8,37 @@ use crate::base::{Error, Kind, Result};
 /// Tokens that stand for no text.
 pub(super) const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
+/// What a `tokenizer_config.json` says of texts, before they are looked up; each as `BertTokenizer`
+/// has it where it is left out.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct Rules {
+    do_lower_case: Option<bool>,
+    tokenize_chinese_chars: Option<bool>,
+    strip_accents: Option<bool>,
+}
+
+impl Rules {
+    /// Reads the text of a `tokenizer_config.json`.
+    ///
+    /// # Errors
+    /// [`Kind::BadInput`] when it is no JSON, or one of these is neither true nor false.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|cause| {
+            let what = "tokenizer_config.json does not say how texts become tokens";
+            Error::new(Kind::BadInput, what).caused_by(cause).help(
+                "`do_lower_case`, `tokenize_chinese_chars` and `strip_accents` are true or false; \
+                 take the file that was published with the weights",
+            )
+        })
+    }
+}
+
 /// The `tokenizer.json` that transformers makes of a `vocab.txt` (`convert_slow_tokenizer.py`,
 /// `BertConverter`), without the tokens it would put around a text.
 ///
 /// # Errors
 /// [`Kind::BadInput`] when the vocabulary has no `[UNK]` or no `[SEP]`.
-pub(super) fn word_piece_json(vocabulary: &str, lowercase: bool) -> Result<String> {
+pub(super) fn word_piece_json(vocabulary: &str, rules: Rules) -> Result<String> {
     let mut by_token = serde_json::Map::new();
     // A token that comes twice has its last id, as in Python's `load_vocab`.
     for (id, token) in vocabulary.lines().enumerate() {
@@ -34,8 +60,9 @@ pub(super) fn word_piece_json(vocabulary: &str, lowercase: bool) -> Result<Strin
     let value = json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
         "normalizer": {"type": "BertNormalizer", "clean_text": true,
-                       "handle_chinese_chars": true, "strip_accents": null,
-                       "lowercase": lowercase},
+                       "handle_chinese_chars": rules.tokenize_chinese_chars.unwrap_or(true),
+                       "strip_accents": rules.strip_accents,
+                       "lowercase": rules.do_lower_case.unwrap_or(true)},
         "pre_tokenizer": {"type": "BertPreTokenizer"},
         "post_processor": null,
         "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},

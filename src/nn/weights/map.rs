@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Kind, Result};
 
 /// The system maps what lies around a byte that is looked at, up to the largest of its pages.
 const AROUND_BYTES: usize = 2 << 20;
@@ -24,7 +24,12 @@ impl FileBytes {
             move |cause: std::io::Error| Error::io(what, path.display(), cause)
         };
         let file = File::open(path).map_err(io("cannot open"))?;
-        if file.metadata().map_err(io("cannot look at"))?.len() == 0 {
+        let about = file.metadata().map_err(io("cannot look at"))?;
+        if about.is_dir() {
+            return Err(Error::new(Kind::BadInput, "is a folder, expected a file of weights")
+                .at(path.display()));
+        }
+        if about.len() == 0 {
             return Ok(Self::Memory(Vec::new()));
         }
         // SAFETY: the map is private and read-only, and every byte of it is valid for `u8`.
