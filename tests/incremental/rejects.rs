@@ -146,6 +146,37 @@ fn under_a_lower_limit_rows_are_those_of_a_fresh_store_as_the_plan_says() {
 }
 
 #[test]
+fn rejects_of_a_renamed_table_are_not_counted_and_go_with_it() {
+    let house = House::new(6);
+    let mut images = pictures(6);
+    images[2].1.truncate(200);
+    images[4].1 = b"no picture at all".to_vec();
+    house.images(&images);
+    plan_and_run(&house, &options());
+    assert_eq!(rejected(&house).len(), 2);
+    let renamed = house::DEFINITION
+        .replace("[stages.images.", "[stages.pics.")
+        .replace("\nimages = \"images\"", "\nimages = \"pics\"")
+        .replace("[stages.image_features.", "[stages.vectors.")
+        .replace("image_features = \"image_features\"", "image_features = \"vectors\"");
+    house.define(&renamed);
+    let step = plan_and_run(&house, &options());
+    assert_eq!(step.report.rejects.values().sum::<u64>(), 2, "of the tables of now");
+    // Another definition may make the tables of before: their rejects stay beside them.
+    assert_eq!(rejected(&house).len(), 4);
+    for table in ["images", "image_features"] {
+        std::fs::remove_dir_all(house.path("store").join(table)).unwrap();
+    }
+    let step = plan_and_run(&house, &options());
+    let foreseen = step.foreseen.tables.iter().find(|of| of.table == "rejects").unwrap();
+    assert_eq!(super::step::all(&foreseen.counts), "removed 2, up_to_date 2");
+    let left = rejected(&house);
+    std::fs::remove_dir_all(house.path("store")).unwrap();
+    plan_and_run(&house, &options());
+    assert_eq!(left, rejected(&house), "those of a fresh store");
+}
+
+#[test]
 fn an_id_that_two_members_have_is_refused_until_one_is_gone() {
     for (packed, kept) in [(false, false), (true, false), (true, true)] {
         let house = House::new(5);
