@@ -80,7 +80,10 @@ impl Limits {
     }
 
     /// Refuses sides of zero and more pixels than allowed.
-    pub(super) fn check_pixels(&self, header: &ImageHeader) -> Result<(), Fault> {
+    ///
+    /// # Errors
+    /// What is refused, and why.
+    pub fn check_pixels(&self, header: &ImageHeader) -> Result<(), Fault> {
         let pixels = u64::from(header.width_px) * u64::from(header.height_px);
         if pixels == 0 {
             return Err(Fault::corrupt(format!("{} × {} px", header.width_px, header.height_px)));

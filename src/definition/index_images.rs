@@ -13,9 +13,11 @@ pub struct IndexImages {
     /// Name of a source of images.
     pub source: Spanned<String>,
     /// Most pixels an image may have; the default is where Pillow raises `DecompressionBombError`.
+    /// Under a lower limit stored images leave that have more.
     #[schemars(default = "max_pixels", range(min = 1))]
     pub max_pixels: u64,
-    /// Most memory that decoding one image may take, in bytes.
+    /// Most memory that decoding one image may take, in bytes. A lower limit holds for images that
+    /// are decoded from then on: what is stored does not tell what it took.
     #[schemars(default = "max_image_memory")]
     pub max_image_memory: ByteSize,
 }

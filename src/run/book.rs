@@ -11,6 +11,7 @@ use crate::sources::{self, Member};
 use super::key::Key;
 use super::ledger::Ledger;
 use super::pass::{Listed, Needs, Pass};
+use super::recipe::refusal;
 
 /// The decisions of a pass so far.
 #[derive(Debug)]
@@ -147,6 +148,10 @@ impl<'p, 'l> Book<'p, 'l> {
         }
         if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.get_mut(&member.image_id)) {
             seen.booked = booked;
+        }
+        if let Some(fault) = self.pass.oversized.get(&digest) {
+            self.refused(0, refusal(member, digest, fault.clone()));
+            return;
         }
         for (reason, (stage, prints, state)) in reasons.zip(self.pass.tables()) {
             match reason {

@@ -105,6 +105,7 @@ fn carry_out(ctx: &mut Context<'_>, settling: &settled::Begun) -> Result<()> {
 
 fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
     let plan = ctx.plan;
+    ledger.divide_whole(ctx);
     let wanted = wanted(plan, &ctx.options.only)?;
     for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
         // What cannot be read is told before anything is computed.

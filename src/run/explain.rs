@@ -1,7 +1,7 @@
 //! One image in every table: what each row of it was made from, and what a run would do with it.
 
 use crate::base::{Error, Kind, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, Work};
 
 use super::context::Options;
 use super::lookout::Sight;
@@ -14,7 +14,8 @@ const NEAREST: usize = 3;
 ///
 /// # Errors
 /// [`Kind::BadInput`] when neither the sources nor the rejects know the image; it names the
-/// nearest ids. Else as [`super::survey()`].
+/// nearest ids. The same for a caption that the image has not, unless the image is refused and has
+/// none. Else as [`super::survey()`].
 pub fn explain(
     plan: &Plan,
     options: &Options,
@@ -25,7 +26,13 @@ pub fn explain(
     if seen.is_empty() {
         return Err(unknown(image_id, &ids));
     }
-    if let Some(caption) = caption {
+    // An image that is refused has no captions, whatever its source holds: that is the answer.
+    let lists = |sight: &Sight| {
+        plan.stage(&sight.table).is_some_and(|of| matches!(of.work, Work::IndexImages(_)))
+    };
+    let refused = seen.iter().all(|sight| sight.caption_index.is_none())
+        && seen.iter().any(|sight| sight.reject.is_some() && lists(sight));
+    if let Some(caption) = caption.filter(|_| !refused) {
         seen.retain(|sight| sight.caption_index.is_none_or(|index| index == caption));
         if !seen.iter().any(|sight| sight.caption_index.is_some()) {
             return Err(Error::new(

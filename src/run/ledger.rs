@@ -14,6 +14,7 @@ use crate::plan::{Counts, Reason};
 use crate::sources::Member;
 use crate::table::{Part, Snapshot};
 
+use super::context::Context;
 use super::rows;
 
 /// The table of what could not become a row.
@@ -76,6 +77,8 @@ pub(super) struct Ledger {
     now: BTreeMap<Slot, Entry>,
     /// Tables whose rejects of this run are all there are.
     complete: BTreeSet<String>,
+    /// Tables that another definition of the same store made, or this one before it was edited.
+    foreign: BTreeSet<String>,
     at_us: i64,
 }
 
@@ -180,6 +183,27 @@ impl Ledger {
             }
         }
         Ok(Self { before: Arc::new(earlier), at_us, ..Self::default() })
+    }
+
+    /// As [`Self::divide`], where the whole definition is carried out: what makes a part of it knows
+    /// nothing of the rest.
+    pub(super) fn divide_whole(&mut self, ctx: &Context<'_>) {
+        if ctx.options.only.is_empty() && ctx.plan.only().is_empty() {
+            let folder = |table: &str| ctx.store.table_folder(table);
+            let is_there = |table: &str| folder(table).is_ok_and(|folder| folder.is_dir());
+            self.divide(|table| ctx.plan.stage(table).is_some(), is_there);
+        }
+    }
+
+    /// Tells rejects of the definition's tables from others. Those of a table that another
+    /// definition made stay as long as that table does, and are not counted; those of a table that
+    /// is not there any more go.
+    fn divide(&mut self, is_made: impl Fn(&str) -> bool, is_there: impl Fn(&str) -> bool) {
+        let stages = self.before.entries.keys().map(|(_, stage)| stage.as_str());
+        for stage in stages.filter(|stage| !is_made(stage)).collect::<BTreeSet<_>>() {
+            let kind = if is_there(stage) { &mut self.foreign } else { &mut self.complete };
+            kind.insert(stage.to_owned());
+        }
     }
 
     /// What earlier runs refused, for threads that only look.
@@ -296,11 +320,13 @@ impl Ledger {
         old.chain(self.now.iter()).collect()
     }
 
-    /// Rejects by class, as the new version holds them.
+    /// Rejects of the definition's tables by class, as the new version holds them.
     pub(super) fn by_class(&self) -> BTreeMap<RejectClass, u64> {
         let mut counts = BTreeMap::new();
-        for entry in self.after().into_values() {
-            *counts.entry(entry.reject.class).or_default() += 1;
+        for ((_, stage), entry) in self.after() {
+            if !self.foreign.contains(stage) {
+                *counts.entry(entry.reject.class).or_default() += 1;
+            }
         }
         counts
     }
@@ -424,5 +450,20 @@ mod tests {
         third.complete("images");
         let rows = third.changed().unwrap();
         assert_eq!((rows.len(), rows[0].1.attempts, rows[0].1.first_seen_us), (1, 2, 5));
+    }
+
+    #[test]
+    fn rejects_of_other_definitions_stay_uncounted_as_long_as_their_tables() {
+        let mut first = Ledger { at_us: 5, ..Ledger::default() };
+        for stage in ["images", "others", "vanished"] {
+            first.refuse(stage, "f", reject("a", None));
+        }
+        let mut second = after(&first, false);
+        second.divide(|stage| stage == "images", |stage| stage == "others");
+        assert_eq!(second.by_class().values().sum::<u64>(), 1);
+        let rows = second.changed().unwrap();
+        let stages: Vec<&str> = rows.iter().map(|(stage, _)| *stage).collect();
+        assert_eq!(stages, ["images", "others"]);
+        assert_eq!(second.counts().get(Reason::Removed), 1);
     }
 }

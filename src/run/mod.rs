@@ -34,6 +34,7 @@ mod lookout;
 mod metrics;
 mod order;
 mod overlap;
+mod oversized;
 mod pass;
 mod phases;
 mod pictures;

@@ -1,8 +1,9 @@
 //! What a pass over a source of images knows when it begins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Digest, Result};
+use crate::decode::Fault;
 use crate::flow::{Preprocessing, Reject};
 use crate::plan::stage::{EmbedImages, IndexImages};
 use crate::plan::{Reason, Stage};
@@ -11,6 +12,7 @@ use crate::sources::{Archive, Member};
 use super::context::Context;
 use super::key::{Columns, Key, place};
 use super::ledger::{Before, Ledger, Prints};
+use super::oversized::oversized;
 use super::state::State;
 
 /// Columns of the table of images.
@@ -42,6 +44,8 @@ pub(super) struct Pass<'a> {
     pub state: State,
     pub targets: Vec<Target<'a>>,
     pub before: std::sync::Arc<Before>,
+    /// Contents of stored images that have more pixels than may be now.
+    pub oversized: BTreeMap<Digest, Fault>,
 }
 
 /// What an image's bytes are needed for.
@@ -82,21 +86,26 @@ impl<'a> Pass<'a> {
             });
         }
         let prints = prints(stage);
-        Ok(Self { stage, work, prints, state, targets, before: ledger.before() })
+        let oversized = oversized(&ctx.store, stage, &state, work.max_pixels)?;
+        Ok(Self { stage, work, prints, state, targets, before: ledger.before(), oversized })
     }
 
     /// Whether what has to be done for a member hangs on its content: it does not where nothing
     /// is stored of its id, and nothing was refused.
     pub(super) fn content_matters(&self, member: &Member) -> bool {
         let key = Key::image(&member.image_id);
-        self.tables()
-            .any(|(stage, _, state)| state.knows(&key) || self.before.refused_any(&stage.table))
+        !self.oversized.is_empty()
+            || self
+                .tables()
+                .any(|(stage, _, state)| state.knows(&key) || self.before.refused_any(&stage.table))
     }
 
     /// What has to be done for a member of this content.
     pub(super) fn needs(&self, member: &Member, digest: &Digest) -> Needs {
         let key = Key::image(&member.image_id);
-        if self.before.refused(&self.stage.table, digest, &self.prints).is_some() {
+        if self.before.refused(&self.stage.table, digest, &self.prints).is_some()
+            || self.oversized.contains_key(digest)
+        {
             let targets = vec![Reason::RejectedEarlier; self.targets.len()];
             return Needs { index: Reason::RejectedEarlier, targets };
         }

@@ -39,14 +39,27 @@ pub(super) fn write(plan: &Plan) -> Result<()> {
         .map_err(|cause| Error::io("cannot name", plan.definition.display(), cause))?;
     let now =
         Remembered { format: FORMAT, definition, text: plan.text.clone(), sets: plan.sets.clone() };
-    if read(&state)?.as_ref() == Some(&now) {
-        return Ok(());
+    match read(&state) {
+        Ok(kept) if kept.as_ref() == Some(&now) => return Ok(()),
+        // What is left of a file that broke off helps nobody.
+        Err(error) if error.kind() == Kind::Store && is_no_json(&path(&state)) => {
+            tracing::warn!(%error, "it is written anew");
+        }
+        other => {
+            other?;
+        }
     }
     files::write_atomic(&path(&state), |w| {
         serde_json::to_writer_pretty(w, &now).map_err(|cause| {
             Error::new(Kind::Io, "cannot write the kept definition").caused_by(cause)
         })
     })
+}
+
+/// Whether a file holds nothing that any clipmill wrote to its end.
+fn is_no_json(path: &Path) -> bool {
+    let bytes = files::read_capped(path, CAP_BYTES);
+    bytes.is_ok_and(|bytes| serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_err())
 }
 
 /// What the store with this state folder was last made by; none for a store that no run made.

@@ -56,7 +56,10 @@ impl Foreseen {
             version: state.snapshot.as_ref().map(Snapshot::version),
             rows: state.snapshot.as_ref().map_or(0, Snapshot::rows),
             counts,
-            pending: counts.has_changes() || state.needs_version(),
+            // A row that is refused now goes, and nothing takes its place.
+            pending: counts.has_changes()
+                || state.needs_version()
+                || state.rewrites(false).lost > 0,
             contract_changed: state.contract_changed,
         }
     }

@@ -81,7 +81,9 @@ fn facts(plan: &Plan, store: &Store, inputs: Digest, names: &[&str]) -> Result<F
         .field("program", env!("CARGO_PKG_VERSION").as_bytes())
         .field("operators", format!("{:?}", versions::ALL).as_bytes())
         .field("definition", plan.definition_digest.as_bytes())
-        .field("rejects", format!("{:?}", plan.rejects).as_bytes());
+        .field("rejects", format!("{:?}", plan.rejects).as_bytes())
+        // Rejects of a table that no stage makes hang on whether it is there.
+        .field("tables", format!("{:?}", store.tables()?).as_bytes());
     for stage in &plan.stages {
         digester
             .field("table", stage.table.as_bytes())

@@ -132,6 +132,7 @@ fn ledger(ctx: &Context<'_>) -> Result<Ledger> {
 
 fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
     let plan = ctx.plan;
+    ledger.divide_whole(ctx);
     let wanted = wanted(plan, &ctx.options.only)?;
     let mut below = BTreeMap::new();
     // Whether rows further down may hang on the content of an image.

@@ -1,6 +1,6 @@
 //! Other processes that compute units: started, told, watched, and ended.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -95,12 +95,13 @@ impl Shared<'_> {
         while !self.is_over() {
             let Some(unit) = locked(&self.units).pop_front() else { break };
             let mut deaths = 0;
+            let mut told = Told::default();
             while !self.is_over() {
                 let mut worker = match process.take() {
                     Some(worker) => worker,
                     None => Process::start(self.team, self.threads, gpu)?,
                 };
-                match worker.compute(self, &unit)? {
+                match worker.compute(self, &unit, &mut told)? {
                     Ending::Finished(done) => {
                         locked(&self.finished).push(*done);
                         process = Some(worker);
@@ -142,6 +143,32 @@ fn died(unit: &Unit, how: &str) -> Error {
         "if the machine ran out of memory, use fewer --jobs; what was finished is kept, and \
              the next run goes on from it",
     )
+}
+
+/// The rows of a unit that whoever watches was told of, by task: a process that computes them again
+/// for one that died is not counted twice.
+#[derive(Default)]
+struct Told {
+    all: BTreeMap<String, u64>,
+    /// Of the process that is at it.
+    now: BTreeMap<String, u64>,
+}
+
+impl Told {
+    /// A process begins the unit.
+    fn begin(&mut self) {
+        self.now.clear();
+    }
+
+    /// The rows to tell of, where the process says that so many more are done.
+    fn more(&mut self, task: &str, done: u64) -> u64 {
+        let now = self.now.entry(task.to_owned()).or_default();
+        *now += done;
+        let all = self.all.entry(task.to_owned()).or_default();
+        let more = now.saturating_sub(*all);
+        *all += more;
+        more
+    }
 }
 
 /// How a unit ended.
@@ -214,7 +241,13 @@ impl Process {
     }
 
     /// Has one unit computed.
-    fn compute(&mut self, shared: &Shared<'_>, unit: &Unit) -> Result<Ending> {
+    fn compute(
+        &mut self,
+        shared: &Shared<'_>,
+        unit: &Unit,
+        rows_told: &mut Told,
+    ) -> Result<Ending> {
+        rows_told.begin();
         let mut told = self.tell(&Order::Unit(unit.clone()))?;
         let mut stopping = false;
         loop {
@@ -231,7 +264,12 @@ impl Process {
                 Error::new(Kind::Internal, format!("a worker said `{line}`")).caused_by(cause)
             })?;
             match reply {
-                Reply::Progress { task, done } => shared.progress.advance(&task, done),
+                Reply::Progress { task, done } => {
+                    let done = rows_told.more(&task, done);
+                    if done > 0 {
+                        shared.progress.advance(&task, done);
+                    }
+                }
                 Reply::Note(line) => shared.note(&line),
                 Reply::Finished(done) => return Ok(Ending::Finished(done)),
                 Reply::Failed(failure) => return Err(failure.into()),
@@ -271,7 +309,7 @@ fn describe(status: ExitStatus) -> String {
     status.to_string()
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::path::{Path, PathBuf};
@@ -295,6 +333,7 @@ mod tests {
         }
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_worker_that_fails_is_gone_when_its_failure_is_told() {
         let dir = tempfile::tempdir().unwrap();
@@ -323,5 +362,15 @@ mod tests {
         let pid = crate::base::files::read_text_capped(&file, 100).unwrap();
         // A zombie would still be listed.
         assert!(!Path::new("/proc").join(pid.trim()).exists(), "process {pid} is still there");
+    }
+
+    #[test]
+    fn rows_that_a_dead_process_told_of_are_not_told_again() {
+        let mut told = Told::default();
+        told.begin();
+        assert_eq!((told.more("a", 30), told.more("a", 8), told.more("b", 2)), (30, 8, 2));
+        // Another one begins again, and goes further.
+        told.begin();
+        assert_eq!((told.more("a", 30), told.more("a", 30), told.more("b", 3)), (0, 22, 1));
     }
 }

@@ -54,7 +54,7 @@ impl Cache {
         match log::open(folder, storage, None)? {
             Ok(opened) => self.keep(folder, Loaded::of(folder, opened)?).map(Some),
             Err(DeltaTableError::NotATable(_)) => Ok(None),
-            Err(cause) => Err(log::error(folder, cause)),
+            Err(cause) => Err(log::error(folder, &cause)),
         }
     }
 

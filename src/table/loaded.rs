@@ -31,7 +31,7 @@ impl Loaded {
     /// Takes the state of a table apart; `folder` is for messages.
     pub(super) fn of(folder: &Path, opened: log::Opened) -> Result<Self> {
         let log::Opened { delta, replayed } = opened;
-        let state = delta.snapshot().map_err(|cause| log::error(folder, cause))?;
+        let state = delta.snapshot().map_err(|cause| log::error(folder, &cause))?;
         #[expect(deprecated, reason = "the one call that gives tags and statistics as written")]
         let mut parts: Vec<Part> =
             state.log_data().iter().map(|file| Part::from_add(&file.add_action())).collect();

@@ -203,7 +203,7 @@ fn log_of(folder: &FsPath, storage: Arc<dyn Storage>, checkpoints: bool) -> Resu
             .at(folder.display())
     })?;
     let files = Arc::new(DurableFiles { files: LocalFileSystem::new(), storage, checkpoints });
-    logstore_with(files, &url, StorageConfig::default()).map_err(|cause| error(folder, cause))
+    logstore_with(files, &url, StorageConfig::default()).map_err(|cause| error(folder, &cause))
 }
 
 /// A table's state, and how it was come by.
@@ -316,20 +316,55 @@ pub(super) fn lost_the_race(cause: &DeltaTableError) -> bool {
 }
 
 /// An error of the Delta log, in this house's words; one of the disk keeps its kind and help.
-pub(super) fn error(folder: &FsPath, cause: DeltaTableError) -> Error {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&cause);
+pub(super) fn error(folder: &FsPath, cause: &DeltaTableError) -> Error {
+    let whole = cause.to_string();
+    tracing::debug!(cause = %whole, "a log cannot be used");
+    let said = said(&whole);
+    let log = folder.join(LOG_FOLDER);
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(cause);
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            let kind = io.kind();
-            let io = std::io::Error::new(kind, cause.to_string());
-            return Error::io("cannot use the table's log", folder.display(), io);
+            let io = std::io::Error::new(io.kind(), said);
+            return Error::io("cannot use the table's log", log.display(), io);
         }
         source = inner.source();
     }
-    Error::new(Kind::Store, "cannot read the table's log")
-        .at(folder.display())
-        .help("if its _delta_log was changed by hand, restore it from a copy")
-        .caused_by(cause)
+    let table = folder.file_name().unwrap_or_default().display();
+    Error::new(Kind::Store, format!("cannot read the log of table `{table}`: {said}"))
+        .at(log.display())
+        .help(format!(
+            "restore the folder from a copy; or delete {}, and run again: the table is computed \
+             anew",
+            folder.display()
+        ))
+}
+
+/// Characters of a cause that are shown.
+const SAID_MOST: usize = 240;
+
+/// The first line of what a library says, fit for people: a backtrace goes, and of a structure that
+/// is written out only the file's name stays.
+fn said(cause: &str) -> String {
+    let line = cause.lines().next().unwrap_or_default();
+    let mut said = match line.split_once("ParsedLogPath {") {
+        None => line.to_owned(),
+        Some((before, _)) => {
+            let names =
+                line.split("filename: \"").skip(1).filter_map(|rest| rest.split('"').next());
+            let mut files: Vec<&str> = Vec::new();
+            for name in names {
+                if !files.contains(&name) {
+                    files.push(name);
+                }
+            }
+            format!("{before}{}", files.join(" to "))
+        }
+    };
+    if said.chars().count() > SAID_MOST {
+        said = said.chars().take(SAID_MOST).collect();
+        said.push('…');
+    }
+    said
 }
 
 #[cfg(test)]
@@ -394,5 +429,22 @@ mod tests {
         let read = read.unwrap();
         assert_eq!((read.len(), read[0], read[read.len() - 1]), (11 << 20, 1, 2));
         assert_eq!(*told.0.lock().unwrap(), ["create", "rename", "sync"]);
+    }
+
+    #[test]
+    fn a_cause_is_one_line_without_structures() {
+        let path = |version: u64| {
+            format!(
+                "ParsedLogPath {{ size: 3, filename: \"{version:020}.json\", version: {version} }}"
+            )
+        };
+        let gap = format!("kernel: found gap: {} -> {}", path(0), path(2));
+        assert_eq!(
+            said(&format!("{gap}: {gap}\n   0: a::frame\n   1: another")),
+            "kernel: found gap: 00000000000000000000.json to 00000000000000000002.json"
+        );
+        assert_eq!(said("Json error: unexpected 'g'\n  0: frame"), "Json error: unexpected 'g'");
+        assert_eq!(said(&"ü".repeat(1000)).chars().count(), SAID_MOST + 1);
+        assert_eq!(said(""), "");
     }
 }

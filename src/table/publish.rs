@@ -222,7 +222,7 @@ pub(super) fn commit_actions(
             let now = Snapshot::load(folder, None).ok().flatten();
             return overtaken(folder, now.as_ref(), expected);
         }
-        log::error(folder.path(), cause)
+        log::error(folder.path(), &cause)
     })
 }
 
@@ -266,7 +266,7 @@ fn checkpoint(folder: &Folder, version: u64) -> Result<()> {
     let done = runtime::wait(async move {
         deltalake_core::checkpoints::create_checkpoint(&table, None).await
     })?;
-    done.map_err(|cause| log::error(folder.path(), cause))
+    done.map_err(|cause| log::error(folder.path(), &cause))
 }
 
 fn add_action(part: &StagedPart) -> Add {

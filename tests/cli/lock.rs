@@ -500,3 +500,43 @@ fn definitions_of_one_folder_share_a_lock_and_merge() {
     let files: Vec<Value> = object(&out)["files"].as_array().unwrap().clone();
     assert!(files.iter().all(|file| file["lock"]["agrees"] == true), "{files:?}");
 }
+
+#[test]
+fn a_lock_that_cannot_be_read_is_written_anew_by_what_its_help_names() {
+    let dir = bare();
+    let whole = lock_of(dir.path());
+    let lock = dir.path().join("clipmill.lock");
+    let with = |head: &str| whole.replacen("format = 1", head, 1);
+    for text in [String::new(), with("format = 1\nfoo = \"bar\""), with("format = 0")] {
+        std::fs::write(&lock, &text).unwrap();
+        let out = at(dir.path(), &["check", "--locked", "pipeline.toml"]);
+        assert_eq!(code(&out), 1);
+        assert!(stderr(&out).contains("help: it is not meant to be edited"), "{}", stderr(&out));
+        let out = at(dir.path(), &["lock", "pipeline.toml"]);
+        good(&out);
+        assert!(stdout(&out).contains("written anew: "), "{}", stdout(&out));
+        assert_eq!(lock_of(dir.path()), whole);
+    }
+    // One of a newer clipmill, or of two branches, is not written over.
+    for text in [with("format = 2\nnew = 3"), format!("<<<<<<< a\n{whole}")] {
+        std::fs::write(&lock, &text).unwrap();
+        let out = at(dir.path(), &["lock", "pipeline.toml"]);
+        assert_eq!(code(&out), 1);
+        assert!(stderr(&out).contains("\nhelp: "), "{}", stderr(&out));
+        assert_eq!(lock_of(dir.path()), text);
+    }
+}
+
+#[test]
+fn a_definition_that_is_gone_leaves_the_lock() {
+    let dir = bare();
+    let alone = lock_of(dir.path());
+    std::fs::copy(dir.path().join("pipeline.toml"), dir.path().join("old.toml")).unwrap();
+    good(&at(dir.path(), &["lock", "old.toml"]));
+    assert!(lock_of(dir.path()).contains("old.toml"));
+    std::fs::remove_file(dir.path().join("old.toml")).unwrap();
+    let out = at(dir.path(), &["lock", "pipeline.toml"]);
+    good(&out);
+    assert!(stdout(&out).contains("left out, its file is gone: old.toml"), "{}", stdout(&out));
+    assert_eq!(lock_of(dir.path()), alone);
+}

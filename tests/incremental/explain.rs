@@ -107,6 +107,28 @@ fn both_sides_of_every_comparison_are_shown() {
 }
 
 #[test]
+fn a_caption_of_a_refused_image_is_answered_with_the_refusal() {
+    let house = House::new(IMAGES);
+    images(&house, |images| images[1].1 = b"no picture at all".to_vec());
+    house.run().unwrap();
+    let explain = |image: usize, caption: &str| {
+        Command::new(env!("CARGO_BIN_EXE_clipmill"))
+            .args(["explain", "pipeline.toml", &id(image), "--caption", caption])
+            .current_dir(house.dir.path())
+            .output()
+            .unwrap()
+    };
+    let output = explain(1, "0");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with(&format!("images: {}: refused", id(1))), "{said}");
+    assert!(said.contains("tried once"), "{said}");
+    // Of an image that is not, a caption is there or not.
+    assert!(explain(0, "1").status.success());
+    assert_eq!(explain(0, "2").status.code(), Some(1));
+}
+
+#[test]
 fn an_unknown_image_is_an_error_that_names_the_nearest() {
     let house = House::new(IMAGES);
     let output = Command::new(env!("CARGO_BIN_EXE_clipmill"))

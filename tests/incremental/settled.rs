@@ -108,3 +108,17 @@ fn a_plan_before_the_first_run_writes_nothing() {
     // The run keeps what the plan learned of the weights.
     assert!(house.path("store").join("_clipmill/digests.json").exists());
 }
+
+#[test]
+fn a_kept_definition_that_broke_off_is_written_anew() {
+    let house = House::new(3);
+    house.run().unwrap();
+    let path = house.path("store").join("_clipmill/definition.json");
+    let whole = std::fs::read(&path).unwrap();
+    for left in [&b""[..], &b"{"[..], &whole[..whole.len() / 2]] {
+        std::fs::write(&path, left).unwrap();
+        assert!(!pending(&house));
+        assert!(house.run().unwrap().is_up_to_date());
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+    }
+}

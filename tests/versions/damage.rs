@@ -135,3 +135,26 @@ fn parts_of_old_versions_are_read_too() {
     let vacuumed = verify(&room);
     assert_eq!((vacuumed.old_parts, vacuumed.faults), (1, Vec::new()));
 }
+
+#[test]
+fn a_log_that_cannot_be_read_says_which_and_what_to_do() {
+    for damage in ["a commit is gone", "a commit is no JSON"] {
+        let room = three_parts();
+        for first in [1.5, 2.5] {
+            room.set(&Rows::from([row("0", "some text", first)]), 10);
+        }
+        let log = room.dir.path().join(TABLE).join("_delta_log");
+        if damage == "a commit is gone" {
+            std::fs::remove_file(log.join("00000000000000000001.json")).unwrap();
+        } else {
+            std::fs::write(log.join("00000000000000000002.json"), "garbage\n").unwrap();
+        }
+        let error = room.again().snapshot(TABLE).unwrap_err();
+        let said = error.to_string();
+        let start = format!("{}: cannot read the log of table `{TABLE}`: ", log.display());
+        assert!(said.starts_with(&start), "{damage}: {said}");
+        assert!(!said.contains(['{', '\n']) && said.len() < start.len() + 300, "{damage}: {said}");
+        let help = error.help_text().unwrap();
+        assert!(help.contains("from a copy") && help.contains("computed anew"), "{damage}: {help}");
+    }
+}

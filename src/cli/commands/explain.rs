@@ -118,6 +118,9 @@ fn verdict(sight: &Sight) -> String {
         Reason::Moved => "the same content at another place: a run rewrites the place",
         Reason::Resumed => "an earlier run computed it and did not publish: a run takes it over",
         Reason::Removed => "no source holds it any more: a run removes it",
+        Reason::RejectedEarlier if sight.stored.is_some() => {
+            "refused: a run removes the row that is stored"
+        }
         Reason::RejectedEarlier => {
             "refused earlier; the same bytes are not tried again \
                                     (--retry-rejects does)"

@@ -27,6 +27,10 @@ struct Written {
     absent: Vec<String>,
     /// What was not there, and is in the lock as it was before.
     kept: Vec<String>,
+    /// Definitions that are not there any more, and left the lock.
+    gone: Vec<String>,
+    /// Why the lock that was there could not be read, and was written anew.
+    spoilt: Option<String>,
 }
 
 /// Locks every file.
@@ -67,7 +71,7 @@ fn lock(file: &Path, session: &Session) -> Result<Written> {
     } else {
         absent.push(format!("tables: no store at {}", tidy(&folder).display()));
     }
-    let mut book = lock_file::read(file)?.unwrap_or_default();
+    let (mut book, spoilt, gone) = lock_file::read_to_write(file)?;
     let key = lock_file::key(file);
     let kept = match book.definitions.get(&key) {
         Some(was) => locked::keep(was, &mut now, &pipeline),
@@ -82,7 +86,7 @@ fn lock(file: &Path, session: &Session) -> Result<Written> {
     absent.retain(|line| !of_kept(line));
     book.definitions.insert(key, now.clone());
     let changed = lock_file::write(file, &book)?;
-    Ok(Written { locked: now, changed, absent, kept })
+    Ok(Written { locked: now, changed, absent, kept, gone, spoilt })
 }
 
 fn sentence(file: &Path, written: &Written) -> String {
@@ -99,7 +103,18 @@ fn sentence(file: &Path, written: &Written) -> String {
         count(locked.stages.len(), "stage"),
         count(locked.tables.len(), "table"),
     );
-    for (what, lines) in [("not seen", &written.absent), ("kept as it was", &written.kept)] {
+    if let Some(why) = &written.spoilt {
+        out.push_str(&format!(
+            "\n  written anew: the one that was there {why}; lock the other definitions beside it \
+             again"
+        ));
+    }
+    let lists = [
+        ("not seen", &written.absent),
+        ("kept as it was", &written.kept),
+        ("left out, its file is gone", &written.gone),
+    ];
+    for (what, lines) in lists {
         for line in lines {
             out.push_str(&format!("\n  {what}: {line}"));
         }
@@ -115,6 +130,7 @@ fn object(file: &Path, written: &Written) -> Value {
     let tables: serde_json::Map<String, Value> = tables.collect();
     json!({
         "file": file, "lock": lock_file::path(file), "changed": written.changed,
-        "absent": written.absent, "kept": written.kept, "tables": tables,
+        "absent": written.absent, "kept": written.kept, "gone": written.gone,
+        "spoilt": written.spoilt, "tables": tables,
     })
 }

@@ -32,6 +32,32 @@ pub(super) fn read(definition: &Path) -> Result<Option<LockFile>> {
     lock::read(&path.display().to_string(), &text).map(Some)
 }
 
+/// The lock beside a definition, to be written again; with it, why the one that is there cannot be
+/// read and is written anew. It says nothing of definitions that are not there any more: those are
+/// given last.
+///
+/// # Errors
+/// As [`read()`], for a lock that is not to be written over.
+pub(super) fn read_to_write(definition: &Path) -> Result<(LockFile, Option<String>, Vec<String>)> {
+    let path = path(definition);
+    let mut file = match read(definition) {
+        Ok(file) => file.unwrap_or_default(),
+        Err(error) => {
+            let text = read_text_capped(&path, CAP_BYTES)?;
+            if !lock::is_spoilt(&text) {
+                return Err(error);
+            }
+            return Ok((LockFile::default(), Some(error.what().to_owned()), Vec::new()));
+        }
+    };
+    let is_gone = |name: &String| !path.with_file_name(name).exists();
+    let gone: Vec<String> = file.definitions.keys().filter(|name| is_gone(name)).cloned().collect();
+    for name in &gone {
+        file.definitions.remove(name);
+    }
+    Ok((file, None, gone))
+}
+
 /// What the lock says of a definition, which it must know.
 ///
 /// # Errors

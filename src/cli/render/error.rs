@@ -18,16 +18,23 @@ pub fn error_human(error: &Error, color: bool) -> String {
             && error.to_string().ends_with(&only.message)
         {
             out.truncate(out.trim_end().len());
+            if only.help.is_none() {
+                out.push_str(&help(error, color));
+            }
             return out;
         }
     }
-    let (red, cyan, off) = if color { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
+    let (red, off) = if color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
     out.push_str(&format!("{red}error{off}: {error}"));
-    if let Some(help) = error.help_text() {
-        let help = help.replace('\n', "\n      ");
-        out.push_str(&format!("\n{cyan}help{off}: {help}"));
-    }
+    out.push_str(&help(error, color));
     out
+}
+
+/// The error's help on lines of its own; nothing where it has none.
+fn help(error: &Error, color: bool) -> String {
+    let Some(help) = error.help_text() else { return String::new() };
+    let (cyan, off) = if color { ("\x1b[36m", "\x1b[0m") } else { ("", "") };
+    format!("\n{cyan}help{off}: {}", help.replace('\n', "\n      "))
 }
 
 /// `{code, message, place, help, findings}`; what is not known is null, `findings` may be empty.
@@ -45,8 +52,11 @@ pub fn error_json(error: &Error) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::base::Kind;
+    use crate::base::diagnostic::{Finding, Report, SourceText};
 
     fn full() -> Error {
         Error::new(Kind::MissingInput, "is not there")
@@ -63,6 +73,27 @@ mod tests {
              help: ask for it\n      and put it there"
         );
         assert!(error_human(&full(), true).contains("\x1b[1;31merror\x1b[0m"));
+    }
+
+    #[test]
+    fn the_help_of_an_error_with_one_finding_is_shown_unless_that_has_its_own() {
+        let error = |own: Option<&str>| {
+            let text = SourceText { name: "p.toml".into(), text: "[sources.photos]\n".into() };
+            let finding = Finding {
+                message: "is another file".into(),
+                span: 0..16,
+                label: String::new(),
+                help: own.map(str::to_owned),
+                text: None,
+            };
+            let report = Report { source: Arc::new(text), findings: vec![finding] };
+            Error::from_report(Kind::BadInput, report).help("lock it\nand commit")
+        };
+        let said = error_human(&error(None), false);
+        assert!(said.ends_with("\nhelp: lock it\n      and commit"), "{said}");
+        assert_eq!(said.matches("is another file").count(), 1, "{said}");
+        let said = error_human(&error(Some("its own")), false);
+        assert!(said.contains("its own") && !said.contains("lock it"), "{said}");
     }
 
     #[test]

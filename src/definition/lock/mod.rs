@@ -12,5 +12,5 @@ mod read;
 mod write;
 
 pub use facts::{FileFact, LockFile, Locked, LockedModel, LockedSource, LockedStage, LockedTable};
-pub use read::read;
+pub use read::{is_spoilt, read};
 pub use write::write;
