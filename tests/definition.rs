@@ -98,6 +98,35 @@ fn every_kind_of_mistake_has_its_message() {
 }
 
 #[test]
+fn blocks_that_could_not_be_read_are_still_there_for_who_names_them() {
+    let misspelt = GOOD.replace("paths = \"a.tar\"", "path = \"a.tar\"");
+    let found = findings(&misspelt.replace("source = \"photos\"", "source = \"photo\""), &[]);
+    assert!(found.contains("did you mean `photos`?") && !found.contains("at all"), "{found}");
+    let found = findings(&misspelt.replace("source = \"photos\"", "source = \"words\""), &[]);
+    assert!(found.contains("expected `photos`"), "{found}");
+    let csv = GOOD.replace("sentences.flickr", "sentences.csv");
+    let found = findings(&csv.replace("source = \"photos\"", "source = \"sentences\""), &[]);
+    assert!(found.contains("lacks `text`"), "{found}");
+    assert!(found.contains("`sentences` is a source of captions (`csv`)"), "{found}");
+    let stage = GOOD.replace("model = \"clip\"", "modle = \"clip\"");
+    let stage = stage.replace("= \"image_features\"", "= \"image_feature\"");
+    let found = findings(&stage, &[]);
+    assert!(found.contains("did you mean `image_features`?"), "{found}");
+}
+
+#[test]
+fn a_misspelt_share_is_one_finding_and_sums_are_rounded() {
+    let with = |split: &str| {
+        let clean = "clean = [\"whitespace\"]";
+        findings(&GOOD.replace(clean, &format!("{clean}\nsplit = {split}")), &[])
+    };
+    let found = with("{ train = 0.8, val = 0.1, tset = 0.1 }");
+    assert!(found.contains("did you mean `test`?") && !found.contains("add up"), "{found}");
+    let found = with("{ train = 0.8, val = 0.1, test = 0.05 }");
+    assert!(found.contains("the shares add up to 0.95\n"), "{found}");
+}
+
+#[test]
 fn sets_replace_values_with_and_without_the_operator() {
     for key in ["stages.image_features.batch_size", "stages.image_features.embed_images.batch_size"]
     {

@@ -1,5 +1,6 @@
 //! Reading outside bytes without trusting their size.
 
+use std::fmt;
 use std::io::{self, Read};
 
 use super::error::{Error, Kind, Result};
@@ -24,6 +25,29 @@ pub fn read_all(reader: impl Read, cap_bytes: u64, place: &str) -> Result<Vec<u8
     Ok(bytes)
 }
 
+/// Why a [`Capped`] reader failed: there is more than it may give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PastCap {
+    /// What it may give.
+    pub cap_bytes: u64,
+}
+
+impl PastCap {
+    /// Whether this is why reading failed.
+    #[must_use]
+    pub fn of(cause: &io::Error) -> Option<Self> {
+        cause.get_ref()?.downcast_ref().copied()
+    }
+}
+
+impl fmt::Display for PastCap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "more than the cap of {}", super::units::Bytes(self.cap_bytes))
+    }
+}
+
+impl std::error::Error for PastCap {}
+
 /// A reader that fails, rather than ends, once it has given `left` bytes.
 #[derive(Debug)]
 pub struct Capped<R> {
@@ -42,11 +66,13 @@ impl<R: Read> Capped<R> {
 impl<R: Read> Read for Capped<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buf)?;
-        let left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            io::Error::other(format!("more than the cap of {}", super::units::Bytes(self.cap)))
-        })?;
-        self.left = left;
-        Ok(read)
+        let left = self.left.checked_sub(read as u64);
+        // what was read is lost, so nothing may follow it
+        self.left = left.unwrap_or(0);
+        match left {
+            Some(_) => Ok(read),
+            None => Err(io::Error::other(PastCap { cap_bytes: self.cap })),
+        }
     }
 }
 
@@ -64,5 +90,15 @@ mod tests {
     fn a_capped_reader_fails_past_its_cap() {
         let mut out = String::new();
         assert!(Capped::new(&b"abc"[..], 2).read_to_string(&mut out).is_err());
+    }
+
+    #[test]
+    fn past_its_cap_a_reader_says_so_and_gives_nothing_more() {
+        let mut capped = Capped::new(&b"abcde"[..], 3);
+        let mut buf = [0; 4];
+        let past = PastCap::of(&capped.read(&mut buf).unwrap_err());
+        assert_eq!(past, Some(PastCap { cap_bytes: 3 }));
+        assert!(capped.read(&mut buf).is_err());
+        assert_eq!(PastCap::of(&io::Error::other("more")), None);
     }
 }

@@ -3,28 +3,45 @@
 use super::contract::{self, ColumnType, TableKind};
 use super::findings::{Findings, listed};
 use super::model::{Model, ModelLayout, Role};
-use super::source::Source;
+use super::source::SourceKind;
 use super::span::Spanned;
 use super::stage::{Operator, Stage};
 
-/// Every name of a definition, of blocks that could not be read too: these are reported already.
+/// Every block of a definition, those that could not be read too: these are reported already.
 pub(super) struct Known<'a> {
-    pub(super) sources: &'a [String],
-    pub(super) models: &'a [String],
-    pub(super) tables: &'a [String],
+    pub(super) sources: &'a [Header],
+    pub(super) models: &'a [Header],
+    pub(super) tables: &'a [Header],
+}
+
+/// What the header of a block says.
+pub(super) struct Header {
+    pub(super) name: String,
+    /// A kind or operator; none where it has not one that is known.
+    pub(super) kind: Option<String>,
+}
+
+impl Header {
+    fn find<'h>(headers: &'h [Self], name: &str) -> Option<&'h Self> {
+        headers.iter().find(|header| header.name == name)
+    }
+
+    fn names(headers: &[Self], is_meant: impl Fn(&Self) -> bool) -> Vec<&str> {
+        let meant = headers.iter().filter(|header| is_meant(header));
+        meant.map(|header| header.name.as_str()).collect()
+    }
 }
 
 /// Checks what each stage reads, names the columns that are left out, and returns the stages'
 /// indices, each after those it reads; else in the order of the text.
 pub(super) fn check(
     stages: &mut [Stage],
-    sources: &[Source],
     models: &[Model],
     known: &Known<'_>,
     findings: &mut Findings,
 ) -> Vec<usize> {
     for stage in &*stages {
-        check_sources(stage, sources, known, findings);
+        check_sources(stage, known, findings);
         check_model(stage, models, known, findings);
         check_start(stage, models, findings);
         check_tables(stage, stages, known, findings);
@@ -58,7 +75,7 @@ fn check_trained(model: &Model, stages: &[Stage], known: &Known<'_>, findings: &
                 draft.help(format!("stages that train a CLIP: {}", listed(&names)));
             }
         }
-        None if known.tables.contains(&name.value) => {}
+        None if Header::find(known.tables, name).is_some() => {}
         None => {
             findings.add_unknown(name.span, "stage `train_clip`", name, names).unsure();
         }
@@ -92,8 +109,8 @@ fn check_model(stage: &Stage, models: &[Model], known: &Known<'_>, findings: &mu
     let fitting = || models.iter().filter(|model| model.layout.role() == needs);
     let names: Vec<&str> = fitting().map(|model| model.name.value.as_str()).collect();
     let Some(model) = models.iter().find(|model| model.name.value == name.value) else {
-        if !known.models.contains(&name.value) {
-            let all = known.models.iter().map(String::as_str);
+        if Header::find(known.models, name).is_none() {
+            let all = known.models.iter().map(|header| header.name.as_str());
             findings.add_unknown(name.span, "model", name, all).unsure();
         }
         return;
@@ -109,7 +126,7 @@ fn check_model(stage: &Stage, models: &[Model], known: &Known<'_>, findings: &mu
     }
 }
 
-fn check_sources(stage: &Stage, sources: &[Source], known: &Known<'_>, findings: &mut Findings) {
+fn check_sources(stage: &Stage, known: &Known<'_>, findings: &mut Findings) {
     let reads: Vec<(&Spanned<String>, &str)> = match &stage.operator {
         Operator::IndexImages(settings) => vec![(&settings.source, "images")],
         Operator::ReadCaptions(settings) => std::iter::once((&settings.source, "captions"))
@@ -118,24 +135,17 @@ fn check_sources(stage: &Stage, sources: &[Source], known: &Known<'_>, findings:
         _ => vec![],
     };
     for (name, holds) in reads {
-        let fitting = || sources.iter().filter(|source| source.kind.holds() == holds);
-        let Some(source) = sources.iter().find(|source| source.name.value == name.value) else {
-            if !known.sources.contains(&name.value) {
-                let names: Vec<&str> = fitting().map(|s| s.name.value.as_str()).collect();
-                findings
-                    .add_unknown(name.span, &format!("source of {holds}"), name, names)
-                    .unsure();
-            }
+        let of = |source: &Header| source.kind.as_deref().and_then(SourceKind::holds);
+        let Some(source) = Header::find(known.sources, name) else {
+            let names = Header::names(known.sources, |s| of(s).is_none_or(|of| of == holds));
+            findings.add_unknown(name.span, &format!("source of {holds}"), name, names).unsure();
             continue;
         };
-        if source.kind.holds() != holds {
-            let names: Vec<&str> = fitting().map(|s| s.name.value.as_str()).collect();
-            let message = format!(
-                "`{}` is a source of {} (`{}`)",
-                name.value,
-                source.kind.holds(),
-                source.kind.name()
-            );
+        if let (Some(kind), Some(other)) = (&source.kind, of(source))
+            && other != holds
+        {
+            let names = Header::names(known.sources, |source| of(source) == Some(holds));
+            let message = format!("`{}` is a source of {other} (`{kind}`)", name.value);
             let draft =
                 findings.add(name.span, message).label(format!("expected a source of {holds}"));
             if !names.is_empty() {
@@ -147,11 +157,11 @@ fn check_sources(stage: &Stage, sources: &[Source], known: &Known<'_>, findings:
 
 fn check_tables(stage: &Stage, stages: &[Stage], known: &Known<'_>, findings: &mut Findings) {
     for (key, name, kind) in stage.operator.reads() {
-        let fitting = || stages.iter().filter(|other| other.operator.makes() == kind);
         let made_by = kind.operator().unwrap_or_default();
+        let of = |table: &Header| table.kind.as_deref().map(|operator| operator == made_by);
         let Some(other) = stages.iter().find(|other| other.table.value == name.value) else {
-            if !known.tables.contains(&name.value) {
-                let names: Vec<&str> = fitting().map(|s| s.table.value.as_str()).collect();
+            if Header::find(known.tables, name).is_none() {
+                let names = Header::names(known.tables, |table| of(table).unwrap_or(true));
                 findings
                     .add_unknown(name.span, &format!("table of `{made_by}`"), name, names)
                     .unsure();
@@ -159,7 +169,7 @@ fn check_tables(stage: &Stage, stages: &[Stage], known: &Known<'_>, findings: &m
             continue;
         };
         if other.operator.makes() != kind {
-            let names: Vec<&str> = fitting().map(|s| s.table.value.as_str()).collect();
+            let names = Header::names(known.tables, |table| of(table) == Some(true));
             let message =
                 format!("the table `{}` is made by `{}`", name.value, other.operator.name());
             let draft = findings

@@ -46,16 +46,16 @@ pub fn parse(
             findings.add_unknown(entry.key_span, "block", &entry.key, known);
         }
     }
-    let Blocks { read: sources, names: source_names } = sources;
-    let Blocks { read: models, names: model_names } = models;
-    let Blocks { read: mut stages, names: tables } = stages;
+    let Blocks { read: sources, headers: source_headers } = sources;
+    let Blocks { read: models, headers: model_headers } = models;
+    let Blocks { read: mut stages, headers: tables } = stages;
     if tables.is_empty() {
         findings
             .add_absence(header.span, "no stage")
             .label("expected at least one `[stages.<table>.<operator>]`");
     }
-    let known = graph::Known { sources: &source_names, models: &model_names, tables: &tables };
-    let order = graph::check(&mut stages, &sources, &models, &known, &mut findings);
+    let known = graph::Known { sources: &source_headers, models: &model_headers, tables: &tables };
+    let order = graph::check(&mut stages, &models, &known, &mut findings);
     let pipeline = header
         .complete
         .map(|header| Pipeline::new(header, sources, models, stages, order, source, sets))
@@ -63,10 +63,10 @@ pub fn parse(
     findings.into_result(pipeline)
 }
 
-/// The blocks of one kind: those that could be read, and the names of all.
+/// The blocks of one kind: those that could be read, and the headers of all.
 struct Blocks<T> {
     read: Vec<T>,
-    names: Vec<String>,
+    headers: Vec<graph::Header>,
 }
 
 /// Reads `[<group>.<name>.<kind>]` for every name.
@@ -78,15 +78,17 @@ fn blocks<T>(
     findings: &mut Findings,
     read: fn(Spanned<String>, &str, &mut TableReader<'_, '_>) -> Option<T>,
 ) -> Blocks<T> {
-    let mut blocks = Blocks { read: Vec::new(), names: Vec::new() };
+    let mut blocks = Blocks { read: Vec::new(), headers: Vec::new() };
     let Some(entry) = root.get(group) else { return blocks };
     let Some(group_table) = open(entry, group.to_owned(), findings) else { return blocks };
     for block in &group_table.entries {
         names::check(&block.key, block.key_span, what, findings);
-        blocks.names.push(block.key.clone());
         let path = format!("{group}.{}", block.key);
-        let Some(table) = open(block, path.clone(), findings) else { continue };
-        let Some(kind) = the_kind(block, table, group, kinds, findings) else { continue };
+        let table = open(block, path.clone(), findings);
+        let kind = table.and_then(|table| the_kind(block, table, group, kinds, findings));
+        let named = kind.map(|kind| kind.key.clone());
+        blocks.headers.push(graph::Header { name: block.key.clone(), kind: named });
+        let Some(kind) = kind else { continue };
         let path = format!("{path}.{}", kind.key);
         let reader = TableReader::open(&kind.node, path, kind.key_span, findings);
         let Some(mut reader) = reader else { continue };

@@ -144,6 +144,12 @@ impl<'t, 'f> TableReader<'t, 'f> {
         self.table.get(key).map(|entry| entry.key_span)
     }
 
+    /// Whether it has a key that was not asked for.
+    pub(super) fn has_unknown(&self) -> bool {
+        let asked = |key: &str| self.asked.iter().any(|asked| asked.key == key);
+        self.table.entries.iter().any(|entry| !asked(&entry.key))
+    }
+
     /// Reports every key that was not asked for, and says which were.
     pub(super) fn finish(self) -> Vec<Asked> {
         let known: Vec<&str> = self.asked.iter().map(|asked| asked.key).collect();

@@ -64,13 +64,13 @@ impl SourceKind {
         }
     }
 
-    /// Images, captions or splits, for messages.
+    /// What sources of the kind `name` hold: images, captions or splits. Nothing of another name.
     #[must_use]
-    pub fn holds(&self) -> &'static str {
-        match self {
-            Self::Images(_) => "images",
-            Self::Captions(_) => "captions",
-            Self::Splits(_) => "splits",
+    pub fn holds(name: &str) -> Option<&'static str> {
+        match name {
+            "tar" | "folder" | "webdataset" => Some("images"),
+            "splits" => Some("splits"),
+            name => Self::NAMES.contains(&name).then_some("captions"),
         }
     }
 

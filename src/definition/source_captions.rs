@@ -81,7 +81,8 @@ pub struct CsvColumns {
     pub text: String,
     /// Column with the caption's number; without it, the order of appearance.
     pub index: Option<String>,
-    /// Column with the split: train, val or test.
+    /// Column with the split: train, val or test. Rows of one image agree: one that names another
+    /// split than the first that names any is rejected, and an empty field is that of the image.
     pub split: Option<String>,
     /// Whether `"` quotes fields, as in RFC 4180; Kaggle's Flickr30k does not quote.
     #[schemars(default = "yes")]

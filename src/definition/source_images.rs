@@ -29,7 +29,8 @@ pub struct ImageFiles {
     #[schemars(skip)]
     pub format: ImageFormat,
     /// Archives or folders, relative to the definition: one string or a list; globs (`*`, `?`,
-    /// `[…]`, `**`) and brace ranges (`{000..031}.tar`, `{a,b}.tar`) name many.
+    /// `[…]`, `**`) and brace ranges (`{000..031}.tar`, `{a,b}.tar`) name many. Links to folders are
+    /// followed, but not below `**`; what is named twice is read once.
     pub paths: Paths,
     /// Regular expression with one capture group that takes the image id out of a member's
     /// name; without it, the id is the file's stem.

@@ -17,7 +17,7 @@ pub struct Caption {
     pub text: String,
     /// Where it was read.
     pub origin: Origin,
-    /// The part the file itself names, where it does (Karpathy, COCO).
+    /// The part the file itself names, where it does (Karpathy, COCO, a column).
     pub split: Option<Split>,
 }
 

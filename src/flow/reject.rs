@@ -73,7 +73,7 @@ classes! {
     CorruptImage = "corrupt_image",
     /// More pixels or memory than the limits allow.
     ImageTooLarge = "image_too_large",
-    /// A line of a caption file that does not have its parts.
+    /// A line of a caption file that does not have its parts, or says otherwise than one before it.
     BadLine = "bad_line",
     /// Text that is no UTF-8.
     BadText = "bad_text",

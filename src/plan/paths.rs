@@ -1,5 +1,6 @@
 //! Globs and brace ranges become files.
 
+use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
 use crate::base::{Error, Kind, Result};
@@ -67,6 +68,14 @@ pub fn expand(pattern: &str, base: &Path) -> Result<Found> {
     Ok(found)
 }
 
+/// Each file or folder once, however often and under whatever names it is named: the first stays.
+#[must_use]
+pub fn distinct(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = HashSet::new();
+    paths.retain(|path| seen.insert(std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
+    paths
+}
+
 /// All paths that match a glob relative to `base`, sorted by bytes.
 fn walk(pattern: &str, base: &Path) -> Result<Vec<PathBuf>> {
     // Only the pattern's own parts are a glob: a folder on the way to the definition may hold
@@ -91,6 +100,13 @@ fn walk(pattern: &str, base: &Path) -> Result<Vec<PathBuf>> {
         .compile_matcher();
     let deep = text.contains("**");
     let depth = parts.len();
+    // Parts before the first `**`: there are so many folders on the way and no more, so links to
+    // folders can be followed. Below `**` a link to a parent would never end.
+    let counted: Vec<_> = parts
+        .iter()
+        .take_while(|part| !part.contains("**"))
+        .map(|part| globset::Glob::new(part).ok().map(|glob| glob.compile_matcher()))
+        .collect();
     let mut matches = Vec::new();
     let mut folders = vec![(root.clone(), 0_usize)];
     while let Some((folder, at)) = folders.pop() {
@@ -106,8 +122,13 @@ fn walk(pattern: &str, base: &Path) -> Result<Vec<PathBuf>> {
             if path.strip_prefix(&root).is_ok_and(|below| matcher.is_match(below)) {
                 matches.push(path.clone());
             }
-            // Links are not followed: a link to a parent would never end.
-            let is_folder = entry.file_type().is_ok_and(|t| t.is_dir());
+            let is_folder = match entry.file_type() {
+                Ok(kind) if kind.is_symlink() => {
+                    let part = counted.get(at).and_then(Option::as_ref);
+                    part.is_some_and(|part| part.is_match(entry.file_name())) && path.is_dir()
+                }
+                kind => kind.is_ok_and(|kind| kind.is_dir()),
+            };
             if is_folder && (deep || at + 1 < depth) {
                 folders.push((path, at + 1));
             }
@@ -165,6 +186,44 @@ mod tests {
         assert_eq!(names("{a,z}.tar"), (vec!["a.tar".into()], vec!["z.tar".into()]));
         assert_eq!(names("no/*.tar").1, ["no/*.tar"]);
     }
+
+    #[test]
+    fn a_file_that_is_named_twice_is_there_once() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.tar", "b.tar"] {
+            crate::base::files::write_atomic(&dir.path().join(name), |_| Ok(())).unwrap();
+        }
+        std::os::unix::fs::symlink("a.tar", dir.path().join("link.tar")).unwrap();
+        let paths = ["./b.tar", "a.tar", "b.tar", "link.tar", "gone", "gone"];
+        let kept = distinct(paths.iter().map(|name| dir.path().join(name)).collect());
+        assert_eq!(kept, ["./b.tar", "a.tar", "gone"].map(|name| dir.path().join(name)));
+    }
+
+    #[test]
+    fn links_to_folders_are_followed_where_the_pattern_says_how_deep() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["real/a.tar", "gl/d0/b.tar", "gl/d0/in/c.tar"] {
+            crate::base::files::write_atomic(&dir.path().join(name), |_| Ok(())).unwrap();
+        }
+        let link = |to: &str, name: &str| {
+            std::os::unix::fs::symlink(to, dir.path().join(name)).unwrap();
+        };
+        link("../real", "gl/d1");
+        link("..", "gl/d2");
+        link("../real", "gl/other");
+        link("nowhere", "gl/d3");
+        link("d0/b.tar", "gl/d4");
+        let names = |pattern: &str| -> Vec<String> {
+            let found = expand(pattern, dir.path()).unwrap().paths;
+            let name = |p: &PathBuf| p.strip_prefix(dir.path()).unwrap().display().to_string();
+            found.iter().map(name).collect()
+        };
+        assert_eq!(names("gl/d*/*.tar"), ["gl/d0/b.tar", "gl/d1/a.tar"]);
+        assert_eq!(names("gl/d*/*/*.tar"), ["gl/d0/in/c.tar", "gl/d2/real/a.tar"]);
+        assert_eq!(names("gl/**/*.tar"), ["gl/d0/b.tar", "gl/d0/in/c.tar"]);
+        assert_eq!(names("gl/*1/**/a.tar"), ["gl/d1/a.tar"]);
+    }
+
     #[test]
     fn a_glob_is_the_pattern_alone_and_its_detours_do_not_matter() {
         let dir = tempfile::tempdir().unwrap();

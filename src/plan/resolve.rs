@@ -490,6 +490,7 @@ impl<'a> Resolver<'a> {
             }
             all.extend(found.paths);
         }
+        let all = super::paths::distinct(all);
         if let (Some(expected), [one]) = (sha256, all.as_slice()) {
             let finding = inputs::check_sha256(self.pipeline, expected, one, digests)?;
             self.findings.extend(finding);

@@ -76,6 +76,12 @@ impl<'p, 'l> Book<'p, 'l> {
         }
     }
 
+    /// How many members and rejects streams gave.
+    pub(super) fn met_in_streams(&self) -> usize {
+        let members: usize = self.streamed.values().map(Vec::len).sum();
+        members + self.unread.values().map(Vec::len).sum::<usize>()
+    }
+
     /// Gives the members of known listings the digests that were learned; says of which archives.
     pub(super) fn learn(&mut self, listed: &mut Listed) -> BTreeSet<usize> {
         let mut archives = BTreeSet::new();

@@ -13,7 +13,6 @@ use crate::base::digest::Digester;
 use crate::base::{Cancel, Digest, Result};
 use crate::flow::{Caption, Reject, Split};
 use crate::plan::Stage;
-use crate::plan::source::CaptionSource;
 use crate::plan::stage::{ReadCaptions, SplitRule};
 use crate::plan::state_folder;
 use crate::sources;
@@ -77,11 +76,10 @@ impl<'r> Reading<'r> {
     }
 
     fn rows(&mut self, take: &mut dyn FnMut(Vec<CaptionRow>) -> Result<()>) -> Result<Vec<Reject>> {
-        let (source, clocks, cancel) =
-            (&self.recipe.work.source, self.clocks, &self.options.cancel);
+        let (work, clocks, cancel) = (self.recipe.work, self.clocks, &self.options.cancel);
         let (out, captions) = bounded::<Vec<Caption>>(WAITING);
         std::thread::scope(|scope| {
-            let reader = scope.spawn(move || read(source, (clocks, cancel), &out));
+            let reader = scope.spawn(move || read(work, (clocks, cancel), &out));
             // Moved in, so that the reader ends when this part fails.
             let captions = captions;
             let mut sorter = Sorter::new(self.folder.clone());
@@ -114,12 +112,13 @@ impl<'r> Reading<'r> {
 
 /// Reads until all is read, or nobody takes any more.
 fn read(
-    source: &CaptionSource,
+    work: &ReadCaptions,
     (clocks, cancel): (&Clocks, &Cancel),
     out: &Sender<Vec<Caption>>,
 ) -> Result<Vec<Reject>> {
     let (begun, mut waited) = (Instant::now(), Duration::ZERO);
-    let rejects = sources::captions::stream(source, cancel, &mut |captions| {
+    let own_splits = matches!(work.split, SplitRule::OfFile(_));
+    let rejects = sources::captions::stream(&work.source, own_splits, cancel, &mut |captions| {
         let ready = Instant::now();
         let taken = out.send(captions);
         waited += ready.elapsed();
@@ -139,6 +138,8 @@ struct Recipe<'w> {
     orphans: u64,
     /// Images that are in none of the split files.
     unlisted: BTreeSet<String>,
+    /// Captions whose files name their image's split, and those whose do not.
+    named: (u64, u64),
 }
 
 impl<'w> Recipe<'w> {
@@ -153,7 +154,8 @@ impl<'w> Recipe<'w> {
         };
         let images = work.images.as_ref().map(|table| upstream::image_keys(ctx, table));
         let (orphans, unlisted) = (0, BTreeSet::new());
-        Ok((Self { work, splits, images: images.transpose()?, orphans, unlisted }, rejects))
+        let images = images.transpose()?;
+        Ok((Self { work, splits, images, orphans, unlisted, named: (0, 0) }, rejects))
     }
 
     fn rows(&mut self, mut captions: Vec<Caption>) -> Vec<CaptionRow> {
@@ -170,6 +172,11 @@ impl<'w> Recipe<'w> {
                 CaptionRow { caption, split, digest }
             })
             .collect();
+        if matches!(self.work.split, SplitRule::OfFile(_)) {
+            let named = rows.iter().filter(|row| row.caption.split.is_some()).count() as u64;
+            self.named.0 += named;
+            self.named.1 += rows.len() as u64 - named;
+        }
         if self.splits.is_some() {
             let of_none = rows.iter().filter(|row| row.split.is_none());
             self.unlisted.extend(of_none.map(|row| row.caption.image_id.clone()));
@@ -204,6 +211,13 @@ impl<'w> Recipe<'w> {
                 count(self.unlisted.len() as u64)
             ));
         }
+        // of files without any nobody expects them
+        if let (1.., drawn @ 1..) = self.named {
+            notes.push(format!(
+                "{table}: {} captions are of images whose split their files do not name; it was drawn",
+                count(drawn)
+            ));
+        }
         notes
     }
 }
@@ -218,4 +232,51 @@ fn digest(text: &str, split: Option<Split>) -> Digest {
         .field("text", text.as_bytes())
         .field("split", split.map_or("", Split::name).as_bytes())
         .finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Origin;
+    use crate::plan::source::{Caps, CaptionFormat, CaptionSource, IdRule};
+    use crate::plan::stage::Shares;
+
+    #[test]
+    fn splits_that_are_drawn_beside_those_of_the_files_are_told_of() {
+        let work = ReadCaptions {
+            source: CaptionSource {
+                name: "sentences".into(),
+                paths: Vec::new(),
+                member: None,
+                format: CaptionFormat::Flickr,
+                id: IdRule::Stem,
+                caps: Caps::default(),
+            },
+            images: None,
+            split: SplitRule::OfFile(Shares {
+                of: [(Split::Train, 0.0), (Split::Val, 1.0), (Split::Test, 0.0)],
+                seed: 0,
+            }),
+            clean: Vec::new(),
+        };
+        let caption = |id: &str, split| Caption {
+            image_id: id.into(),
+            caption_index: 0,
+            text: "a".into(),
+            origin: Origin { source: "sentences".into(), member: "a.csv".into(), offset: 0 },
+            split,
+        };
+        let (blank, named) = (caption("1", None), caption("2", Some(Split::Test)));
+        let told = |captions: Vec<Caption>| {
+            let unlisted = BTreeSet::new();
+            let (splits, images, named) = (None, None, (0, 0));
+            let mut recipe = Recipe { work: &work, splits, images, orphans: 0, unlisted, named };
+            let rows = recipe.rows(captions);
+            let splits: Vec<_> = rows.iter().map(|row| row.split.unwrap().name()).collect();
+            (splits.join(" "), recipe.notes("captions").len())
+        };
+        assert_eq!(told(vec![blank.clone(), named.clone()]), ("val test".into(), 1));
+        assert_eq!(told(vec![blank]), ("val".into(), 0));
+        assert_eq!(told(vec![named]), ("test".into(), 0));
+    }
 }

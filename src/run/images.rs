@@ -61,7 +61,9 @@ pub(super) fn run(
     let mut book = Book::new(&pass, ledger, &listed);
     let done = overlap::drive(ctx, &pass, &mut book, &mut listed)?;
     ctx.report.images += book.looked_at;
-    ctx.report.ignored += listed.ignored();
+    // of a stream that was left nothing is known to be lacking
+    let others = book.met_in_streams() + usize::from(!done.complete);
+    listed.tell(&mut ctx.report, &work.source, others);
     let Book { counts, doubled, moved, ledger, .. } = book;
     let mut held = false;
     let nothing = BTreeMap::new();

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::units::count;
 use crate::base::{Digest, Result};
 use crate::decode::Fault;
 use crate::flow::{Preprocessing, Reject};
+use crate::plan::source::ImageSource;
 use crate::plan::stage::{EmbedImages, IndexImages};
 use crate::plan::{Reason, Stage};
 use crate::sources::{Archive, Member};
@@ -13,6 +15,7 @@ use super::context::Context;
 use super::key::{Columns, Key, place};
 use super::ledger::{Before, Ledger, Prints};
 use super::oversized::oversized;
+use super::report::RunReport;
 use super::state::State;
 
 /// Columns of the table of images.
@@ -146,8 +149,84 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// Members that are no images.
-    pub(super) fn ignored(&self) -> u64 {
+    /// Members that were passed over.
+    fn ignored(&self) -> u64 {
         self.archives.iter().map(Archive::ignored).sum()
+    }
+
+    /// Tells what was passed over: of a source with `include` in words, for images may be among it.
+    /// `others` were met beside what is listed.
+    pub(super) fn tell(&self, report: &mut RunReport, source: &ImageSource, others: usize) {
+        let (ignored, name) = (self.ignored(), &source.name);
+        if source.include.is_empty() {
+            report.ignored += ignored;
+        } else if ignored > 0 {
+            report.notes.push(format!(
+                "{name}: {} members are folders or match none of its `include` (`{}`), and were left \
+                 out",
+                count(ignored),
+                source.include.join("`, `"),
+            ));
+        }
+        let members: usize = self.members.iter().flatten().map(Vec::len).sum();
+        let rejects: usize = self.rejects.iter().map(Vec::len).sum();
+        if members + rejects + others == 0 {
+            report.notes.push(format!("{name}: it holds no image"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Cancel, files};
+    use crate::plan::source::{Caps, IdRule, ImageSourceKind};
+    use crate::sources::{Listing, open};
+
+    #[test]
+    fn what_include_leaves_out_is_told_of_and_so_is_a_source_without_images() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("photos");
+        for name in ["a.jpg", "b.jpg", "c.txt"] {
+            files::write_atomic(&root.join(name), |_| Ok(())).unwrap();
+        }
+        let told = |root: &std::path::Path, include: &[&str]| {
+            let source = ImageSource {
+                name: "photos".into(),
+                kind: ImageSourceKind::Folder,
+                paths: vec![root.to_owned()],
+                id: IdRule::Stem,
+                include: include.iter().map(|glob| (*glob).to_owned()).collect(),
+                caps: Caps::default(),
+            };
+            let archives = open(&source, dir.path()).unwrap();
+            let Listing::Known { members, rejects } = archives[0].list(&Cancel::new()).unwrap()
+            else {
+                panic!("a folder is listed")
+            };
+            let listed = Listed {
+                archives,
+                members: vec![Some(members)],
+                rejects: vec![rejects],
+                doubles: BTreeSet::new(),
+            };
+            let mut report = RunReport::default();
+            listed.tell(&mut report, &source, 0);
+            (report.ignored, report.notes)
+        };
+        let left_out = |number: u64| {
+            format!(
+                "photos: {number} members are folders or match none of its `include` (`*.tif`, \
+                 `a.*`), and were left out"
+            )
+        };
+        let none = || "photos: it holds no image".to_owned();
+        assert_eq!(told(&root, &[]), (1, vec![]));
+        assert_eq!(told(&root, &["*.tif", "a.*"]), (0, vec![left_out(2)]));
+        let notes = told(&root, &["*.tif"]).1;
+        assert!(notes.len() == 2 && notes[1] == none(), "{notes:?}");
+        let empty = dir.path().join("empty");
+        files::make_folder(&empty).unwrap();
+        assert_eq!(told(&empty, &[]), (0, vec![none()]));
     }
 }

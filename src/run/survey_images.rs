@@ -69,7 +69,7 @@ pub(super) fn survey(
         }
     }
     world.keep(ctx, &pass);
-    ctx.report.ignored += listed.ignored();
+    listed.tell(&mut ctx.report, &work.source, 0);
     book.refuse_doubles(&listed);
     let Book { counts, ledger, .. } = book;
     let mut foreseen = Vec::new();

@@ -16,6 +16,7 @@ use super::scan::{self, Scan};
 use super::selection::{Selection, Verdict};
 use super::tarball::{Entries, Entry, FileInput, Input, StreamInput, read_full_at};
 use super::{folder, names};
+use crate::base::capped::PastCap;
 use crate::base::units;
 use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result};
 use crate::flow::{Reject, RejectClass};
@@ -322,10 +323,22 @@ impl Archive {
             cancel.check()?;
             let entry = match entries.next_entry() {
                 Ok(Some(entry)) => entry,
-                Ok(None) => return Ok(()),
+                Ok(None) => {
+                    if let Some((class, message)) = scan::check_rest(&mut entries, cancel)? {
+                        let at = entries.next_at();
+                        let whole = scan::whole(&self.selection, &self.path, self.label(), at);
+                        let _ = each(Item::Reject(Reject { class, message, ..whole }));
+                    }
+                    return Ok(());
+                }
                 Err(broken) if broken.at == 0 => return Err(scan::not_a_tar(&self.path, &broken)),
                 Err(broken) => {
-                    let _ = each(Item::Reject(scan::end(&self.selection, &self.path, &broken)));
+                    let _ = each(Item::Reject(scan::end(
+                        &self.selection,
+                        &self.path,
+                        self.label(),
+                        &broken,
+                    )));
                     return Ok(());
                 }
             };
@@ -384,11 +397,18 @@ fn content<I: Input>(
     #[expect(clippy::disallowed_methods, reason = "the content ends at its size, which is capped")]
     let read = entries.content(entry).read_to_end(&mut bytes);
     if let Err(cause) = read {
+        let (class, message) = match PastCap::of(&cause) {
+            Some(past) => (RejectClass::OverCap, scan::over_cap(past)),
+            None => (
+                RejectClass::BrokenMember,
+                format!("the archive ends in the middle of it: {cause}"),
+            ),
+        };
         return Err(Reject {
             origin: member.origin,
             image_id: Some(member.image_id),
-            class: RejectClass::BrokenMember,
-            message: format!("the archive ends in the middle of it: {cause}"),
+            class,
+            message,
             digest: None,
         });
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 
 use super::tarball::{BLOCK_BYTES, Header};
-use crate::base::capped::Capped;
+use crate::base::capped::{Capped, PastCap};
 use crate::base::{Error, Kind, Result};
 
 /// How a file is packed.
@@ -57,8 +57,16 @@ pub(crate) fn sniff(path: &Path) -> Result<Packing> {
     })
 }
 
-/// Opens a file that must be there.
+/// Opens a file that must be there, and be one: a pipe keeps who opens it waiting, and a device may
+/// never end.
 pub(crate) fn open(path: &Path) -> Result<File> {
+    let kind = metadata(path)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        let what = super::folder::kind(kind).name();
+        return Err(Error::new(Kind::BadInput, format!("is {what}; only files are read"))
+            .at(path.display())
+            .help("write what it gives into a file, and name that"));
+    }
     File::open(path).map_err(|cause| missing_or(path, "cannot open", cause))
 }
 
@@ -81,6 +89,27 @@ pub(crate) fn unpack(
             Box::new(BufReader::with_capacity(1 << 16, Capped::new(decoder, cap_bytes)))
         }
     })
+}
+
+/// Why unpacked bytes could not be read.
+pub(crate) fn unread(path: &Path, cause: std::io::Error) -> Error {
+    match PastCap::of(&cause) {
+        Some(past) => too_large(path, past),
+        None => Error::io("cannot read", path.display(), cause),
+    }
+}
+
+/// More bytes than the cap.
+pub(crate) fn too_large(path: &Path, past: PastCap) -> Error {
+    Error::new(Kind::BadInput, format!("unpacks to {past}"))
+        .at(path.display())
+        .help("raise `max_unpacked_bytes` of its source if this is meant")
+}
+
+/// Whether a gzip ended well, its checksum looked at, and what lies behind it is none: padding,
+/// which `gzip` passes over too.
+pub(crate) fn is_padding(cause: &std::io::Error) -> bool {
+    cause.to_string() == "invalid gzip header"
 }
 
 /// What the file system says of a path that must be there.

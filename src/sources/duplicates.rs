@@ -41,10 +41,15 @@ pub fn duplicates(members: &mut Vec<Member>) -> Vec<Reject> {
             continue;
         };
         let other = same.iter().find(|other| **other != at).and_then(|other| members.get(*other));
-        let mut message = format!(
-            "its image id is also that of {}",
-            other.map_or("another", |other| &*other.origin.member)
-        );
+        let other = match other.map(|other| &other.origin) {
+            // an archive may hold one name twice
+            Some(other) if other.member == member.origin.member => {
+                format!("another member of that name, at byte {}", other.offset)
+            }
+            Some(other) => other.member.to_string(),
+            None => "another".to_owned(),
+        };
+        let mut message = format!("its image id is also that of {other}");
         if same.len() > 2 {
             message.push_str(&format!(" and of {} more", same.len() - 2));
         }
@@ -63,4 +68,38 @@ pub fn duplicates(members: &mut Vec<Member>) -> Vec<Reject> {
     let mut keep = keep.into_iter();
     members.retain(|_| keep.next().unwrap_or(true));
     rejects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Digest;
+    use crate::flow::Origin;
+    use crate::sources::member::Layout;
+
+    #[test]
+    fn one_name_twice_is_told_by_its_places() {
+        let member = |name: &str, offset| Member {
+            image_id: "1".into(),
+            origin: Origin { source: "photos".into(), member: name.into(), offset },
+            archive: 0,
+            size_bytes: 1,
+            stamp: Digest::of(&[]),
+            digest: None,
+            layout: Layout::Whole,
+        };
+        let mut members =
+            vec![member("1.jpg", 512), member("1.jpg", 1536), member("a/1.jpg", 2560)];
+        let messages: Vec<String> =
+            duplicates(&mut members).into_iter().map(|reject| reject.message).collect();
+        assert!(members.is_empty());
+        assert_eq!(
+            messages,
+            [
+                "its image id is also that of another member of that name, at byte 1536 and of 1 more",
+                "its image id is also that of another member of that name, at byte 512 and of 1 more",
+                "its image id is also that of 1.jpg and of 1 more",
+            ]
+        );
+    }
 }

@@ -120,7 +120,8 @@ fn walk(root: &Path, selection: &Selection, cancel: &Cancel) -> Result<Vec<Below
     Ok(found)
 }
 
-fn kind(kind: fs::FileType) -> EntryKind {
+/// What the file system says that it is.
+pub(crate) fn kind(kind: fs::FileType) -> EntryKind {
     if kind.is_symlink() {
         EntryKind::Symlink
     } else if kind.is_dir() {

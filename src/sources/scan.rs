@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use super::compressed;
 use super::member::{Cheap, Layout, Member};
 use super::selection::{Found, Selection, Verdict};
 use super::tarball::{BLOCK_BYTES, Broken, Entries, Entry, FileInput, Input, read_full_at};
+use crate::base::capped::PastCap;
 use crate::base::units::count;
 use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result};
 use crate::flow::{Origin, Reject, RejectClass};
@@ -29,27 +31,92 @@ pub(crate) fn too_many(path: &Path, cap: u64) -> Error {
 
 /// The first header is none.
 pub(crate) fn not_a_tar(path: &Path, broken: &Broken) -> Error {
+    if let Some(past) = broken.past_cap {
+        return compressed::too_large(path, past);
+    }
     Error::new(Kind::BadInput, format!("is no tar archive: {}", broken.message))
         .at(path.display())
         .help("get the archive again, or name the right file in the definition")
 }
 
 /// The archive ends too early: a row that says where.
-pub(crate) fn end(selection: &Selection, path: &Path, broken: &Broken) -> Reject {
-    let file = path.file_name().unwrap_or(path.as_os_str());
+pub(crate) fn end(
+    selection: &Selection,
+    path: &Path,
+    label: Option<&str>,
+    broken: &Broken,
+) -> Reject {
     Reject {
-        origin: Origin {
-            source: selection.name.clone(),
-            member: super::names::display(file.as_encoded_bytes()).into(),
-            offset: broken.at,
+        class: if broken.past_cap.is_some() {
+            RejectClass::OverCap
+        } else {
+            RejectClass::BrokenMember
         },
+        message: match broken.past_cap {
+            Some(past) => over_cap(past),
+            None => format!(
+                "the archive is broken at byte {}: {}; what lies behind is lost",
+                broken.at, broken.message
+            ),
+        },
+        ..whole(selection, path, label, broken.at)
+    }
+}
+
+/// A row about a whole archive.
+pub(crate) fn whole(
+    selection: &Selection,
+    path: &Path,
+    label: Option<&str>,
+    offset: u64,
+) -> Reject {
+    let file = path.file_name().unwrap_or(path.as_os_str());
+    let shown = || super::names::display(file.as_encoded_bytes());
+    let member = label.map_or_else(shown, str::to_owned).into();
+    Reject {
+        origin: Origin { source: selection.name.clone(), member, offset },
         image_id: None,
         class: RejectClass::BrokenMember,
-        message: format!(
-            "the archive is broken at byte {}: {}; what lies behind is lost",
-            broken.at, broken.message
-        ),
+        message: String::new(),
         digest: None,
+    }
+}
+
+/// No more may be unpacked.
+pub(crate) fn over_cap(past: PastCap) -> String {
+    format!(
+        "the file unpacks to {past}, and what lies behind is not read: raise \
+         `max_unpacked_bytes` of its source if this is meant"
+    )
+}
+
+/// Reads a packed tar to the end of its packing, behind its own: only there is a checksum looked at.
+/// Gives what is wrong.
+///
+/// # Errors
+/// [`Kind::Interrupted`].
+pub(crate) fn check_rest<I: Input>(
+    entries: &mut Entries<I>,
+    cancel: &Cancel,
+) -> Result<Option<(RejectClass, String)>> {
+    loop {
+        cancel.check()?;
+        let cause = match entries.input().pass_over() {
+            Ok(true) => continue,
+            Ok(false) => return Ok(None),
+            Err(cause) if compressed::is_padding(&cause) => return Ok(None),
+            Err(cause) => cause,
+        };
+        return Ok(Some(match PastCap::of(&cause) {
+            Some(past) => (RejectClass::OverCap, over_cap(past)),
+            None => (
+                RejectClass::BrokenMember,
+                format!(
+                    "the archive is damaged somewhere: {cause}; what was read of it may be wrong, \
+                     so get it again"
+                ),
+            ),
+        }));
     }
 }
 
@@ -95,7 +162,7 @@ pub(crate) fn scan(
             Err(broken) if broken.at == 0 => return Err(not_a_tar(path, &broken)),
             Err(broken) => {
                 if !told {
-                    scan.rejects.push(end(selection, path, &broken));
+                    scan.rejects.push(end(selection, path, label, &broken));
                 }
                 return Ok(scan);
             }

@@ -327,8 +327,197 @@ fn shards_hold_captions_beside_images() {
         ("000", "a dog")
     );
     assert_eq!(read.rejects[0].class, RejectClass::BadText);
+    assert_eq!(read.rejects[0].image_id.as_deref(), Some("001"));
     let read = all(&path, CaptionFormat::WebDatasetJson { field: "caption".into() });
     let rows: Vec<_> = read.captions.iter().map(|c| (c.caption_index, c.text.as_str())).collect();
     assert_eq!(rows, [(0, "x"), (1, "y")]);
     assert_eq!(&*read.rejects[0].origin.member, "d/001.json");
+    assert_eq!(read.rejects[0].image_id.as_deref(), Some("001"));
+}
+
+fn with_split(mut format: CaptionFormat) -> CaptionFormat {
+    if let CaptionFormat::Csv { split, .. } = &mut format {
+        *split = Some("split".into());
+    }
+    format
+}
+
+#[test]
+fn an_image_has_one_split_whatever_its_rows_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = b"image,text,split\n1.jpg,a,train\n1.jpg,b,test\n1.jpg,c,\n\
+                 2.jpg,a,\n2.jpg,b,val\n2.jpg,c,train\n3.jpg,a,\n3.jpg,b,\n1.jpg,d,train\n";
+    let path = text(dir.path(), "a.csv", rows);
+    let format = with_split(csv(",", ["image", "text"], None, false));
+    let found = all(&path, format.clone());
+    let kept: Vec<_> =
+        found.captions.iter().map(|c| (c.image_id.as_str(), c.text.as_str(), c.split)).collect();
+    let (train, val) = (Some(Split::Train), Some(Split::Val));
+    assert_eq!(
+        kept,
+        [
+            ("1", "a", train),
+            ("1", "c", train),
+            ("2", "a", val),
+            ("2", "b", val),
+            ("3", "a", None),
+            ("3", "b", None),
+            ("1", "d", train),
+        ]
+    );
+    let rejects: Vec<_> = found
+        .rejects
+        .iter()
+        .map(|r| (r.class, r.image_id.as_deref().unwrap(), r.message.as_str()))
+        .collect();
+    let says = |image, message| (RejectClass::BadLine, image, message);
+    assert_eq!(
+        rejects,
+        [
+            says("1", "1 is in test by this caption, and in train by one before"),
+            says("2", "2 is in train by this caption, and in val by one before"),
+        ]
+    );
+    // where others decide, the column costs no row
+    let mut number = 0;
+    let rejects = clipmill::sources::captions::stream(
+        &source(&path, format),
+        false,
+        &Cancel::new(),
+        &mut |some| {
+            number += some.len();
+            std::ops::ControlFlow::Continue(())
+        },
+    );
+    assert_eq!((rejects.unwrap().len(), number), (0, 9));
+}
+
+#[test]
+fn files_of_coco_with_a_split_in_their_name_give_it_to_those_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = |caption: &str| {
+        format!(
+            r#"{{"images": [{{"id": 1, "file_name": "1.jpg"}}],
+                "annotations": [{{"image_id": 1, "caption": "{caption}"}}]}}"#
+        )
+    };
+    let mine = text(dir.path(), "mine.json", json("a").as_bytes());
+    let val = text(dir.path(), "captions_val2017.json", json("b").as_bytes());
+    let test = text(dir.path(), "captions_test2017.json", json("c").as_bytes());
+    let mut source = source(&mine, CaptionFormat::Coco);
+    source.paths = vec![mine, val, test];
+    let found = read(&source, &Cancel::new()).unwrap();
+    let kept: Vec<_> = found.captions.iter().map(|c| (c.text.as_str(), c.split)).collect();
+    assert_eq!(kept, [("a", Some(Split::Val)), ("b", Some(Split::Val))]);
+    assert_eq!(found.rejects[0].class, RejectClass::BadLine);
+}
+
+#[test]
+fn a_split_behind_captions_without_one_is_refused_where_it_cannot_be_known_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = br#"{"images": [
+      {"filename": "1.jpg", "sentences": [{"raw": "a"}]},
+      {"filename": "1.jpg", "split": "val", "sentences": [{"raw": "a"}, {"raw": "b"}]}]}"#;
+    let found = all(&text(dir.path(), "dataset.json", json), CaptionFormat::Karpathy);
+    let kept: Vec<_> = found.captions.iter().map(|c| (c.text.as_str(), c.split)).collect();
+    assert_eq!(kept, [("a", None)]);
+    let classes: Vec<RejectClass> = found.rejects.iter().map(|r| r.class).collect();
+    assert_eq!(classes, [RejectClass::DuplicateCaption, RejectClass::BadLine]);
+}
+
+#[test]
+fn a_line_that_is_no_caption_names_its_image_where_that_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let ids = |read: &CaptionsRead| -> Vec<Option<String>> {
+        read.rejects.iter().map(|reject| reject.image_id.clone()).collect()
+    };
+    let lines = b"1.jpg#1\t\xff\n2.jpg#x\ttext\n3.jpg#-1\ttext\n\xff#0\ttext\nno tab\n4.jpg#0\tx\n";
+    let read = all(&text(dir.path(), "a.token", lines), CaptionFormat::Flickr);
+    let some = |id: &str| Some(id.to_owned());
+    assert_eq!(ids(&read), [some("1"), some("2"), some("3"), None, None]);
+    assert_eq!(read.captions.len(), 1);
+    let rows = b"image,text,number,split\n1.jpg,a,x,train\n2.jpg,b,0,nowhere\n3.jpg,\xff,0,train\n\
+                 \xff,d,0,train\n";
+    let format = with_split(csv(",", ["image", "text"], Some("number"), false));
+    let read = all(&text(dir.path(), "a.csv", rows), format);
+    assert_eq!(ids(&read), [some("1"), some("2"), some("3"), None]);
+    let json = br#"{"images": [{"filename": "1.jpg", "split": "nowhere", "sentences": []},
+        {"filename": "2.jpg", "sentences": [{"tokens": []}]}]}"#;
+    let read = all(&text(dir.path(), "dataset.json", json), CaptionFormat::Karpathy);
+    assert_eq!(ids(&read), [some("1"), some("2")]);
+}
+
+#[test]
+fn two_images_of_coco_with_one_id_lose_their_captions_and_are_both_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let json =
+        br#"{"annotations": [{"image_id": 1, "caption": "a"}, {"image_id": 2, "caption": "b"}],
+        "images": [{"id": 1, "file_name": "one.jpg"}, {"id": 2, "file_name": "two.jpg"},
+                   {"id": 2, "file_name": "two.jpg"}, {"id": 1, "file_name": "other.jpg"}]}"#;
+    let read = all(&text(dir.path(), "mine.json", json), CaptionFormat::Coco);
+    let kept: Vec<_> = read.captions.iter().map(|c| (c.image_id.as_str(), &*c.text)).collect();
+    assert_eq!(kept, [("two", "b")]);
+    for reject in &read.rejects {
+        assert_eq!(reject.class, RejectClass::BadLine);
+        assert!(reject.message.contains("`one.jpg` and `other.jpg`"), "{reject}");
+    }
+    assert_eq!(read.rejects.len(), 2, "the image and its caption");
+}
+
+#[test]
+fn a_column_that_is_there_twice_is_an_error_where_it_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = text(dir.path(), "a.csv", b"image,text,text,more,more\n1.jpg,a,b,c,d\n");
+    let wrong = read(&source(&path, csv(",", ["image", "text"], None, true)), &Cancel::new());
+    assert!(wrong.unwrap_err().what().contains("more than one column `text`"));
+    let path = text(dir.path(), "b.csv", b"image,text,more,more\n1.jpg,a,b,c\n");
+    assert_eq!(all(&path, csv(",", ["image", "text"], None, true)).captions.len(), 1);
+}
+
+#[test]
+fn captions_past_the_cap_of_unpacking_say_which_cap() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = b"1.jpg#0\ta dog\n";
+    let mut lines = line.to_vec();
+    lines.extend([b'x'; 300_000]);
+    let mut tar = TarWriter::new(Vec::new());
+    tar.file("x.token", &lines, 0).unwrap();
+    for bytes in [lines.clone(), tar.finish().unwrap()] {
+        let mut packer = gzip(Vec::new());
+        packer.write_all(&bytes).unwrap();
+        let path = text(dir.path(), "a.gz", &packer.finish().unwrap());
+        let mut source = source(&path, CaptionFormat::Flickr);
+        source.caps.unpacked_bytes = 200_000;
+        let found = read(&source, &Cancel::new()).unwrap();
+        assert_eq!((found.captions.len(), found.rejects.len()), (1, 1), "{:?}", found.rejects);
+        assert_eq!(found.rejects[0].class, RejectClass::OverCap);
+        assert!(found.rejects[0].message.contains("max_unpacked_bytes"), "{}", found.rejects[0]);
+        source.caps.unpacked_bytes = 100;
+        let error = read(&source, &Cancel::new()).unwrap_err();
+        assert!(error.help_text().unwrap().contains("max_unpacked_bytes"), "{error:?}");
+    }
+}
+
+#[test]
+fn captions_in_an_archive_whose_checksum_is_wrong_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tar = TarWriter::new(Vec::new());
+    tar.file("x.token", b"1.jpg#0\ta dog\n", 0).unwrap();
+    let mut packer = gzip(Vec::new());
+    packer.write_all(&tar.finish().unwrap()).unwrap();
+    let mut bytes = packer.finish().unwrap();
+    let at = bytes.len() - 6;
+    bytes[at] ^= 0x55;
+    let read = all(&text(dir.path(), "a.tar.gz", &bytes), CaptionFormat::Flickr);
+    assert_eq!((read.captions.len(), read.rejects.len()), (1, 1));
+    assert_eq!(read.rejects[0].class, RejectClass::BrokenMember);
+    assert_eq!(&*read.rejects[0].origin.member, "a.tar.gz");
+}
+
+#[test]
+fn captions_from_what_is_no_file_are_not_waited_for() {
+    let source = source(Path::new("/dev/null"), CaptionFormat::Flickr);
+    let error = read(&source, &Cancel::new()).unwrap_err();
+    assert_eq!(error.kind(), Kind::BadInput);
+    assert!(error.what().contains("a character device"), "{error:?}");
 }

@@ -276,7 +276,76 @@ fn caps_are_kept() {
     source.caps.unpacked_bytes = 200_000;
     let (samples, rejects) = streamed(&open(&source, dir.path()));
     assert_eq!((samples.len(), rejects.len()), (1, 1));
-    assert!(rejects[0].message.contains("cap"), "{}", rejects[0]);
+    assert_eq!(rejects[0].class, RejectClass::OverCap);
+    assert!(rejects[0].message.contains("max_unpacked_bytes"), "{}", rejects[0]);
+}
+
+#[test]
+fn more_than_may_be_unpacked_is_over_the_cap_wherever_it_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tar.gz");
+    let mut packer = gzip(Vec::new());
+    packer.write_all(&tar_of(&[("a.txt", &vec![0; 1 << 20]), ("b.jpg", b"b")])).unwrap();
+    std::fs::write(&path, packer.finish().unwrap()).unwrap();
+    let mut source = image_source(Tar, &[&path]);
+    source.caps.unpacked_bytes = 200_000;
+    // in a member that nobody reads
+    let (samples, rejects) = streamed(&open(&source, dir.path()));
+    assert_eq!((samples.len(), rejects.len()), (0, 1));
+    assert_eq!((rejects[0].class, &rejects[0].image_id), (RejectClass::OverCap, &None));
+    assert!(rejects[0].message.contains("max_unpacked_bytes"), "{}", rejects[0]);
+    // before the first member
+    source.caps.unpacked_bytes = 100;
+    let all = &mut |_| std::ops::ControlFlow::Continue(());
+    let read = open(&source, dir.path()).stream(&mut |_| true, all, &Cancel::new());
+    let error = read.unwrap_err();
+    assert!(error.what().contains("more than the cap of 100 B"), "{error:?}");
+    assert!(error.help_text().unwrap().contains("max_unpacked_bytes"), "{error:?}");
+}
+
+#[test]
+fn a_checksum_behind_the_last_member_is_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let tar = tar_of(&[("a.jpg", &[1; 700]), ("b.jpg", &[2; 700])]);
+    let mut packer = gzip(Vec::new());
+    packer.write_all(&tar).unwrap();
+    let good = packer.finish().unwrap();
+    let mut packer = zstd(Vec::new()).unwrap();
+    packer.write_all(&tar).unwrap();
+    let good_zst = packer.finish().unwrap();
+    let rejects = |bytes: &[u8]| {
+        let path = dir.path().join("a.packed");
+        std::fs::write(&path, bytes).unwrap();
+        let (samples, rejects) = streamed(&open(&image_source(Tar, &[&path]), dir.path()));
+        assert_eq!(samples.len(), 2);
+        rejects
+    };
+    let mut bad = good.clone();
+    let at = bad.len() - 6;
+    bad[at] ^= 0x55;
+    let cut = |good: &[u8]| good[..good.len() - 2].to_vec();
+    for bytes in [bad, cut(&good), cut(&good_zst)] {
+        let found = rejects(&bytes);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].class, &found[0].image_id), (RejectClass::BrokenMember, &None));
+        assert_eq!(&*found[0].origin.member, "a.packed");
+        assert!(found[0].message.contains("what was read of it may be wrong"), "{}", found[0]);
+    }
+    assert_eq!((rejects(&good), rejects(&good_zst)), (vec![], vec![]));
+    // what `gzip` passes over, too
+    for byte in [0, b'x'] {
+        assert_eq!(rejects(&[good.as_slice(), &[byte; 1000]].concat()), []);
+    }
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let device = Path::new("/dev/null");
+    let error = clipmill::sources::open(&image_source(Tar, &[device]), dir.path()).unwrap_err();
+    assert_eq!(error.kind(), Kind::BadInput);
+    assert!(error.what().contains("a character device"), "{error:?}");
+    assert!(error.help_text().is_some());
 }
 
 #[test]

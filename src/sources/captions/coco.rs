@@ -1,6 +1,7 @@
 //! COCO's `captions_*.json`: images with ids and file names, captions that name those ids.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, BufRead};
 
 use serde_json::Value;
@@ -30,7 +31,9 @@ pub(super) fn read(
     cap_bytes: u64,
     out: &mut Collector<'_>,
 ) -> Result<(), Stop> {
-    let mut names = HashMap::new();
+    let mut names: HashMap<String, String> = HashMap::new();
+    // of ids that two images have
+    let mut doubled: HashMap<String, String> = HashMap::new();
     // either array may come first
     let mut captions: Vec<(u64, Annotation)> = Vec::new();
     let stop = json::elements(reader, &["images", "annotations"], cap_bytes, &mut |element| {
@@ -40,32 +43,52 @@ pub(super) fn read(
             return out.reject(member, offset, None, RejectClass::OverCap, why, None);
         }
         let broken = if element.array == 0 {
-            serde_json::from_slice::<Image>(raw)
-                .map(|image| names.insert(image.id.to_string(), image.file_name))
-                .err()
+            serde_json::from_slice(raw).map(|Image { id, file_name }| {
+                match names.entry(id.to_string()) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(file_name);
+                    }
+                    Entry::Occupied(first) if *first.get() == file_name => {}
+                    Entry::Occupied(first) => {
+                        let image = Some((file_name.as_str(), Named::Text));
+                        let why = two_images(first.key(), first.get(), &file_name);
+                        out.bad_line(member, offset, image, why, raw);
+                        doubled.insert(id.to_string(), file_name);
+                    }
+                }
+            })
         } else {
-            serde_json::from_slice(raw).map(|caption| captions.push((offset, caption))).err()
+            serde_json::from_slice(raw).map(|caption| captions.push((offset, caption)))
         };
-        if let Some(cause) = broken {
-            out.bad_line(member, offset, format!("it is no entry of COCO's: {cause}"), raw);
+        if let Err(cause) = broken {
+            out.bad_line(member, offset, None, format!("it is no entry of COCO's: {cause}"), raw);
         }
     });
     let split = split_of(member);
     for (offset, caption) in captions {
         let raw = caption.caption.as_bytes();
-        let Some(image) = names.get(&caption.image_id.to_string()) else {
-            let why = format!("the file lists no image {}", caption.image_id);
-            out.bad_line(member, offset, why, raw);
+        let id = caption.image_id.to_string();
+        let Some(image) = names.get(&id) else {
+            let why = format!("the file lists no image {id}");
+            out.bad_line(member, offset, None, why, raw);
             continue;
         };
+        if let Some(other) = doubled.get(&id) {
+            out.bad_line(member, offset, None, two_images(&id, image, other), raw);
+            continue;
+        }
         let (text, named) = (caption.caption.as_str(), Named::Text);
         out.add(member, &Found { image, named, index: None, text, split, offset, raw });
     }
     stop
 }
 
+fn two_images(id: &str, first: &str, other: &str) -> String {
+    format!("the file lists two images {id}: `{first}` and `{other}`")
+}
+
 /// COCO says which part a file is in its name: `captions_val2017.json`.
-fn split_of(member: &str) -> Option<Split> {
+pub(super) fn split_of(member: &str) -> Option<Split> {
     let part = base_name(member).strip_prefix("captions_")?;
     let letters = part.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(part.len());
     part.get(..letters)?.parse().ok()

@@ -17,14 +17,33 @@ const HANDED_ON: usize = 2048;
 /// Whoever takes captions, in the order of the files; breaks when it wants no more.
 pub(super) type Take<'t> = dyn FnMut(Vec<Caption>) -> ControlFlow<()> + 't;
 
+/// How the splits that files name are taken.
+pub(super) enum Splits {
+    /// Not at all: others decide.
+    Elsewhere,
+    /// They are looked for, for images with captions before the one that names theirs.
+    Sought,
+    /// Kept to, one an image; with those that were looked for.
+    Kept(HashMap<String, Split>),
+}
+
+/// What is known of an image.
+struct Image {
+    number: u32,
+    captions: i32,
+    split: Option<Split>,
+    /// Whether a caption was handed on without one.
+    without: bool,
+}
+
 /// Finds the captions of a source and hands them on.
 pub(super) struct Collector<'a> {
     source: Arc<str>,
     /// The file whose captions are found.
     member: Arc<str>,
     id: &'a IdRule,
-    /// Number of each image, and how many captions it has.
-    images: HashMap<String, (u32, i32)>,
+    images: HashMap<String, Image>,
+    splits: Splits,
     /// Where each caption was first seen.
     seen: HashMap<(u32, i32), u64>,
     captions: Vec<Caption>,
@@ -53,13 +72,38 @@ pub(super) struct Found<'a> {
     pub(super) raw: &'a [u8],
 }
 
+impl Image {
+    /// The split of a caption of which its file says `named`: that of all captions of the image.
+    fn agree(&mut self, id: &str, named: Option<Split>) -> Result<Option<Split>, String> {
+        match (self.split, named) {
+            (Some(first), Some(named)) if first != named => {
+                Err(format!("{id} is in {named} by this caption, and in {first} by one before"))
+            }
+            (None, Some(named)) if self.without => {
+                Err(format!("{id} is in {named} by this caption, and in no split by one before"))
+            }
+            (first, named) => {
+                self.split = first.or(named);
+                self.without |= self.split.is_none();
+                Ok(self.split)
+            }
+        }
+    }
+}
+
 impl<'a> Collector<'a> {
-    pub(super) fn new(source: &str, id: &'a IdRule, take: &'a mut Take<'a>) -> Self {
+    pub(super) fn new(
+        source: &str,
+        id: &'a IdRule,
+        splits: Splits,
+        take: &'a mut Take<'a>,
+    ) -> Self {
         Self {
             source: source.into(),
             member: "".into(),
             id,
             images: HashMap::new(),
+            splits,
             seen: HashMap::new(),
             captions: Vec::new(),
             take,
@@ -83,18 +127,41 @@ impl<'a> Collector<'a> {
             return self.reject(member, found.offset, Some(id), class, message, Some(raw));
         }
         let fresh = u32::try_from(self.images.len()).unwrap_or(u32::MAX);
-        let (number, count) = match self.images.get_mut(&id) {
+        let image = match self.images.get_mut(&id) {
             Some(known) => known,
-            None => self.images.entry(id.clone()).or_insert((fresh, 0)),
+            None => {
+                let split = match &self.splits {
+                    Splits::Kept(sought) => sought.get(&id).copied(),
+                    _ => None,
+                };
+                let fresh = Image { number: fresh, captions: 0, split, without: false };
+                self.images.entry(id.clone()).or_insert(fresh)
+            }
         };
-        let caption_index = found.index.unwrap_or(*count);
-        let key = (*number, caption_index);
-        *count = count.saturating_add(1);
+        let caption_index = found.index.unwrap_or(image.captions);
+        let key = (image.number, caption_index);
+        image.captions = image.captions.saturating_add(1);
         if let Some(first) = self.seen.get(&key) {
             let why = format!("caption {caption_index} of {id} stands already at byte {first}");
             let class = RejectClass::DuplicateCaption;
             return self.reject(member, found.offset, Some(id), class, why, Some(found.raw));
         }
+        let split = match &self.splits {
+            Splits::Elsewhere => Ok(found.split),
+            Splits::Sought => {
+                image.split = image.split.or(found.split);
+                image.without |= image.split.is_none();
+                Ok(image.split)
+            }
+            Splits::Kept(_) => image.agree(&id, found.split),
+        };
+        let split = match split {
+            Ok(split) => split,
+            Err(why) => {
+                let class = RejectClass::BadLine;
+                return self.reject(member, found.offset, Some(id), class, why, Some(found.raw));
+            }
+        };
         self.seen.insert(key, found.offset);
         let origin = self.origin(member, found.offset);
         self.captions.push(Caption {
@@ -102,7 +169,7 @@ impl<'a> Collector<'a> {
             caption_index,
             text: found.text.to_string(),
             origin,
-            split: found.split,
+            split,
         });
         if self.captions.len() >= HANDED_ON {
             self.hand_on();
@@ -115,6 +182,17 @@ impl<'a> Collector<'a> {
         if !captions.is_empty() && !self.closed {
             self.closed = (self.take)(captions).is_break();
         }
+    }
+
+    /// The splits of images that have captions before the one that names theirs.
+    pub(super) fn late_splits(self) -> HashMap<String, Split> {
+        let late = self.images.into_iter().filter(|(_, image)| image.without);
+        late.filter_map(|(id, image)| Some((id, image.split?))).collect()
+    }
+
+    /// The image id in a name that stands in what is refused.
+    pub(super) fn id_of(&self, image: &str, named: Named) -> Option<String> {
+        names::image_id(image, self.id, named).ok()
     }
 
     /// Whether nobody wants any more.
@@ -136,9 +214,17 @@ impl<'a> Collector<'a> {
         self.rejects.push(Reject { origin, image_id, class, message, digest });
     }
 
-    /// A line without its parts.
-    pub(super) fn bad_line(&mut self, member: &str, offset: u64, message: String, raw: &[u8]) {
-        self.reject(member, offset, None, RejectClass::BadLine, message, Some(raw));
+    /// A line without its parts, and the name of its image if it has that.
+    pub(super) fn bad_line(
+        &mut self,
+        member: &str,
+        offset: u64,
+        image: Option<(&str, Named)>,
+        message: String,
+        raw: &[u8],
+    ) {
+        let id = image.and_then(|(name, named)| self.id_of(name, named));
+        self.reject(member, offset, id, RejectClass::BadLine, message, Some(raw));
     }
 
     fn origin(&mut self, member: &str, offset: u64) -> Origin {

@@ -6,7 +6,7 @@ use super::collector::{Collector, Found};
 use crate::base::units::Bytes;
 use crate::flow::RejectClass;
 use crate::sources::lines::Lines;
-use crate::sources::names::Named;
+use crate::sources::names::{Named, is_image};
 
 pub(super) fn read(
     reader: &mut dyn BufRead,
@@ -20,7 +20,8 @@ pub(super) fn read(
     {
         if line.over {
             let why = format!("it is longer than the cap of {}", Bytes(cap_bytes));
-            out.reject(member, line.offset, None, RejectClass::OverCap, why, None);
+            let id = image_before_tab(line.bytes).and_then(|name| out.id_of(name, Named::Text));
+            out.reject(member, line.offset, id, RejectClass::OverCap, why, None);
             continue;
         }
         if line.bytes.trim_ascii().is_empty() {
@@ -29,7 +30,8 @@ pub(super) fn read(
         let Ok(text) = std::str::from_utf8(line.bytes) else {
             let why = "it is no UTF-8".to_string();
             let class = RejectClass::BadText;
-            out.reject(member, line.offset, None, class, why, Some(line.bytes));
+            let id = image_before_tab(line.bytes).and_then(|name| out.id_of(name, Named::Text));
+            out.reject(member, line.offset, id, class, why, Some(line.bytes));
             continue;
         };
         match parts(text) {
@@ -38,20 +40,25 @@ pub(super) fn read(
                 let named = Named::Text;
                 out.add(member, &Found { image, named, index, text, split: None, offset, raw });
             }
-            Err(why) => out.bad_line(member, line.offset, why, line.bytes),
+            Err((image, why)) => {
+                let image = image.map(|name| (name, Named::Text));
+                out.bad_line(member, line.offset, image, why, line.bytes);
+            }
         }
     }
     Ok(())
 }
 
+/// Why a line has no parts, and the name of its image if that can be told.
+type NoParts<'l> = (Option<&'l str>, String);
+
 /// Name of the image, number of the caption, text. Captions hold `#` and spaces, so the id
 /// ends at the tab first and is split at its own last `#`.
-fn parts(line: &str) -> Result<(&str, Option<i32>, &str), String> {
+fn parts(line: &str) -> Result<(&str, Option<i32>, &str), NoParts<'_>> {
     if let Some((id, text)) = line.split_once('\t') {
-        let Some((name, digits)) = id.rsplit_once('#').filter(|(_, d)| is_number(d)) else {
-            return Ok((id.trim(), None, text));
-        };
-        return Ok((without_language(name).trim(), Some(number(digits)?), text));
+        let (name, digits) = split_id(id);
+        let Some(digits) = digits else { return Ok((name, None, text)) };
+        return number(digits).map(|at| (name, Some(at), text)).map_err(|why| (Some(name), why));
     }
     let expected = || "expected `name.jpg#0<TAB>text` or `name.jpg#zhb#0 text`".to_string();
     // without a tab only an id with a language ends surely at its number
@@ -62,12 +69,38 @@ fn parts(line: &str) -> Result<(&str, Option<i32>, &str), String> {
         let (digits, text) = tail.split_once(' ').unwrap_or((tail, ""));
         let name = line.get(..before).unwrap_or_default();
         if is_number(digits) && without_language(name) != name {
-            return Ok((without_language(name).trim(), Some(number(digits)?), text));
+            let name = without_language(name).trim();
+            return number(digits)
+                .map(|at| (name, Some(at), text))
+                .map_err(|why| (Some(name), why));
         }
         before += 1;
         rest = tail;
     }
-    Err(expected())
+    Err((None, expected()))
+}
+
+/// The name in an id, and what should be the caption's number: what follows the last `#`, where it is
+/// one or the name of an image has ended before it.
+fn split_id(id: &str) -> (&str, Option<&str>) {
+    match id.rsplit_once('#') {
+        Some((name, digits)) => {
+            let name = without_language(name).trim();
+            let is_image = |name| is_image(name, Named::Text);
+            if is_number(digits) || (is_image(name) && !is_image(id.trim())) {
+                return (name, Some(digits));
+            }
+            (id.trim(), None)
+        }
+        None => (id.trim(), None),
+    }
+}
+
+/// The name of the image in a line whose text is unusable.
+fn image_before_tab(line: &[u8]) -> Option<&str> {
+    let end = line.iter().position(|byte| *byte == b'\t')?;
+    let id = std::str::from_utf8(line.get(..end)?).ok()?;
+    Some(split_id(id).0)
 }
 
 fn is_number(digits: &str) -> bool {
@@ -75,9 +108,12 @@ fn is_number(digits: &str) -> bool {
 }
 
 fn number(digits: &str) -> Result<i32, String> {
+    if !is_number(digits) {
+        return Err(format!("expected a caption's number behind `#`, got `{digits}`"));
+    }
     digits
         .parse()
-        .map_err(|cause: std::num::ParseIntError| format!("its number {digits} is none: {cause}"))
+        .map_err(|cause: std::num::ParseIntError| format!("its number `{digits}` is none: {cause}"))
 }
 
 /// `name.jpg#zhb` is the image `name.jpg` in a language.
@@ -119,5 +155,23 @@ mod tests {
         for line in ["no tab here", "1.jpg#0 text", "#", "1.jpg#99999999999\tx"] {
             assert!(parts(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn what_follows_the_name_of_an_image_is_its_captions_number() {
+        for line in ["1.jpg#x\tb", "1.jpg#-1\tb", "1.jpg#\tb", "1.jpg#zhb#x\tb", "1.jpg#0 \tb"] {
+            assert_eq!(parts(line).unwrap_err().0, Some("1.jpg"), "{line}");
+        }
+        for id in ["a#b.jpg", "a#x", "1.jpg#2.jpg", "2258277193_586949ec62.jpg.1"] {
+            assert_eq!(parts(&format!("{id}\tb")), Ok((id, None, "b")));
+        }
+    }
+
+    #[test]
+    fn a_line_whose_text_is_unusable_has_its_image_before_the_tab() {
+        assert_eq!(image_before_tab(b"1.jpg#1\t\xff"), Some("1.jpg"));
+        assert_eq!(image_before_tab(b"1\t\xff"), Some("1"));
+        assert_eq!(image_before_tab(b"\xff\tx"), None);
+        assert_eq!(image_before_tab(b"no tab \xff"), None);
     }
 }

@@ -33,18 +33,19 @@ pub(super) fn read(
             Ok(image) => image,
             Err(cause) => {
                 let why = format!("it is no image of Karpathy's: {cause}");
-                return out.bad_line(member, offset, why, raw);
+                return out.bad_line(member, offset, None, why, raw);
             }
         };
+        let named = Some((image.filename.as_str(), Named::Text));
         let split = match image.split.as_deref().map(str::parse::<Split>).transpose() {
             Ok(split) => split,
-            Err(why) => return out.bad_line(member, offset, why, raw),
+            Err(why) => return out.bad_line(member, offset, named, why, raw),
         };
         for (at, sentence) in image.sentences.iter().enumerate() {
             let index = i32::try_from(at).ok();
             let Some(text) = sentence.get("raw").and_then(Value::as_str) else {
                 let why = format!("sentence {at} of {} has no `raw` text", image.filename);
-                out.bad_line(member, offset, why, sentence.to_string().as_bytes());
+                out.bad_line(member, offset, named, why, sentence.to_string().as_bytes());
                 continue;
             };
             let (image, named, raw) = (image.filename.as_str(), Named::Text, text.as_bytes());

@@ -1,14 +1,16 @@
 //! Reading all captions of a source.
 
+use std::collections::HashMap;
+use std::io;
 use std::ops::ControlFlow;
 
 use super::coco::settle;
-use super::collector::{Collector, Take};
+use super::collector::{Collector, Splits, Take};
 use super::shards::Shard;
-use super::texts::{Each, Opener, Pick};
+use super::texts::{Each, Opener, Pick, Text};
 use super::{coco, flickr, karpathy, shards, table};
 use crate::base::{Cancel, Error, Kind, Result};
-use crate::flow::{Caption, Reject};
+use crate::flow::{Caption, Reject, Split};
 use crate::plan::source::{CaptionFormat, CaptionSource};
 use crate::sources::names::{self, Globs};
 
@@ -24,14 +26,14 @@ pub struct CaptionsRead {
 /// Reads every caption of a source, straight out of its archives. A broken line costs a
 /// reject and nothing else; of two captions with one number the first stays.
 ///
-/// As [`stream`], for those who want all at once.
+/// As [`stream`] with the files' own splits, for those who want all at once.
 ///
 /// # Errors
 /// When a file is not there, is packed in a way that is not read, is not laid out as its
 /// format says at all, or an archive does not hold the member.
 pub fn read(source: &CaptionSource, cancel: &Cancel) -> Result<CaptionsRead> {
     let mut captions = Vec::new();
-    let rejects = stream(source, cancel, &mut |some| {
+    let rejects = stream(source, true, cancel, &mut |some| {
         captions.extend(some);
         ControlFlow::Continue(())
     })?;
@@ -42,34 +44,81 @@ pub fn read(source: &CaptionSource, cancel: &Cancel) -> Result<CaptionsRead> {
 /// lines and members that are no captions. What is held of a caption that was taken is its number;
 /// of COCO, whose captions may stand before the images that they name, a file is held.
 ///
+/// With `own_splits` all captions of an image are in the split that the first of them names, those that
+/// name none too, and one that names another is a reject. Without, each has what stands beside it.
+///
 /// # Errors
 /// As [`read`]; some captions may have been handed on before.
 pub fn stream<'s>(
     source: &'s CaptionSource,
+    own_splits: bool,
     cancel: &Cancel,
     take: &'s mut Take<'s>,
 ) -> Result<Vec<Reject>> {
-    let cap = source.caps.line_bytes;
-    let mut out = each(source, cancel, take, &mut |text, out| {
-        let member = text.member.as_str();
-        let shard = Shard { name: &text.name, member, offset: text.offset };
-        match &source.format {
-            CaptionFormat::Flickr => Ok(flickr::read(text.reader, member, cap, out)),
-            format @ CaptionFormat::Csv { .. } => {
-                table::read(text.reader, member, cap, format, out)
-            }
-            CaptionFormat::Coco => settle(coco::read(text.reader, member, cap, out), member, out),
-            CaptionFormat::Karpathy => {
-                settle(karpathy::read(text.reader, member, cap, out), member, out)
-            }
-            CaptionFormat::WebDatasetText => Ok(shards::read(text.reader, &shard, cap, None, out)),
-            CaptionFormat::WebDatasetJson { field } => {
-                Ok(shards::read(text.reader, &shard, cap, Some(field), out))
-            }
-        }
-    })?;
+    let splits =
+        if own_splits { Splits::Kept(late_splits(source, cancel)?) } else { Splits::Elsewhere };
+    let mut out =
+        each(source, splits, cancel, take, &mut |mut text, out| read_text(source, &mut text, out))?;
     out.hand_on();
     Ok(out.rejects)
+}
+
+/// The splits that captions name only behind others of their image. Where a split stands beside each
+/// caption, or files with and without may be about one image, they are read for it beforehand.
+fn late_splits(source: &CaptionSource, cancel: &Cancel) -> Result<HashMap<String, Split>> {
+    let several = source.paths.len() > 1 || source.member.is_some();
+    let may_be_late = match &source.format {
+        CaptionFormat::Csv { split, .. } => split.is_some(),
+        CaptionFormat::Coco => several && only_some_name_a_split(source, cancel)?,
+        CaptionFormat::Karpathy => several,
+        _ => false,
+    };
+    if !may_be_late {
+        return Ok(HashMap::new());
+    }
+    let mut nobody = |_| {
+        if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let out = each(source, Splits::Sought, cancel, &mut nobody, &mut |mut text, out| {
+        read_text(source, &mut text, out)
+    })?;
+    cancel.check()?;
+    Ok(out.late_splits())
+}
+
+/// Whether some files of COCO are of a split by their names, and others of none.
+fn only_some_name_a_split(source: &CaptionSource, cancel: &Cancel) -> Result<bool> {
+    let (mut some, mut others) = (false, false);
+    let mut nobody = |_| ControlFlow::Break(());
+    each(source, Splits::Elsewhere, cancel, &mut nobody, &mut |text, _| {
+        let named = coco::split_of(&text.member).is_some();
+        (some, others) = (some || named, others || !named);
+        Ok(Ok(()))
+    })?;
+    Ok(some && others)
+}
+
+/// Reads one text as its format says. An inner error is the text's, an outer one the source's.
+fn read_text(
+    source: &CaptionSource,
+    text: &mut Text<'_>,
+    out: &mut Collector<'_>,
+) -> Result<io::Result<()>> {
+    let cap = source.caps.line_bytes;
+    let member = text.member.as_str();
+    let shard = Shard { name: &text.name, member, offset: text.offset };
+    match &source.format {
+        CaptionFormat::Flickr => Ok(flickr::read(text.reader, member, cap, out)),
+        format @ CaptionFormat::Csv { .. } => table::read(text.reader, member, cap, format, out),
+        CaptionFormat::Coco => settle(coco::read(text.reader, member, cap, out), member, out),
+        CaptionFormat::Karpathy => {
+            settle(karpathy::read(text.reader, member, cap, out), member, out)
+        }
+        CaptionFormat::WebDatasetText => Ok(shards::read(text.reader, &shard, cap, None, out)),
+        CaptionFormat::WebDatasetJson { field } => {
+            Ok(shards::read(text.reader, &shard, cap, Some(field), out))
+        }
+    }
 }
 
 /// Looks whether a source can be read at all, before hours are spent on what comes first: that
@@ -84,7 +133,8 @@ pub fn probe(source: &CaptionSource, cancel: &Cancel) -> Result<()> {
     }
     let cap = source.caps.line_bytes;
     let mut nobody = |_| ControlFlow::Break(());
-    each(source, cancel, &mut nobody, &mut |text, out| match &source.format {
+    let splits = Splits::Elsewhere;
+    each(source, splits, cancel, &mut nobody, &mut |text, out| match &source.format {
         format @ CaptionFormat::Csv { .. } => {
             table::probe(text.reader, text.member.as_str(), cap, format, out)
         }
@@ -100,6 +150,7 @@ fn in_shards(format: &CaptionFormat) -> bool {
 /// Has every text of the source read.
 fn each<'s>(
     source: &'s CaptionSource,
+    splits: Splits,
     cancel: &Cancel,
     take: &'s mut Take<'s>,
     visit: &mut Each<'_, 's>,
@@ -112,7 +163,7 @@ fn each<'s>(
         many: source.member.is_some() || in_shards(&source.format),
         patterns,
     };
-    let mut out = Collector::new(&source.name, &source.id, take);
+    let mut out = Collector::new(&source.name, &source.id, splits, take);
     let labels = names::labels(&source.paths);
     for (path, label) in source.paths.iter().zip(&labels) {
         let label = (labels.len() > 1).then_some(label.as_str());

@@ -27,18 +27,19 @@ pub(super) fn read(
     out: &mut Collector<'_>,
 ) -> io::Result<()> {
     let Shard { name: image, member, offset } = *shard;
+    let id = out.id_of(image, Named::Shard);
     let mut raw = Vec::new();
     #[expect(clippy::disallowed_methods, reason = "taken up to the cap")]
     reader.take(cap_bytes.saturating_add(1)).read_to_end(&mut raw)?;
     if raw.len() as u64 > cap_bytes {
         let why = format!("it is larger than the cap of {}", Bytes(cap_bytes));
-        out.reject(member, offset, None, RejectClass::OverCap, why, None);
+        out.reject(member, offset, id, RejectClass::OverCap, why, None);
         return Ok(());
     }
     let raw = raw.as_slice();
     let Ok(text) = std::str::from_utf8(raw) else {
         let why = "it is no UTF-8".to_string();
-        out.reject(member, offset, None, RejectClass::BadText, why, Some(raw));
+        out.reject(member, offset, id, RejectClass::BadText, why, Some(raw));
         return Ok(());
     };
     let mut add = |text: &str| {
@@ -64,7 +65,7 @@ pub(super) fn read(
     };
     match texts {
         Ok(texts) => texts.iter().for_each(|text| add(text)),
-        Err(why) => out.bad_line(member, offset, why, raw),
+        Err(why) => out.bad_line(member, offset, Some((image, Named::Shard)), why, raw),
     }
     Ok(())
 }

@@ -157,7 +157,7 @@ impl<'a> Rows<'a> {
             let mut held = held.into_iter();
             if let Some((offset, first)) = held.next() {
                 let why = "it opens a quote that is never closed".to_string();
-                out.bad_line(member, offset, why, &first);
+                out.bad_line(member, offset, None, why, &first);
             }
             for line in held.rev() {
                 self.again.push_front(line);
@@ -171,11 +171,18 @@ impl Columns {
         let names: Vec<String> =
             fields.iter().map(|field| String::from_utf8_lossy(field).trim().to_string()).collect();
         let find = |wanted: &String| {
-            names.iter().position(|name| name == wanted).ok_or_else(|| {
-                Error::new(Kind::BadInput, format!("has no column `{wanted}`"))
-                    .at(member)
-                    .help(format!("its columns are: {}", names.join(", ")))
-            })
+            let mut of_name = (0..names.len()).filter(|at| names.get(*at) == Some(wanted));
+            let wrong = |what: String| {
+                let help = format!("its columns are: {}", names.join(", "));
+                Error::new(Kind::BadInput, what).at(member).help(help)
+            };
+            match (of_name.next(), of_name.next()) {
+                (Some(at), None) => Ok(at),
+                (None, _) => Err(wrong(format!("has no column `{wanted}`"))),
+                (Some(_), Some(_)) => {
+                    Err(wrong(format!("has more than one column `{wanted}`: which is meant?")))
+                }
+            }
         };
         let CaptionFormat::Csv { image, text, index, split, delimiter, quoted } = format else {
             return Err(Error::new(Kind::Internal, "is read as a table and is none").at(member));
@@ -202,7 +209,7 @@ impl Columns {
         let (offset, raw) = (row.offset, row.raw.as_slice());
         if row.fields.len() != self.count {
             let why = format!("expected {} fields, got {}", self.count, row.fields.len());
-            return out.bad_line(member, offset, why, raw);
+            return out.bad_line(member, offset, None, why, raw);
         }
         let field = |at: usize| row.fields.get(at).map(|field| std::str::from_utf8(field));
         // an empty field counts as none; one that is no text must not
@@ -210,25 +217,26 @@ impl Columns {
             let value = at.and_then(field).transpose()?;
             Ok::<_, Utf8Error>(value.map(str::trim).filter(|value| !value.is_empty()))
         };
-        let (Some(Ok(image)), Some(Ok(text)), Ok(index), Ok(split)) =
-            (field(self.image), field(self.text), optional(self.index), optional(self.split))
+        let name = field(self.image).and_then(|name| Some((name.ok()?.trim(), Named::Text)));
+        let (Some((image, named)), Some(Ok(text)), Ok(index), Ok(split)) =
+            (name, field(self.text), optional(self.index), optional(self.split))
         else {
             let why = "it is no UTF-8".to_string();
-            return out.reject(member, offset, None, RejectClass::BadText, why, Some(raw));
+            let id = name.and_then(|(name, named)| out.id_of(name, named));
+            return out.reject(member, offset, id, RejectClass::BadText, why, Some(raw));
         };
         let index = match index.map(str::parse::<i32>) {
             Some(Ok(index)) if index >= 0 => Some(index),
             None => None,
             _ => {
                 let why = "its caption's number is none".to_string();
-                return out.bad_line(member, offset, why, raw);
+                return out.bad_line(member, offset, name, why, raw);
             }
         };
         let split = match split.map(str::parse::<Split>).transpose() {
             Ok(split) => split,
-            Err(why) => return out.bad_line(member, offset, why, raw),
+            Err(why) => return out.bad_line(member, offset, name, why, raw),
         };
-        let (image, named) = (image.trim(), Named::Text);
         out.add(member, &Found { image, named, index, text, split, offset, raw });
     }
 }

@@ -5,7 +5,8 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use super::collector::Collector;
-use crate::base::capped::Capped;
+use crate::base::capped::{Capped, PastCap};
+use crate::base::units::count;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::flow::RejectClass;
 use crate::plan::source::Caps;
@@ -75,7 +76,7 @@ impl Opener<'_> {
                     .by_ref()
                     .take(BLOCK_BYTES as u64)
                     .read_to_end(&mut head)
-                    .map_err(|cause| Error::io("cannot read", self.path.display(), cause))?;
+                    .map_err(|cause| compressed::unread(self.path, cause))?;
                 let block = <[u8; BLOCK_BYTES]>::try_from(head.as_slice()).map(Header);
                 let is_tar = block.is_ok_and(|block| !block.is_zero() && block.checksum_fits());
                 if is_tar && packing == Packing::Plain {
@@ -93,7 +94,7 @@ impl Opener<'_> {
                 let mut reader = BufReader::with_capacity(1 << 16, whole);
                 let text = Text { name, member: member.clone(), offset: 0, reader: &mut reader };
                 if let Err(cause) = each(text, out)? {
-                    self.broken(&member, 0, &cause.to_string(), out);
+                    self.broken(&member, 0, &cause, out);
                 }
                 Ok(())
             }
@@ -107,10 +108,22 @@ impl Opener<'_> {
         }
     }
 
+    /// The path itself, as it is shown.
+    fn whole(&self) -> String {
+        let file = self.path.file_name().unwrap_or(self.path.as_os_str());
+        let shown = || names::display(file.as_encoded_bytes());
+        self.label.map_or_else(shown, str::to_owned)
+    }
+
     /// A text that could not be read to its end: what came before stays.
-    fn broken(&self, member: &str, offset: u64, why: &str, out: &mut Collector<'_>) {
-        let message = format!("it could not be read to its end: {why}");
-        out.reject(member, offset, None, RejectClass::BrokenMember, message, None);
+    fn broken(&self, member: &str, offset: u64, cause: &io::Error, out: &mut Collector<'_>) {
+        let (class, message) = match PastCap::of(cause) {
+            Some(past) => (RejectClass::OverCap, scan::over_cap(past)),
+            None => {
+                (RejectClass::BrokenMember, format!("it could not be read to its end: {cause}"))
+            }
+        };
+        out.reject(member, offset, None, class, message, None);
     }
 
     fn tar<'c, I: Input>(
@@ -125,11 +138,18 @@ impl Opener<'_> {
             self.cancel.check()?;
             let entry = match entries.next_entry() {
                 Ok(Some(entry)) => entry,
-                Ok(None) => return self.settle(&tally),
+                Ok(None) => {
+                    if let Some((class, why)) = scan::check_rest(&mut entries, self.cancel)? {
+                        out.reject(&self.whole(), entries.next_at(), None, class, why, None);
+                    }
+                    return self.settle(&tally);
+                }
                 Err(broken) => {
-                    let file = self.path.file_name().unwrap_or(self.path.as_os_str());
-                    let member = names::display(file.as_encoded_bytes());
-                    self.broken(&member, broken.at, &broken.message, out);
+                    let cause = match broken.past_cap {
+                        Some(past) => io::Error::other(past),
+                        None => io::Error::other(broken.message),
+                    };
+                    self.broken(&self.whole(), broken.at, &cause, out);
                     return self.settle(&tally);
                 }
             };
@@ -154,7 +174,7 @@ impl Opener<'_> {
             let (offset, reader) = (entry.offset, &mut reader);
             let read = each(Text { name, member: member.clone(), offset, reader }, out)?;
             if let Err(cause) = read {
-                self.broken(&member, entry.offset, &cause.to_string(), out);
+                self.broken(&member, entry.offset, &cause, out);
                 return Ok(());
             }
         }
@@ -192,7 +212,7 @@ impl Opener<'_> {
             let member = match archive.by_index(at) {
                 Ok(member) => member,
                 Err(cause) => {
-                    self.broken(&shown, 0, &cause.to_string(), out);
+                    self.broken(&shown, 0, &io::Error::other(cause), out);
                     continue;
                 }
             };
@@ -200,7 +220,7 @@ impl Opener<'_> {
             let mut reader = BufReader::with_capacity(1 << 16, capped);
             let text = Text { name, member: shown.clone(), offset: 0, reader: &mut reader };
             if let Err(cause) = each(text, out)? {
-                self.broken(&shown, 0, &cause.to_string(), out);
+                self.broken(&shown, 0, &cause, out);
             }
         }
         self.settle(&tally)

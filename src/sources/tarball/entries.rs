@@ -10,6 +10,7 @@ use super::header::{BLOCK_BYTES, EntryKind, Header, until_nul};
 use super::input::Input;
 use super::pax::{self, Records};
 use super::sparse::{self, MAX_PIECES, PaxSparse, Piece};
+use crate::base::capped::PastCap;
 use crate::base::units::Bytes;
 use crate::flow::RejectClass;
 use crate::plan::source::Caps;
@@ -42,6 +43,20 @@ pub struct Broken {
     pub at: u64,
     /// What is wrong, a lower-case fragment.
     pub message: String,
+    /// Whether it is not the archive that ends, but what may be unpacked of it.
+    pub past_cap: Option<PastCap>,
+}
+
+impl Broken {
+    fn new(at: u64, message: impl Into<String>) -> Self {
+        Self { at, message: message.into(), past_cap: None }
+    }
+
+    /// Where reading failed or gave too little.
+    fn unread(at: u64, read: io::Result<usize>, short: &str) -> Self {
+        let past_cap = read.err().as_ref().and_then(PastCap::of);
+        Self { past_cap, ..Self::new(at, short) }
+    }
 }
 
 /// Reads an archive's headers in order. It stops at the first block of zeros, as `tar` does.
@@ -104,9 +119,8 @@ impl<I: Input> Entries<I> {
         for _ in 0..MAX_EXTENSIONS {
             let at = self.next;
             let Some(header) = self.header(at, extensions.any)? else { return Ok(None) };
-            let size = header
-                .size_bytes()
-                .ok_or_else(|| Broken { at, message: "its size is no number".into() })?;
+            let size =
+                header.size_bytes().ok_or_else(|| Broken::new(at, "its size is no number"))?;
             let content = at + BLOCK_BYTES as u64;
             extensions.any = true;
             match header.type_flag() {
@@ -134,20 +148,20 @@ impl<I: Input> Entries<I> {
                 _ => return self.member(at, &header, size, extensions).map(Some),
             }
         }
-        Err(Broken { at: self.next, message: "it has too many extension headers in a row".into() })
+        Err(Broken::new(self.next, "it has too many extension headers in a row"))
     }
 
     /// Reads the header at `at`; `None` at the end of the archive.
     fn header(&mut self, at: u64, pending: bool) -> Result<Option<Header>, Broken> {
-        let broken = |message: String| Broken { at, message };
+        let broken = |message: &str| Broken::new(at, message);
         let mut block = [0; BLOCK_BYTES];
-        let read = self
-            .input
-            .read_at(at, &mut block)
-            .map_err(|cause| broken(format!("the archive cannot be read further: {cause}")))?;
+        let read = self.input.read_at(at, &mut block).map_err(|cause| {
+            let why = format!("the archive cannot be read further: {cause}");
+            Broken::unread(at, Err(cause), &why)
+        })?;
         // the last member's padding may be missing, its content may not
         if self.input.len_bytes().is_some_and(|len_bytes| self.content_end > len_bytes) {
-            return Err(broken("the archive ends in the middle of a member".into()));
+            return Err(broken("the archive ends in the middle of a member"));
         }
         let header = Header(block);
         let given = header.0.get(..read).unwrap_or_default();
@@ -155,16 +169,16 @@ impl<I: Input> Entries<I> {
             if header.checksum_fits() {
                 return Ok(Some(header));
             }
-            return Err(broken("no tar header: its checksum is wrong".into()));
+            return Err(broken("no tar header: its checksum is wrong"));
         }
         if pending {
-            return Err(broken("the archive ends after an extension header".into()));
+            return Err(broken("the archive ends after an extension header"));
         }
         if at == 0 && read == 0 {
-            return Err(broken("it is empty".into()));
+            return Err(broken("it is empty"));
         }
         if read < BLOCK_BYTES && (at == 0 || given.iter().any(|byte| *byte != 0)) {
-            return Err(broken("the archive ends in the middle of a header".into()));
+            return Err(broken("the archive ends in the middle of a header"));
         }
         Ok(None)
     }
@@ -179,7 +193,7 @@ impl<I: Input> Entries<I> {
                 self.next = next;
                 Ok(())
             }
-            _ => Err(Broken { at: content, message: format!("its size of {size} is impossible") }),
+            _ => Err(Broken::new(content, format!("its size of {size} is impossible"))),
         }
     }
 
@@ -200,11 +214,10 @@ impl<I: Input> Entries<I> {
             return Ok(Err((RejectClass::OverCap, message)));
         };
         let mut bytes = vec![0; wanted];
-        let read = self.input.read_at(content, &mut bytes);
-        if read.is_ok_and(|read| read == wanted) {
-            return Ok(Ok(bytes));
+        match self.input.read_at(content, &mut bytes) {
+            Ok(read) if read == wanted => Ok(Ok(bytes)),
+            read => Err(Broken::unread(content, read, "the archive ends in an extension header")),
         }
-        Err(Broken { at: content, message: "the archive ends in an extension header".into() })
     }
 
     fn member(
@@ -249,7 +262,7 @@ impl<I: Input> Entries<I> {
         entry.stored_bytes = match last(b"size").map(pax::decimal) {
             Some(Some(size)) => size,
             Some(None) => {
-                return Err(Broken { at, message: "its extended size is no number".into() });
+                return Err(Broken::new(at, "its extended size is no number"));
             }
             None => size,
         };
@@ -285,17 +298,15 @@ impl<I: Input> Entries<I> {
         while more {
             let mut block = [0; BLOCK_BYTES];
             let read = self.input.read_at(entry.offset, &mut block);
-            if !read.is_ok_and(|read| read == BLOCK_BYTES) {
-                let message = "the archive ends in a sparse map".into();
-                return Err(Broken { at: entry.offset, message });
+            if !matches!(read, Ok(BLOCK_BYTES)) {
+                return Err(Broken::unread(entry.offset, read, "the archive ends in a sparse map"));
             }
             let (further, again) = Header(block).more_gnu_sparse();
             pairs.extend(further);
             entry.offset += BLOCK_BYTES as u64;
             more = again;
             if pairs.len() > MAX_PIECES {
-                let message = "its sparse map has too many stretches".into();
-                return Err(Broken { at: entry.offset, message });
+                return Err(Broken::new(entry.offset, "its sparse map has too many stretches"));
             }
         }
         Ok(real.map(|real| (pairs, real)).ok_or_else(|| "its size with holes is no number".into()))
@@ -322,6 +333,12 @@ impl<I: Input> Entries<I> {
     /// The content of `entry`, which must be the one given last when the input is a stream.
     pub fn content<'a>(&'a mut self, entry: &'a Entry) -> Content<'a, I> {
         Content { input: &mut self.input, entry, at: 0, stored: entry.offset, piece: 0 }
+    }
+
+    /// Position of the next header, or of the end.
+    #[must_use]
+    pub fn next_at(&self) -> u64 {
+        self.next
     }
 
     /// The bytes behind the headers, for looking at more than one member's content.

@@ -15,6 +15,15 @@ pub trait Input {
 
     /// Number of bytes, where it is known; of a stream, once it has ended.
     fn len_bytes(&self) -> Option<u64>;
+
+    /// Passes over some more bytes of a stream, so that the checksum behind them is looked at;
+    /// false at its end. A file has none, and there is nothing to pass over.
+    ///
+    /// # Errors
+    /// As [`Self::read_at`].
+    fn pass_over(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
 }
 
 /// Enough for the end of one member, its padding, the next header and the start of what follows:
@@ -132,5 +141,12 @@ impl<R: Read> Input for StreamInput<R> {
 
     fn len_bytes(&self) -> Option<u64> {
         self.ended.then_some(self.position)
+    }
+
+    fn pass_over(&mut self) -> io::Result<bool> {
+        let passed = io::copy(&mut (&mut self.reader).take(1 << 20), &mut io::sink())?;
+        self.position += passed;
+        self.ended |= passed == 0;
+        Ok(passed > 0)
     }
 }
