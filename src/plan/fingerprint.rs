@@ -47,6 +47,17 @@ impl Fingerprint {
         &self.parts
     }
 
+    /// A fact as the definition calls and writes it. The names here stay what they are: rows of
+    /// every store hang on them.
+    #[must_use]
+    pub fn as_defined<'f>(name: &'f str, value: &'f str) -> (&'f str, &'f str) {
+        match (name, value) {
+            ("settings.apply_orientation", "false") => ("settings.orientation", "ignore"),
+            ("settings.apply_orientation", "true") => ("settings.orientation", "apply"),
+            fact => fact,
+        }
+    }
+
     /// Which code made the rows: the operator, and what of it has a version of its own.
     fn operators(&self) -> impl Iterator<Item = (&String, &String)> {
         self.parts.iter().filter(|(name, _)| name.starts_with("operator"))
@@ -72,6 +83,13 @@ impl Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fact_is_shown_as_the_definition_writes_it() {
+        let shown = |name, value| Fingerprint::as_defined(name, value);
+        assert_eq!(shown("settings.apply_orientation", "true"), ("settings.orientation", "apply"));
+        assert_eq!(shown("settings.normalize", "true"), ("settings.normalize", "true"));
+    }
 
     #[test]
     fn names_the_gravest_difference() {

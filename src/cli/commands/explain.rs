@@ -78,16 +78,19 @@ fn human(sight: &Sight) -> String {
         line("stored in", part.clone());
     }
     for (fact, stored, now) in facts(sight) {
-        let text = match (stored, now) {
-            (Some(stored), Some(now)) if stored == now => short(&now),
+        let stored = stored.as_deref().map(|value| Fingerprint::as_defined(&fact, value));
+        let now = now.as_deref().map(|value| Fingerprint::as_defined(&fact, value));
+        let name = stored.or(now).map_or("", |(name, _)| name);
+        let text = match (stored.map(|(_, value)| value), now.map(|(_, value)| value)) {
+            (Some(stored), Some(now)) if stored == now => short(now),
             (Some(stored), Some(now)) => {
-                format!("{} is stored, {} now", short(&stored), short(&now))
+                format!("{} is stored, {} now", short(stored), short(now))
             }
-            (Some(stored), None) => format!("{} is stored, none now", short(&stored)),
-            (None, Some(now)) => short(&now),
+            (Some(stored), None) => format!("{} is stored, none now", short(stored)),
+            (None, Some(now)) => short(now),
             (None, None) => continue,
         };
-        line(&fact, text);
+        line(name, text);
     }
     if let Some((reject, attempts)) = &sight.reject {
         let times = if *attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };

@@ -11,6 +11,7 @@ use crate::definition::model::ModelLayout;
 use crate::definition::pipeline::Pipeline;
 use crate::definition::span::Span;
 use crate::definition::stage::Stage;
+use crate::plan::fingerprint::Fingerprint;
 
 /// Operators whose rows depend on what the rows of their tables hold, and not on what made those:
 /// a table that is made anew with the same content leaves them as they are.
@@ -253,13 +254,23 @@ fn differing_parts(was: &LockedStage, is: &LockedStage) -> Vec<String> {
         .parts
         .iter()
         .filter(|(name, _)| name.starts_with("settings.") && !is.parts.contains_key(name.as_str()));
-    let gone = gone.map(|(name, was)| format!("{name} was {was}, is not there"));
+    let gone = gone.map(|(name, was)| {
+        let (name, was) = Fingerprint::as_defined(name, was);
+        format!("{name} was {was}, is not there")
+    });
     let other = is.parts.iter().filter_map(|(name, is)| match was.parts.get(name) {
         Some(was) if was == is => None,
-        Some(was) => Some(format!("{name} was {}, is {}", short(was), short(is))),
+        Some(was) => {
+            let (_, was) = Fingerprint::as_defined(name, was);
+            let (name, is) = Fingerprint::as_defined(name, is);
+            Some(format!("{name} was {}, is {}", short(was), short(is)))
+        }
         // The lock was written where this could not be known.
         None if !name.starts_with("settings.") => None,
-        None => Some(format!("{name} was not there, is {is}")),
+        None => {
+            let (name, is) = Fingerprint::as_defined(name, is);
+            Some(format!("{name} was not there, is {is}"))
+        }
     });
     other.chain(gone).collect()
 }
