@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::collector::Collector;
 use crate::base::capped::{Capped, PastCap};
-use crate::base::units::count;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::flow::RejectClass;
 use crate::plan::source::Caps;
