@@ -9,7 +9,7 @@ use super::capped::Capped;
 use super::error::{Error, Result};
 
 /// Bytes that are read at a time: enough for all cores to hash, and little beside a model.
-const PIECE_BYTES: usize = 4 << 20;
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Symbolic links that are followed one after another, as many as Linux follows.
 const MOST_LINKS: usize = 40;

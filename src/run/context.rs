@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rayon::prelude::*;
-
 use crate::base::clock::Clock;
 use crate::base::progress::Progress;
 use crate::base::{Cancel, Result};
@@ -162,7 +160,7 @@ impl<'a> Context<'a> {
             let known = trusted();
             parts.into_iter().filter(|part| !known.contains(&name(part))).collect()
         };
-        unread.par_iter().try_for_each(|part| snapshot.sound(part, cancel))?;
+        unread.iter().try_for_each(|part| snapshot.sound(part, cancel))?;
         trusted().extend(unread.into_iter().map(name));
         Ok(())
     }
@@ -173,7 +171,7 @@ impl<'a> Context<'a> {
     /// As [`trust`](Self::trust).
     pub(super) fn trust_staged(&self, table: &str, parts: &[&StagedPart]) -> Result<()> {
         let sound = |part: &&StagedPart| self.store.sound_staged(table, part, &Cancel::new());
-        parts.par_iter().try_for_each(sound)
+        parts.iter().try_for_each(sound)
     }
 
     /// Notes what is found of the image that somebody asked about.

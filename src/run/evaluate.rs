@@ -105,7 +105,9 @@ pub(super) fn run(
 pub(super) fn judged(ctx: &Context<'_>, stage: &Stage, work: &Evaluate) -> Result<(State, Counts)> {
     let (cases, ..) = cases(&ctx.store, work, &ctx.options.cancel)?;
     let (state, counts, _) = judge(ctx, stage, &cases)?;
-    cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
+    if counts.computed() > 0 {
+        cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
+    }
     Ok((state, counts))
 }
 

@@ -154,25 +154,25 @@ impl Listed {
         self.archives.iter().map(Archive::ignored).sum()
     }
 
-    /// Tells what was passed over: of a source with `include` in words, for images may be among it.
-    /// `others` were met beside what is listed.
+    /// Tells how many members were passed over, and of a source that holds no image. `others` were met
+    /// beside what is listed.
     pub(super) fn tell(&self, report: &mut RunReport, source: &ImageSource, others: usize) {
         let (ignored, name) = (self.ignored(), &source.name);
-        if source.include.is_empty() {
-            report.ignored += ignored;
-        } else if ignored > 0 {
-            report.notes.push(format!(
-                "{name}: {} members are folders or match none of its `include` (`{}`), and were left \
-                 out",
-                count(ignored),
-                source.include.join("`, `"),
-            ));
-        }
+        report.ignored += ignored;
         let members: usize = self.members.iter().flatten().map(Vec::len).sum();
         let rejects: usize = self.rejects.iter().map(Vec::len).sum();
-        if members + rejects + others == 0 {
-            report.notes.push(format!("{name}: it holds no image"));
+        if members + rejects + others > 0 {
+            return;
         }
+        report.notes.push(if source.include.is_empty() || ignored == 0 {
+            format!("{name}: it holds no image")
+        } else {
+            let globs = source.include.join("`, `");
+            format!(
+                "{name}: it holds no image that `include` (`{globs}`) names; members left out: {}",
+                count(ignored)
+            )
+        });
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
     use crate::sources::{Listing, open};
 
     #[test]
-    fn what_include_leaves_out_is_told_of_and_so_is_a_source_without_images() {
+    fn a_source_without_images_is_told_of_and_so_is_an_include_that_names_none() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("photos");
         for name in ["a.jpg", "b.jpg", "c.txt"] {
@@ -214,19 +214,13 @@ mod tests {
             listed.tell(&mut report, &source, 0);
             (report.ignored, report.notes)
         };
-        let left_out = |number: u64| {
-            format!(
-                "photos: {number} members are folders or match none of its `include` (`*.tif`, \
-                 `a.*`), and were left out"
-            )
-        };
-        let none = || "photos: it holds no image".to_owned();
+        let none = |more: &str| format!("photos: it holds no image{more}");
         assert_eq!(told(&root, &[]), (1, vec![]));
-        assert_eq!(told(&root, &["*.tif", "a.*"]), (0, vec![left_out(2)]));
-        let notes = told(&root, &["*.tif"]).1;
-        assert!(notes.len() == 2 && notes[1] == none(), "{notes:?}");
+        assert_eq!(told(&root, &["*.tif", "a.*"]), (2, vec![]));
+        let left_out = " that `include` (`*.tif`, `x.*`) names; members left out: 3";
+        assert_eq!(told(&root, &["*.tif", "x.*"]), (3, vec![none(left_out)]));
         let empty = dir.path().join("empty");
         files::make_folder(&empty).unwrap();
-        assert_eq!(told(&empty, &[]), (0, vec![none()]));
+        assert_eq!(told(&empty, &[]), (0, vec![none("")]));
     }
 }

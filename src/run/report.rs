@@ -132,7 +132,7 @@ pub struct RunReport {
     /// Rows of `rejects`, by class.
     pub rejects: BTreeMap<RejectClass, u64>,
     /// Members of image sources that were passed over without a word: folders, junk of archivers,
-    /// files that are no images. Of sources with `include` a note tells.
+    /// files that are no images. Also what `include` leaves out.
     pub ignored: u64,
     /// Lines for the user: captions left out, the device that `auto` took.
     pub notes: Vec<String>,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::tarball::{BLOCK_BYTES, Header};
+use super::tarball::{BLOCK_BYTES, EntryKind, Header};
 use crate::base::capped::{Capped, PastCap};
 use crate::base::{Error, Kind, Result};
 
@@ -62,7 +62,7 @@ pub(crate) fn sniff(path: &Path) -> Result<Packing> {
 pub(crate) fn open(path: &Path) -> Result<File> {
     let kind = metadata(path)?.file_type();
     if !kind.is_file() && !kind.is_dir() {
-        let what = super::folder::kind(kind).name();
+        let what = EntryKind::of(kind).name();
         return Err(Error::new(Kind::BadInput, format!("is {what}; only files are read"))
             .at(path.display())
             .help("write what it gives into a file, and name that"));

@@ -1,7 +1,7 @@
 //! Folders of images, walked without following links.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::member::{Layout, Member, stamp_of_file};
@@ -38,7 +38,7 @@ pub(crate) fn scan(
         let mut file = None;
         match fs::symlink_metadata(root.join(&path)) {
             Ok(meta) => {
-                found.kind = kind(meta.file_type());
+                found.kind = EntryKind::of(meta.file_type());
                 found.size_bytes = meta.len();
                 file = Some(FileStamp::of(&meta));
             }
@@ -118,25 +118,6 @@ fn walk(root: &Path, selection: &Selection, cancel: &Cancel) -> Result<Vec<Below
         }
     }
     Ok(found)
-}
-
-/// What the file system says that it is.
-pub(crate) fn kind(kind: fs::FileType) -> EntryKind {
-    if kind.is_symlink() {
-        EntryKind::Symlink
-    } else if kind.is_dir() {
-        EntryKind::Directory
-    } else if kind.is_fifo() {
-        EntryKind::Fifo
-    } else if kind.is_char_device() {
-        EntryKind::CharDevice
-    } else if kind.is_block_device() {
-        EntryKind::BlockDevice
-    } else if kind.is_file() {
-        EntryKind::File
-    } else {
-        EntryKind::Unknown(b's')
-    }
 }
 
 /// Reads one file, if it still is the one that was listed.

@@ -156,5 +156,5 @@ fn a_run_with_nothing_to_do_has_no_bottleneck() {
     assert!(said.contains("Nothing to do"), "{said}");
     assert!(!said.contains("bottleneck") && !said.contains("Queues:"), "{said}");
     assert!(said.contains("unchanged"), "{said}");
-    assert!(said.contains("Passed over 1 member that is no image"), "{said}");
+    assert!(said.contains("Passed over 1 member: folders"), "{said}");
 }

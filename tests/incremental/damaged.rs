@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use clipmill::base::Cancel;
 use clipmill::base::progress::Progress;
 use clipmill::nn::clip::write_random;
-use clipmill::table::TAIL_BYTES;
+use clipmill::table::{Fault, TAIL_BYTES};
 
 use super::house::{DEFINITION, House, caption_lines, picture, pictures, quick_clip};
 use super::step::{changes, definition, options, plan_and_run, step};
@@ -132,7 +132,10 @@ fn what_verify_finds_is_what_the_next_plan_names_and_the_next_run_computes() {
         let made = step(&house);
         assert_eq!(changes(&made.report), "image_features part_damaged 24");
         assert_eq!(embeddings(&house, "image_features"), before);
-        assert_eq!(verify().faults, []);
+        let faults = verify().faults;
+        let old =
+            |fault: &Fault| fault.what.starts_with("a part of version 0 that the newest has not");
+        assert!(faults.iter().all(old), "{faults:?}");
         assert!(!note.exists(), "the note goes with the part");
     }
 }

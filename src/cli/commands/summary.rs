@@ -55,13 +55,9 @@ pub(crate) fn human(report: &RunReport, again: &CommandLine) -> String {
         ));
     }
     if report.ignored > 0 {
-        let what = if report.ignored == 1 {
-            "member that is no image"
-        } else {
-            "members that are no images"
-        };
+        let what = if report.ignored == 1 { "member" } else { "members" };
         out.push(format!(
-            "Passed over {} {what}: folders, and files of other kinds.",
+            "Passed over {} {what}: folders, files of other kinds, and what `include` leaves out.",
             count(report.ignored)
         ));
     }

@@ -1,5 +1,8 @@
 //! One 512-byte header: fields as POSIX ustar, GNU, star and v7 lay them out.
 
+use std::fs::FileType;
+use std::os::unix::fs::FileTypeExt;
+
 /// Size of a header and unit of padding, in bytes.
 pub(crate) const BLOCK_BYTES: usize = 512;
 
@@ -31,6 +34,25 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
+    /// What the file system says that it is.
+    pub(crate) fn of(kind: FileType) -> Self {
+        if kind.is_symlink() {
+            Self::Symlink
+        } else if kind.is_dir() {
+            Self::Directory
+        } else if kind.is_fifo() {
+            Self::Fifo
+        } else if kind.is_char_device() {
+            Self::CharDevice
+        } else if kind.is_block_device() {
+            Self::BlockDevice
+        } else if kind.is_file() {
+            Self::File
+        } else {
+            Self::Unknown(b's')
+        }
+    }
+
     /// What it is, in words.
     #[must_use]
     pub fn name(self) -> &'static str {
