@@ -1,10 +1,10 @@
 //! What a file is by its first bytes, and its bytes unpacked in order.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::tarball::{BLOCK_BYTES, EntryKind, Header};
 use crate::base::capped::{Capped, PastCap};
@@ -79,10 +79,9 @@ pub(crate) fn unpack(
     let reader = BufReader::with_capacity(1 << 16, open(path)?);
     Ok(match packing {
         Packing::Plain | Packing::Zip => Box::new(Capped::new(reader, cap_bytes)),
-        Packing::Gzip => Box::new(BufReader::with_capacity(
-            1 << 16,
-            Capped::new(MultiGzDecoder::new(reader), cap_bytes),
-        )),
+        Packing::Gzip => {
+            Box::new(BufReader::with_capacity(1 << 16, Capped::new(Gunzip::new(reader), cap_bytes)))
+        }
         Packing::Zstd => {
             let decoder = zstd::stream::read::Decoder::with_buffer(reader)
                 .map_err(|cause| Error::io("cannot unpack", path.display(), cause))?;
@@ -106,11 +105,34 @@ pub(crate) fn too_large(path: &Path, past: PastCap) -> Error {
         .help("raise `max_unpacked_bytes` of its source if this is meant")
 }
 
-/// Whether a gzip ended well, its checksum looked at, and what lies behind it is none: padding,
-/// which `gzip` passes over too.
-pub(crate) fn is_padding(cause: &std::io::Error) -> bool {
-    cause.to_string() == "invalid gzip header"
+/// What a gzip's members hold, one after the other, their checksums looked at. What lies behind them
+/// and does not begin as one is padding, which `gzip` passes over too.
+struct Gunzip<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Gunzip<R> {
+    fn new(packed: R) -> Self {
+        Self(Some(GzDecoder::new(packed)))
+    }
 }
+
+impl<R: BufRead> Read for Gunzip<R> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            let read = member.read(buf)?;
+            if read > 0 || buf.is_empty() {
+                return Ok(read);
+            }
+            let Some(mut packed) = self.0.take().map(GzDecoder::into_inner) else { break };
+            if packed.fill_buf()?.first() == Some(&GZIP) {
+                self.0 = Some(GzDecoder::new(packed));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// The first byte of every gzip.
+const GZIP: u8 = 0x1f;
 
 /// What the file system says of a path that must be there.
 pub(crate) fn metadata(path: &Path) -> Result<std::fs::Metadata> {

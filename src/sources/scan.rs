@@ -104,7 +104,6 @@ pub(crate) fn check_rest<I: Input>(
         let cause = match entries.input().pass_over() {
             Ok(true) => continue,
             Ok(false) => return Ok(None),
-            Err(cause) if compressed::is_padding(&cause) => return Ok(None),
             Err(cause) => cause,
         };
         return Ok(Some(match PastCap::of(&cause) {

@@ -155,6 +155,8 @@ fn disturbed(
         if as_wanted(&out) {
             return (out, workers);
         }
+        // What comes too late disturbs nothing.
+        assert!(out.status.success(), "{}", binary::said(&out));
     }
     panic!("every {signal} came too late");
 }

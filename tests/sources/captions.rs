@@ -413,16 +413,43 @@ fn files_of_coco_with_a_split_in_their_name_give_it_to_those_without() {
 }
 
 #[test]
-fn a_split_behind_captions_without_one_is_refused_where_it_cannot_be_known_before() {
+fn a_split_behind_captions_without_one_is_theirs_too() {
     let dir = tempfile::tempdir().unwrap();
     let json = br#"{"images": [
       {"filename": "1.jpg", "sentences": [{"raw": "a"}]},
       {"filename": "1.jpg", "split": "val", "sentences": [{"raw": "a"}, {"raw": "b"}]}]}"#;
     let found = all(&text(dir.path(), "dataset.json", json), CaptionFormat::Karpathy);
     let kept: Vec<_> = found.captions.iter().map(|c| (c.text.as_str(), c.split)).collect();
-    assert_eq!(kept, [("a", None)]);
+    assert_eq!(kept, [("a", Some(Split::Val)), ("b", Some(Split::Val))]);
     let classes: Vec<RejectClass> = found.rejects.iter().map(|r| r.class).collect();
-    assert_eq!(classes, [RejectClass::DuplicateCaption, RejectClass::BadLine]);
+    assert_eq!(classes, [RejectClass::DuplicateCaption]);
+}
+
+#[test]
+fn the_checksum_of_a_packed_json_is_looked_at_and_what_stands_behind_a_gzip_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = br#"{"images": [{"id": 1, "file_name": "1.jpg"}],
+                    "annotations": [{"image_id": 1, "caption": "a"}]}"#;
+    let packed = |bytes: &[u8]| {
+        let mut packer = gzip(Vec::new());
+        packer.write_all(bytes).unwrap();
+        packer.finish().unwrap()
+    };
+    let good = packed(json);
+    let mut bad = good.clone();
+    let at = bad.len() - 6;
+    bad[at] ^= 1;
+    for behind in [0, 1, 9, 10, 100] {
+        let padded = [good.as_slice(), &vec![b'\n'; behind]].concat();
+        let read = all(&text(dir.path(), "a.json.gz", &padded), CaptionFormat::Coco);
+        assert_eq!((read.captions.len(), read.rejects.len()), (1, 0), "{behind}");
+    }
+    let read = all(&text(dir.path(), "b.json.gz", &bad), CaptionFormat::Coco);
+    let classes: Vec<RejectClass> = read.rejects.iter().map(|r| r.class).collect();
+    assert_eq!(classes, [RejectClass::BrokenMember]);
+    let two = [packed(&json[..40]), packed(&json[40..])].concat();
+    let read = all(&text(dir.path(), "c.json.gz", &two), CaptionFormat::Coco);
+    assert_eq!((read.captions.len(), read.rejects.len()), (1, 0), "members follow each other");
 }
 
 #[test]

@@ -124,10 +124,9 @@ fn say(told: &[Told], session: &Session) -> Result<()> {
             Err(error) => {
                 // It is why the command fails, so it is said with --quiet too.
                 let line = format!("left out: {error}");
+                session.progress.note(&line);
                 if session.quiet {
                     console::complain(&line);
-                } else {
-                    session.progress.note(&line);
                 }
             }
         }

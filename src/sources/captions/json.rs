@@ -40,7 +40,7 @@ pub(super) fn elements(
     let mut scanner = Scanner { reader, offset: 0, cap_bytes, value: Vec::new(), over: false };
     scanner.expect(b'{', "an object")?;
     if scanner.peek()? == Some(b'}') {
-        return Ok(());
+        return scanner.rest();
     }
     loop {
         scanner.peek()?;
@@ -54,7 +54,7 @@ pub(super) fn elements(
         }
         match scanner.next()? {
             Some(b',') => {}
-            Some(b'}') => return Ok(()),
+            Some(b'}') => return scanner.rest(),
             _ => return Err(scanner.syntax("`,` or `}`")),
         }
     }
@@ -69,6 +69,17 @@ struct Scanner<'a> {
 }
 
 impl Scanner<'_> {
+    /// Reads to the end: only there is the checksum of what is packed looked at.
+    fn rest(&mut self) -> Result<(), Stop> {
+        loop {
+            let held = self.reader.fill_buf()?.len();
+            if held == 0 {
+                return Ok(());
+            }
+            self.reader.consume(held);
+        }
+    }
+
     fn syntax(&self, expected: &'static str) -> Stop {
         Stop::Syntax { offset: self.offset, expected }
     }

@@ -70,7 +70,7 @@ fn late_splits(source: &CaptionSource, cancel: &Cancel) -> Result<HashMap<String
     let may_be_late = match &source.format {
         CaptionFormat::Csv { split, .. } => split.is_some(),
         CaptionFormat::Coco => several && only_some_name_a_split(source, cancel)?,
-        CaptionFormat::Karpathy => several,
+        CaptionFormat::Karpathy => true,
         _ => false,
     };
     if !may_be_late {
