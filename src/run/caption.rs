@@ -80,6 +80,12 @@ pub(super) fn run(
     if needed.features.is_some() && counts.iter().all(|(_, rows)| rows == 0) {
         of_nothing(ctx, stage, work)?;
     }
+    // Whose caption is made, and whose goes, hangs on the splits.
+    if let Some((_, captions)) = &work.split
+        && (needed.count() > 0 || state.unseen() > 0)
+    {
+        ctx.trust(captions)?;
+    }
     state.clean(&ctx.store, stage)?;
     let mut sink = ctx.sink(stage);
     let mut complete = true;

@@ -55,7 +55,8 @@ impl Store {
         usable(&then, &come, cancel)?;
 
         let (commit, counts) = (then.commit()?, counts(&now, &then, cancel)?);
-        let old = commit.as_ref().and_then(|commit| commit.note.clone()).unwrap_or_default();
+        // another program's commit, such as a compaction, says nothing of how the rows were made
+        let old = then.noted_commit()?.and_then(|commit| commit.note).unwrap_or_default();
         let note = CommitNote {
             operation: "restore".to_owned(),
             added: counts.added,

@@ -428,8 +428,13 @@ fn a_split_behind_captions_without_one_is_theirs_too() {
 #[test]
 fn the_checksum_of_a_packed_json_is_looked_at_and_what_stands_behind_a_gzip_is_not() {
     let dir = tempfile::tempdir().unwrap();
-    let json = br#"{"images": [{"id": 1, "file_name": "1.jpg"}],
-                    "annotations": [{"image_id": 1, "caption": "a"}]}"#;
+    // More than what is looked at to learn what the file is.
+    let json = format!(
+        r#"{{"images": [{{"id": 1, "file_name": "1.jpg"}}],{}
+            "annotations": [{{"image_id": 1, "caption": "a"}}]}}"#,
+        " ".repeat(1000)
+    );
+    let json = json.as_bytes();
     let packed = |bytes: &[u8]| {
         let mut packer = gzip(Vec::new());
         packer.write_all(bytes).unwrap();

@@ -171,7 +171,8 @@ fn other_settings(
 /// not say how.
 fn differing(store: &Store, stage: &Stage) -> Result<Option<String>> {
     let Some(snapshot) = store.snapshot(&stage.table)? else { return Ok(None) };
-    let before = snapshot.note()?.map(|note| serde_json::from_value(note.fingerprint_parts));
+    let note = snapshot.noted_commit()?.and_then(|commit| commit.note);
+    let before = note.map(|note| serde_json::from_value(note.fingerprint_parts));
     let Some(Ok(before)) = before else { return Ok(None) };
     let (before, now): (Fingerprint, _) = (before, &stage.fingerprint);
     let names: BTreeSet<&String> = before.parts().keys().chain(now.parts().keys()).collect();
