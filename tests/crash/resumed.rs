@@ -1,14 +1,9 @@
 //! What the next run takes over, and what it does not.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use clipmill::base::Cancel;
-use clipmill::base::progress::Progress;
 use clipmill::plan::Reason;
 use clipmill::run::{RunReport, TableReport};
 
-use super::house;
+use super::house::{self, StopAt};
 use super::shapes::{Packing, Plan, Shape};
 use super::tables;
 
@@ -24,32 +19,9 @@ const PLAN: Plan = Plan {
 /// More images than the queues of a run hold.
 const MANY: Plan = Plan { after: 260, captions: false, part_rows: 8, ..PLAN };
 
-/// Stops a run once so much of a task is done.
-#[derive(Debug)]
-struct StopAt {
-    task: &'static str,
-    left: AtomicU64,
-    cancel: Cancel,
-}
-
-impl Progress for StopAt {
-    fn begin(&self, _task: &str, _total: Option<u64>) {}
-
-    fn advance(&self, task: &str, done: u64) {
-        if task == self.task && self.left.fetch_sub(done, Ordering::SeqCst) <= done {
-            self.cancel.cancel();
-        }
-    }
-
-    fn end(&self, _task: &str) {}
-
-    fn note(&self, _line: &str) {}
-}
-
-fn stopped(shape: &Shape, task: &'static str, after: u64) -> RunReport {
+fn stopped(shape: &Shape, task: &'static str, after: i64) -> RunReport {
     let report = shape.house.run_with(|options| {
-        let (left, cancel) = (AtomicU64::new(after), options.cancel.clone());
-        options.progress = Arc::new(StopAt { task, left, cancel });
+        options.progress = StopAt::new(Some(task), after, &options.cancel);
     });
     let report = report.unwrap();
     assert!(report.interrupted);

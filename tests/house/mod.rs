@@ -6,12 +6,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use clipmill::base::clock::SystemClock;
 use clipmill::base::environment::Environment;
 use clipmill::base::files::write_atomic;
-use clipmill::base::progress::Silent;
+use clipmill::base::progress::{Progress, Silent};
 use clipmill::base::{Cancel, Result};
 use clipmill::decode;
 use clipmill::flow::Pixels;
@@ -42,6 +43,37 @@ pub fn picture(seed: usize) -> Vec<u8> {
         }
     }
     decode::encode_jpeg(&Pixels { width_px, height_px, data }, 90).unwrap()
+}
+
+/// Stops a run once so much of a task is done; of any task, where none is named.
+#[derive(Debug)]
+pub struct StopAt {
+    task: Option<&'static str>,
+    left: AtomicI64,
+    cancel: Cancel,
+}
+
+impl StopAt {
+    pub fn new(task: Option<&'static str>, after: i64, cancel: &Cancel) -> Arc<Self> {
+        Arc::new(Self { task, left: AtomicI64::new(after), cancel: cancel.clone() })
+    }
+}
+
+impl Progress for StopAt {
+    fn begin(&self, _task: &str, _total: Option<u64>) {}
+
+    fn advance(&self, task: &str, done: u64) {
+        let done = i64::try_from(done).unwrap();
+        if self.task.is_none_or(|own| own == task)
+            && self.left.fetch_sub(done, Ordering::SeqCst) <= done
+        {
+            self.cancel.cancel();
+        }
+    }
+
+    fn end(&self, _task: &str) {}
+
+    fn note(&self, _line: &str) {}
 }
 
 pub type Images = Vec<(String, Vec<u8>)>;

@@ -2,18 +2,15 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use clipmill::base::Cancel;
-use clipmill::base::progress::Progress;
 use clipmill::nn::clip::write_random;
 use clipmill::table::{Fault, TAIL_BYTES};
 
-use super::house::{DEFINITION, House, caption_lines, picture, pictures, quick_clip};
+use super::house::{DEFINITION, House, StopAt, caption_lines, picture, pictures, quick_clip};
 use super::step::{changes, definition, options, plan_and_run, step};
 
 const IMAGES: usize = 24;
@@ -187,28 +184,6 @@ fn rows_of_a_damaged_part_are_never_joined() {
     }
 }
 
-/// Stops a run once so much of a task is done.
-#[derive(Debug)]
-struct StopAt {
-    task: &'static str,
-    left: AtomicU64,
-    cancel: Cancel,
-}
-
-impl Progress for StopAt {
-    fn begin(&self, _task: &str, _total: Option<u64>) {}
-
-    fn advance(&self, task: &str, done: u64) {
-        if task == self.task && self.left.fetch_sub(done, Ordering::SeqCst) <= done {
-            self.cancel.cancel();
-        }
-    }
-
-    fn end(&self, _task: &str) {}
-
-    fn note(&self, _line: &str) {}
-}
-
 #[test]
 fn a_damaged_part_of_a_stopped_run_is_not_taken_over() {
     let renewed: fn(&House) = |house| weights(house, 8);
@@ -217,8 +192,7 @@ fn a_damaged_part_of_a_stopped_run_is_not_taken_over() {
     house.run().unwrap();
     renewed(&house);
     let stopped = house.run_with(|options| {
-        let (left, cancel) = (AtomicU64::new(24), options.cancel.clone());
-        options.progress = Arc::new(StopAt { task: "caption_features", left, cancel });
+        options.progress = StopAt::new(Some("caption_features"), 24, &options.cancel);
     });
     assert!(stopped.unwrap().interrupted);
     let staged = std::fs::read_dir(house.path("store/caption_features/_clipmill/staged")).unwrap();

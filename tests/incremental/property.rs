@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::house::{self, DEFINITION, House, gz, id, picture, put, tar_of};
+use super::house::{self, DEFINITION, House, StopAt, gz, id, picture, put, tar_of};
 use super::step::{Step, definition, done, foreseen, options, plan_and_run};
 use clipmill::base::clock::SystemClock;
-use clipmill::base::progress::Progress;
 use clipmill::base::{Cancel, Kind};
 use clipmill::plan::{Counts, Reason};
 use clipmill::run::Options;
@@ -114,28 +112,6 @@ struct World {
     retry: bool,
     interrupt: Option<u8>,
     only: Option<&'static str>,
-}
-
-/// Stops a run once so much of it is done.
-#[derive(Debug)]
-struct StopAfter {
-    left: AtomicI64,
-    cancel: Cancel,
-}
-
-impl Progress for StopAfter {
-    fn begin(&self, _task: &str, _total: Option<u64>) {}
-
-    fn advance(&self, _task: &str, done: u64) {
-        let done = i64::try_from(done).unwrap();
-        if self.left.fetch_sub(done, Ordering::SeqCst) <= done {
-            self.cancel.cancel();
-        }
-    }
-
-    fn end(&self, _task: &str) {}
-
-    fn note(&self, _line: &str) {}
 }
 
 const TABLES: [&str; 5] = ["images", "image_features", "captions", "caption_features", "examples"];
@@ -392,8 +368,8 @@ impl World {
 
     /// A run that is stopped on its way; what it made is in the next plan.
     fn interrupted(&self, after: u8) {
-        let (left, cancel) = (AtomicI64::new(i64::from(after)), Cancel::new());
-        let progress = Arc::new(StopAfter { left, cancel: cancel.clone() });
+        let cancel = Cancel::new();
+        let progress = StopAt::new(None, i64::from(after), &cancel);
         let options = Options { cancel, progress, ..options() };
         let report = clipmill::run::run(&definition(&self.house), &options);
         assert!(report.is_ok() || report.is_err_and(|e| e.kind() == Kind::Interrupted));

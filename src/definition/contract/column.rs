@@ -94,3 +94,12 @@ impl fmt::Display for ColumnType {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+impl Column {
+    /// A column without null, unit and meaning, for tests.
+    pub(crate) fn plain((name, kind): (&str, ColumnType)) -> Self {
+        let (unit, meaning) = (String::new(), String::new());
+        Self { name: name.to_owned(), kind, nullable: false, unit, meaning }
+    }
+}

@@ -281,6 +281,15 @@ impl Both {
         };
         self.by_rows.chunks(self.depth).nth(row).into_iter().flatten().map(rounded).collect()
     }
+
+    /// Each of its `m` rows times each of the `n` of another.
+    fn times(&self, other: &Self, (m, n): (usize, usize), number: Number) -> Vec<f64> {
+        let dot = |i| {
+            let (a, b) = (self.row(i / n, number), other.row(i % n, number));
+            a.iter().zip(&b).map(|(a, b)| a * b).sum()
+        };
+        (0..m * n).map(dot).collect()
+    }
 }
 
 #[test]
@@ -304,12 +313,7 @@ fn rows_are_multiplied_as_they_lie() {
         let (a, b) = (Both::new(m, k, 1), Both::new(n, k, 2));
         let before = numbers(m * n, 3);
         for number in [Number::F32, Number::Bf16] {
-            let sums: Vec<f64> = (0..m * n)
-                .map(|i| {
-                    let (a, b) = (a.row(i / n, number), b.row(i % n, number));
-                    a.iter().zip(&b).map(|(a, b)| a * b).sum()
-                })
-                .collect();
+            let sums = a.times(&b, (m, n), number);
             let sides = a.sides().into_iter().flat_map(|a| b.sides().map(|b| (a, b)));
             for (lies, (a, b)) in sides.enumerate() {
                 let multiply = |level, onto, share| {
@@ -344,12 +348,7 @@ fn what_is_packed_once_is_multiplied_the_same() {
         let (a, b) = (Both::new(m, k, 1), Both::new(n, k, 2));
         let (bias, before) = (numbers(n, 3), numbers(m * n, 4));
         for number in [Number::F32, Number::Bf16] {
-            let sums: Vec<f64> = (0..m * n)
-                .map(|i| {
-                    let (a, b) = (a.row(i / n, number), b.row(i % n, number));
-                    a.iter().zip(&b).map(|(a, b)| a * b).sum()
-                })
-                .collect();
+            let sums = a.times(&b, (m, n), number);
             for (lies, side) in b.sides().into_iter().enumerate() {
                 let packed = Constant::pack(number, side);
                 for (level, onto) in
