@@ -14,7 +14,7 @@ use crate::base::{Cancel, Digest, Error, Kind, Result};
 use crate::caption::{self, EarlyStopping, Generated, Settings};
 use crate::flow::{Origin, Reject, RejectClass, Split};
 use crate::plan::captioner::{Caption, Strategy};
-use crate::plan::{Counts, Reason, Stage};
+use crate::plan::{Counts, Plan, Reason, Stage};
 use crate::table::Snapshot;
 use crate::table::schema::arrow_schema;
 use crate::train::captioner::{self, Ready};
@@ -78,7 +78,8 @@ pub(super) fn run(
     let stage = &made_by(stage, &kept.digest);
     let (state, counts, needed) = survey(ctx, ledger, stage, work)?;
     if needed.features.is_some() && counts.iter().all(|(_, rows)| rows == 0) {
-        of_nothing(ctx, stage, work)?;
+        let note = of_nothing(ctx.plan, stage, work)?;
+        ctx.report.notes.extend(note);
     }
     // Whose caption is made, and whose goes, hangs on the splits.
     if let Some((_, captions)) = &work.split
@@ -117,18 +118,17 @@ pub(super) fn run(
 ///
 /// # Errors
 /// [`Kind::BadInput`] then.
-fn of_nothing(ctx: &mut Context<'_>, stage: &Stage, work: &Caption) -> Result<()> {
-    let Some((split, captions)) = &work.split else { return Ok(()) };
+pub(super) fn of_nothing(plan: &Plan, stage: &Stage, work: &Caption) -> Result<Option<String>> {
+    let Some((split, captions)) = &work.split else { return Ok(None) };
     let what = format!("no image of `{}` is in the split `{}`", work.image_features, split.name());
     let below = format!("stages.{}.", stage.table);
     let asked = |(key, _): &(String, String)| key.starts_with(&below) && key.ends_with(".split");
-    if ctx.plan.sets.iter().any(asked) {
+    if plan.sets.iter().any(asked) {
         return Err(Error::new(Kind::BadInput, format!("{what}: there are no captions to score"))
             .at(&stage.table)
             .help(format!("ask for another split: the column `split` of `{captions}` has them")));
     }
-    ctx.report.notes.push(format!("{}: {what}, and none is captioned", stage.table));
-    Ok(())
+    Ok(Some(format!("{}: {what}, and none is captioned", stage.table)))
 }
 
 /// The stage, with the checkpoint among what changes its rows.
@@ -497,13 +497,6 @@ mod tests {
     use crate::table::{Change, PartLabel, Store};
 
     fn contract() -> Contract {
-        let column = |(name, kind): (&str, ColumnType)| Column {
-            name: name.to_owned(),
-            kind,
-            nullable: false,
-            unit: String::new(),
-            meaning: String::new(),
-        };
         let columns = [
             ("image_id", ColumnType::String),
             ("embedding", ColumnType::ListFloat32),
@@ -514,7 +507,7 @@ mod tests {
             name: "features".to_owned(),
             description: String::new(),
             key: vec!["image_id".to_owned()],
-            columns: columns.map(column).into(),
+            columns: columns.map(Column::plain).into(),
             checks: Vec::new(),
         }
     }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array as _, BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow::array::{Array as _, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 
-use crate::base::{Digest, Error, Kind, Result};
-use crate::plan::{Counts, Reason, Stage};
+use crate::base::{Cancel, Digest, Error, Kind, Result};
+use crate::plan::{Counts, Reason, Stage, state_folder};
 use crate::table::schema::arrow_schema;
 use crate::table::{Change, Outcome, Snapshot, Store};
 use crate::train::checkpoint::Checkpoint;
+use crate::train::trainer::checkpoints_folder;
 
 use super::context::Context;
 use super::refusal::refusal;
@@ -69,6 +70,67 @@ pub fn read(store: &Store, table: &str) -> Result<Vec<Kept>> {
     }
 }
 
+/// What the newest version of a stage's table holds.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub snapshot: Option<Snapshot>,
+    pub kept: Vec<Kept>,
+    /// Whether rows are lost with a damaged part.
+    lost: bool,
+}
+
+impl Held {
+    /// Reads it, as far as its parts are what was written.
+    ///
+    /// # Errors
+    /// When the table cannot be read; [`Kind::BadInput`] when rows are lost and the checkpoint had
+    /// been brought along: no training gives it back.
+    pub(super) fn read(store: &Store, table: &str) -> Result<Self> {
+        let Some(snapshot) = store.snapshot(table)? else { return Ok(Self::default()) };
+        let (sound, damaged) = snapshot.sort_out(&Cancel::new())?;
+        let mut lost = !damaged.is_empty();
+        let mut kept = Vec::new();
+        for part in sound {
+            match snapshot.scan_part(part, &[]).and_then(|rows| of_batches(store, rows)) {
+                Ok(rows) => kept.extend(rows),
+                Err(error) if error.kind() == Kind::Store => {
+                    tracing::warn!(%error, "checkpoints are lost");
+                    lost = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        kept.sort_by_key(|one| one.step);
+        if lost && has_imported(&checkpoints_folder(&state_folder(store.root()), table)) {
+            let what = "the part that names the checkpoint that was brought along is damaged";
+            return Err(Error::new(Kind::BadInput, what).at(table).help(
+                "`clipmill import-checkpoint` brings it along again; to have one trained in its \
+                 place, delete the folders `imported-…` of its checkpoints first",
+            ));
+        }
+        Ok(Self { snapshot: Some(snapshot), kept, lost })
+    }
+
+    /// Whether these rows are what the stage would make of the examples with this digest.
+    pub(super) fn stands(&self, fingerprint: &str, input_digest: &str) -> bool {
+        !self.lost && stand(&self.kept, fingerprint, input_digest)
+    }
+
+    /// Why a training is due, that the stored rows say.
+    pub(super) fn reason(&self, stage: &Stage) -> Result<Reason> {
+        if self.lost {
+            return Ok(Reason::PartDamaged);
+        }
+        reason(self.snapshot.as_ref(), &self.kept, stage)
+    }
+}
+
+/// Whether one was brought along: a training removes those.
+fn has_imported(below: &Path) -> bool {
+    let entries = std::fs::read_dir(below).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(IMPORTED))
+}
+
 /// What is wrong with the checkpoints that a version of a table names; nothing where it is no
 /// table of checkpoints.
 ///
@@ -83,9 +145,20 @@ pub fn missing(store: &Store, snapshot: &Snapshot) -> Result<Vec<Error>> {
 
 /// The checkpoints that a version names.
 fn named(store: &Store, snapshot: &Snapshot) -> Result<Vec<Kept>> {
+    let batches = snapshot.scan(&[])?.map(|batch| batch.map(|(_, batch)| batch));
+    let mut kept = of_batches(store, batches)?;
+    kept.sort_by_key(|one| one.step);
+    Ok(kept)
+}
+
+/// The checkpoints in rows of a table.
+fn of_batches(
+    store: &Store,
+    batches: impl IntoIterator<Item = Result<RecordBatch>>,
+) -> Result<Vec<Kept>> {
     let mut kept = Vec::new();
-    for batch in snapshot.scan(&[])? {
-        let (_, batch) = batch?;
+    for batch in batches {
+        let batch = batch?;
         let text = |name| rows::column::<StringArray>(&batch, name);
         let (names, paths, digests) = (text("checkpoint")?, text("path")?, text("digest")?);
         let (inputs, made_by) = (text("input_digest")?, text("fingerprint")?);
@@ -105,7 +178,6 @@ fn named(store: &Store, snapshot: &Snapshot) -> Result<Vec<Kept>> {
             });
         }
     }
-    kept.sort_by_key(|one| one.step);
     Ok(kept)
 }
 
@@ -123,8 +195,7 @@ pub fn best(store: &Store, table: &str) -> Result<(Kept, Checkpoint)> {
     Ok((kept, checkpoint))
 }
 
-/// Whether these rows are what the stage would make of the examples with this digest.
-pub(super) fn stand(kept: &[Kept], fingerprint: &str, input_digest: &str) -> bool {
+fn stand(kept: &[Kept], fingerprint: &str, input_digest: &str) -> bool {
     kept.iter().any(|one| one.best)
         && kept.iter().all(|one| {
             one.fingerprint == fingerprint
@@ -133,8 +204,7 @@ pub(super) fn stand(kept: &[Kept], fingerprint: &str, input_digest: &str) -> boo
         })
 }
 
-/// Why a training is due, that the stored rows say.
-pub(super) fn reason(snapshot: Option<&Snapshot>, kept: &[Kept], stage: &Stage) -> Result<Reason> {
+fn reason(snapshot: Option<&Snapshot>, kept: &[Kept], stage: &Stage) -> Result<Reason> {
     let (Some(snapshot), Some(one)) = (snapshot, kept.first()) else { return Ok(Reason::New) };
     let now = stage.fingerprint.digest().to_string();
     if one.fingerprint == now {
@@ -229,11 +299,7 @@ pub(super) fn leave(ctx: &mut Context<'_>, stage: &Stage, snapshot: Option<&Snap
     ctx.report.tables.push(report);
 }
 
-fn batch(
-    root: &Path,
-    stage: &Stage,
-    checkpoints: &[Checkpoint],
-) -> Result<arrow::array::RecordBatch> {
+fn batch(root: &Path, stage: &Stage, checkpoints: &[Checkpoint]) -> Result<RecordBatch> {
     let best = best_step(checkpoints);
     let name = |c: &Checkpoint| {
         let run = c.path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();

@@ -10,6 +10,7 @@ use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
 
 use super::context::{Context, Means, Options};
 use super::ledger::{self, Ledger, REJECTS};
+use super::metrics::METRICS;
 use super::order::{dependents, wanted};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
@@ -40,56 +41,67 @@ pub(super) fn once(plan: &Plan, options: &Options, means: &Means) -> Result<RunR
     let mut earlier: Vec<RunReport> = Vec::new();
     loop {
         let mut ctx = Context::new(plan, options, means, store.clone());
-        match carry_out(&mut ctx, &settling) {
-            // Its rows are to be made again, and this run had judged them already.
-            Err(error)
-                if error.kind() == Kind::Store
-                    && earlier.len() < MOST_BEGUN_AGAIN
-                    && find_damage(&ctx)? =>
-            {
-                tracing::warn!(%error, "damaged parts are made anew");
-                earlier.push(ctx.report);
-            }
-            Err(error) => return Err(error),
-            Ok(()) => {
-                let mut report = ctx.report;
-                earlier.into_iter().rev().for_each(|before| report.take_over(before));
-                report.elapsed = begun.elapsed();
-                return Ok(report);
-            }
+        let rejects = ctx.store.snapshot(REJECTS)?;
+        let now = options.clock.now_us();
+        let mut ledger = Ledger::load(rejects.as_ref(), options.retry_rejects, now)?;
+        let made = stages(&mut ctx, &mut ledger);
+        // Rows of damaged parts are to be made again, and this attempt had judged them already. What
+        // it refused, the next one refuses too, and files once.
+        if let Err(error) = &made
+            && error.kind() == Kind::Store
+            && earlier.len() < MOST_BEGUN_AGAIN
+            && find_damage(&ctx)
+        {
+            tracing::warn!(%error, "damaged parts are made anew");
+            earlier.push(ctx.report);
+            continue;
         }
+        finish(&mut ctx, &ledger, rejects.as_ref(), made, &settling)?;
+        let mut report = ctx.report;
+        earlier.into_iter().rev().for_each(|before| report.take_over(before));
+        report.elapsed = begun.elapsed();
+        return Ok(report);
     }
 }
 
 /// A run that comes upon damage begins again, so many times at most.
 const MOST_BEGUN_AGAIN: usize = 3;
 
-/// Looks for all damage in the tables of the plan; true if there is some that nobody knew of.
-fn find_damage(ctx: &Context<'_>) -> Result<bool> {
+/// Looks for all damage in the tables of the plan; true if there is some that nobody knew of. Where
+/// it cannot look, what led here is the error to tell.
+fn find_damage(ctx: &Context<'_>) -> bool {
     let mut any = false;
-    for stage in &ctx.plan.stages {
-        let found = ctx.store.find_damage(&stage.table, &ctx.options.cancel)?;
-        if found > 0 {
-            any = true;
-            let parts = if found == 1 { "part is" } else { "parts are" };
-            ctx.options.progress.note(&format!(
-                "{}: {found} {parts} not as written; the rows are computed again",
-                stage.table
-            ));
+    let stages = ctx.plan.stages.iter().map(|stage| stage.table.as_str());
+    for table in stages.chain([METRICS]) {
+        match ctx.store.find_damage(table, &ctx.options.cancel) {
+            Ok(0) => {}
+            Ok(found) => {
+                any = true;
+                let parts = if found == 1 { "part is" } else { "parts are" };
+                ctx.options.progress.note(&format!(
+                    "{table}: {found} {parts} not as written; the rows are computed again"
+                ));
+            }
+            Err(error) => {
+                tracing::warn!(%table, %error, "cannot look for damage");
+                return false;
+            }
         }
     }
-    Ok(any)
+    any
 }
 
-/// Goes through the stages and publishes the rejects; what was done is in the context's report.
-fn carry_out(ctx: &mut Context<'_>, settling: &settled::Begun) -> Result<()> {
+/// Publishes the rejects and closes the report. What was refused is told even when the stages failed
+/// half-way.
+fn finish(
+    ctx: &mut Context<'_>,
+    ledger: &Ledger,
+    rejects: Option<&Snapshot>,
+    made: Result<()>,
+    settling: &settled::Begun,
+) -> Result<()> {
     let (plan, options) = (ctx.plan, ctx.options);
-    let rejects = ctx.store.snapshot(REJECTS)?;
-    let now = options.clock.now_us();
-    let mut ledger = Ledger::load(rejects.as_ref(), options.retry_rejects, now)?;
-    let made = stages(ctx, &mut ledger);
-    // What was refused is told even when the run failed half-way.
-    let told = publish_rejects(ctx, &ledger, rejects.as_ref());
+    let told = publish_rejects(ctx, ledger, rejects);
     match made {
         Err(error) if error.kind() == Kind::Interrupted => {}
         other => other?,
@@ -99,7 +111,7 @@ fn carry_out(ctx: &mut Context<'_>, settling: &settled::Begun) -> Result<()> {
     ctx.report.rejects = ledger.by_class();
     let clocks = std::mem::take(&mut ctx.clocks);
     ctx.report.book(&clocks);
-    settled::keep_run(plan, options, &ctx.store, settling, &ctx.report, &ledger);
+    settled::keep_run(plan, options, &ctx.store, settling, &ctx.report, ledger);
     Ok(())
 }
 

@@ -57,7 +57,9 @@ pub(super) fn run(
     let mut sink = ctx.sink(stage);
     let run = run_name(stage, &cases);
     let mut corpus = None;
-    if counts.computed() > 0 {
+    // Of the whole there is only what was measured: where that is lost, all is scored once more.
+    let lost = !cases.is_empty() && metrics::read(&ctx.store, &stage.table, &run)?.is_empty();
+    if counts.computed() > 0 || lost {
         ctx.trust(&work.generated)?;
         ctx.trust(&work.captions)?;
         let words = match work.words {
@@ -70,8 +72,10 @@ pub(super) fn run(
         ctx.options.progress.advance(&stage.table, cases.len() as u64);
         ctx.options.progress.end(&stage.table);
         let scores = scores?;
-        cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
-        sink.push(&batch(stage, &cases, &scores, &digests)?)?;
+        if counts.computed() > 0 {
+            cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
+            sink.push(&batch(stage, &cases, &scores, &digests)?)?;
+        }
         corpus = Some(scores.corpus.named());
     }
     ledger.complete(&stage.table);
@@ -258,13 +262,6 @@ mod tests {
     fn captions_are_gathered_until_somebody_asks_to_stop() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(dir.path(), Arc::new(SystemClock)).unwrap();
-        let column = |(name, kind): (&str, ColumnType)| Column {
-            name: name.to_owned(),
-            kind,
-            nullable: false,
-            unit: String::new(),
-            meaning: String::new(),
-        };
         let columns = [
             ("image_id", ColumnType::String),
             ("caption_index", ColumnType::Int32),
@@ -274,7 +271,7 @@ mod tests {
             name: "captions".to_owned(),
             description: String::new(),
             key: vec!["image_id".to_owned(), "caption_index".to_owned()],
-            columns: columns.map(column).into(),
+            columns: columns.map(Column::plain).into(),
             checks: Vec::new(),
         };
         for table in ["generated", "captions"] {

@@ -163,15 +163,12 @@ impl Ledger {
     pub(super) fn load(before: Option<&Snapshot>, retry: bool, at_us: i64) -> Result<Self> {
         let mut earlier = Before { retry, ..Before::default() };
         if let Some(snapshot) = before {
-            // All of it is read here: the whole parts are held against their digests, too.
-            let damaged = snapshot.damaged().into_iter().chain(snapshot.verify(&Cancel::new())?);
-            let damaged: BTreeSet<String> = damaged.map(|damage| damage.path).collect();
-            for part in snapshot.parts() {
-                if damaged.contains(&part.path) {
-                    tracing::warn!(part = %part.path, "rejects are lost and found anew");
-                    earlier.damaged = true;
-                    continue;
-                }
+            let (sound, damaged) = snapshot.sort_out(&Cancel::new())?;
+            for part in damaged {
+                tracing::warn!(part = %part.path, "rejects are lost and found anew");
+                earlier.damaged = true;
+            }
+            for part in sound {
                 // A damaged part: its rows are found again, or tried again.
                 if let Err(error) = earlier.read_part(snapshot, part) {
                     if error.kind() != Kind::Store {

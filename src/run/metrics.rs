@@ -1,12 +1,13 @@
 //! The table `metrics`: what training and scoring measured, one part or more for each run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, Float64Array, StringArray, TimestampMicrosecondArray};
 use arrow::compute::filter_record_batch;
 
-use crate::base::{Error, Kind, Result};
+use crate::base::units::count;
+use crate::base::{Cancel, Error, Kind, Result};
 use crate::plan::Counts;
 use crate::table::schema::arrow_schema;
 use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
@@ -36,7 +37,16 @@ pub(super) fn publish(
     let mut sink = Sink::new(&ctx.store, ctx.plan.parts, METRICS, contract, "");
     let mut remove = Vec::new();
     let mut removed = 0;
-    for part in before.iter().flat_map(|snapshot| snapshot.parts()) {
+    let (sound, damaged) = match &before {
+        Some(snapshot) => snapshot.sort_out(&Cancel::new())?,
+        None => Default::default(),
+    };
+    let mut lost = 0;
+    for part in damaged {
+        remove.push(part.path.clone());
+        lost += part.rows;
+    }
+    for part in sound {
         let Some(snapshot) = &before else { continue };
         let batches = snapshot.scan_part(part, &[])?.collect::<Result<Vec<_>>>()?;
         let stays = batches.iter().map(|batch| others(batch, stage, run));
@@ -55,6 +65,14 @@ pub(super) fn publish(
                 sink.push(&kept)?;
             }
         }
+    }
+    removed += lost;
+    if lost > 0 {
+        ctx.report.notes.push(format!(
+            "{METRICS}: {} rows were in a damaged part; what `{run}` of `{stage}` measured is told \
+             anew, what earlier trainings did is lost",
+            count(lost)
+        ));
     }
     let mut sorted: Vec<&Metric> = metrics.iter().collect();
     sorted.sort_by(|a, b| (a.step, &a.name).cmp(&(b.step, &b.name)));
@@ -122,13 +140,24 @@ fn others(batch: &arrow::array::RecordBatch, stage: &str, run: &str) -> Result<B
         .collect())
 }
 
+/// Whether a part is known to be damaged.
+pub(super) fn is_damaged(store: &Store) -> Result<bool> {
+    Ok(store.snapshot(METRICS)?.is_some_and(|snapshot| !snapshot.damaged().is_empty()))
+}
+
 /// What the run `run` of a stage measured, by name, in the order of the names; of numbers measured
-/// at several steps the last.
+/// at several steps the last. Those in a damaged part are left out.
 pub(super) fn read(store: &Store, stage: &str, run: &str) -> Result<BTreeMap<String, f64>> {
     let mut found = BTreeMap::new();
     let Some(snapshot) = store.snapshot(METRICS)? else { return Ok(found) };
-    for batch in snapshot.scan(&["stage", "run", "name", "value"])? {
-        let (_, batch) = batch?;
+    let damaged: BTreeSet<String> = snapshot.damaged().into_iter().map(|one| one.path).collect();
+    let sound = snapshot.parts().iter().filter(|part| !damaged.contains(&part.path));
+    let mut batches = Vec::new();
+    for part in sound {
+        batches.extend(snapshot.scan_part(part, &["stage", "run", "name", "value"])?);
+    }
+    for batch in batches {
+        let batch = batch?;
         let elsewhere = others(&batch, stage, run)?;
         let names = rows::column::<StringArray>(&batch, "name")?;
         let values = rows::column::<Float64Array>(&batch, "value")?;

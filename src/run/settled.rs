@@ -17,7 +17,8 @@ use crate::plan::{Counts, Plan, Reason, state_folder, versions};
 use crate::table::Store;
 
 use super::context::{Means, Options};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, REJECTS};
+use super::metrics::{self, METRICS};
 use super::report::{Foreseen, RunReport, Survey, TableReport};
 use super::stamps::{self, Stamps};
 
@@ -75,7 +76,7 @@ fn path(plan: &Plan) -> PathBuf {
     state_folder(&plan.store).join("settled.json")
 }
 
-fn facts(plan: &Plan, store: &Store, inputs: Digest, names: &[&str]) -> Result<Facts> {
+fn facts(plan: &Plan, store: &Store, inputs: Digest) -> Result<Facts> {
     let mut digester = Digester::new();
     digester
         .field("program", env!("CARGO_PKG_VERSION").as_bytes())
@@ -93,7 +94,7 @@ fn facts(plan: &Plan, store: &Store, inputs: Digest, names: &[&str]) -> Result<F
     }
     let stages = plan.stages.iter().map(|stage| stage.table.as_str());
     let tables = stages
-        .chain(names.iter().copied())
+        .chain([REJECTS, METRICS])
         .map(|table| Ok((table.to_owned(), stamps::of_table(&store.table_folder(table)?)?)));
     let tables = tables.collect::<Result<_>>()?;
     Ok(Facts { format: FORMAT, plan: digester.finish(), inputs, tables })
@@ -108,7 +109,7 @@ fn holding(plan: &Plan, options: &Options, store: &Store, begun: &Begun) -> Opti
     if kept.facts.format != FORMAT || asks_more || !options.only.is_empty() {
         return None;
     }
-    let now = facts(plan, store, begun.inputs.digest, &[super::ledger::REJECTS]).ok()?;
+    let now = facts(plan, store, begun.inputs.digest).ok()?;
     (kept.facts == now).then_some(kept)
 }
 
@@ -261,12 +262,14 @@ fn keep(
         let inputs = stamps::of_inputs(plan)?;
         let steady = inputs.digest == begun.inputs.digest
             && begun.inputs.newest_ns + TICK_NS < begun.at_ns
-            && store.is_there();
+            && store.is_there()
+            // a run tells anew what a damaged part held
+            && !metrics::is_damaged(store)?;
         if !steady {
             return Ok(());
         }
         let kept = Kept {
-            facts: facts(plan, store, inputs.digest, &[super::ledger::REJECTS])?,
+            facts: facts(plan, store, inputs.digest)?,
             tables,
             rejects: rejects.iter().map(|(class, n)| (class.name().to_owned(), *n)).collect(),
             notes: remarks.notes.to_vec(),

@@ -14,6 +14,7 @@ use crate::table::Snapshot;
 use crate::train::examples::Examples;
 
 use super::caption::GENERATED;
+use super::checkpoints::Held;
 use super::context::Context;
 use super::evaluate::SCORES;
 use super::key::Columns;
@@ -85,24 +86,19 @@ pub(super) fn train(
     work: &Train,
     found: &Found,
 ) -> Result<Foreseen> {
-    let kept = checkpoints::read(&ctx.store, &stage.table)?;
-    let snapshot = ctx.store.snapshot(&stage.table)?;
+    let held = Held::read(&ctx.store, &stage.table)?;
     let expected = work.keep_last as u64;
     let fingerprint = stage.fingerprint.digest().to_string();
-    let imported = kept.iter().all(|one| one.input_digest == checkpoints::IMPORTED);
+    let imported = held.kept.iter().all(|one| one.input_digest == checkpoints::IMPORTED);
     let input_digest = match ctx.store.snapshot(&work.examples)? {
         Some(rows) if !changes(found, &work.examples) => Examples::read(&rows)?.digest.to_string(),
         _ if imported => String::new(),
         _ => {
-            let reason = checkpoints::reason(snapshot.as_ref(), &kept, stage)?;
-            return whole(ctx, stage, reason, expected);
+            return whole(ctx, stage, held.reason(stage)?, expected);
         }
     };
-    let reason = if checkpoints::stand(&kept, &fingerprint, &input_digest) {
-        Reason::UpToDate
-    } else {
-        checkpoints::reason(snapshot.as_ref(), &kept, stage)?
-    };
+    let stands = held.stands(&fingerprint, &input_digest);
+    let reason = if stands { Reason::UpToDate } else { held.reason(stage)? };
     whole(ctx, stage, reason, expected)
 }
 
@@ -113,23 +109,24 @@ pub(super) fn train_clip(
     work: &TrainClip,
     found: &Found,
 ) -> Result<Foreseen> {
-    let kept = checkpoints::read(&ctx.store, &stage.table)?;
-    let snapshot = ctx.store.snapshot(&stage.table)?;
+    let held = Held::read(&ctx.store, &stage.table)?;
     let expected = work.keep_last as u64;
     let steady = !stage.work.reads().iter().any(|table| changes(found, table));
     if steady
-        && snapshot.is_some()
-        && train_clip::stands(ctx, stage, &kept, &Lessons::read(ctx, work)?)?
+        && held.snapshot.is_some()
+        && train_clip::stands(ctx, stage, &held, &Lessons::read(ctx, work)?)?
     {
         return whole(ctx, stage, Reason::UpToDate, expected);
     }
-    let reason = checkpoints::reason(snapshot.as_ref(), &kept, stage)?;
-    whole(ctx, stage, reason, expected)
+    whole(ctx, stage, held.reason(stage)?, expected)
 }
 
 /// What a run would do to a table of made captions.
+///
+/// # Errors
+/// As of a run: also where somebody asked for a split without images.
 pub(super) fn captions(
-    ctx: &Context<'_>,
+    ctx: &mut Context<'_>,
     ledger: &mut Ledger,
     stage: &Stage,
     work: &Caption,
@@ -148,6 +145,13 @@ pub(super) fn captions(
     };
     let stage = caption::made_by(stage, &kept.digest);
     let (state, mut counts) = caption::judged(ctx, ledger, &stage, work)?;
+    // What is still to change may bring images into the split.
+    let steady = !stage.work.reads().iter().any(|table| changes(found, table));
+    let embedded = ctx.store.snapshot(&work.image_features)?;
+    if steady && embedded.is_some() && counts.iter().all(|(_, rows)| rows == 0) {
+        let note = caption::of_nothing(ctx.plan, &stage, work)?;
+        ctx.report.notes.extend(note);
+    }
     ctx.watch_removed(&stage, &state);
     counts.add_many(Reason::Removed, state.unseen());
     Ok(Foreseen::of(&stage, &state, counts))

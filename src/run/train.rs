@@ -14,7 +14,7 @@ use crate::train::examples::Examples;
 use crate::train::journal;
 use crate::train::trainer::{self, Data, Home, Identity, Watch};
 
-use super::checkpoints;
+use super::checkpoints::{self, Held};
 use super::clocks::{Part, Spend};
 use super::context::Context;
 use super::ledger::Ledger;
@@ -31,21 +31,16 @@ pub(super) fn run(
     work: &Train,
 ) -> Result<()> {
     ledger.complete(&stage.table);
-    let snapshot = ctx.store.snapshot(&stage.table)?;
     let Some(rows) = ctx.store.snapshot(&work.examples)? else {
+        let snapshot = ctx.store.snapshot(&stage.table)?;
         checkpoints::leave(ctx, stage, snapshot.as_ref());
         return Ok(());
     };
     let examples = Examples::read(&rows)?;
     let fingerprint = stage.fingerprint.digest();
-    let kept = checkpoints::read(&ctx.store, &stage.table)?;
+    let held = Held::read(&ctx.store, &stage.table)?;
     let input_digest = examples.digest.to_string();
-    if checkpoints::stand(&kept, &fingerprint.to_string(), &input_digest) {
-        checkpoints::leave(ctx, stage, snapshot.as_ref());
-        return Ok(());
-    }
-    ctx.trust(&work.examples)?;
-    let reason = checkpoints::reason(snapshot.as_ref(), &kept, stage)?;
+    let stands = held.stands(&fingerprint.to_string(), &input_digest);
     let run = name_of(&fingerprint, &examples.digest);
     let below = trainer::checkpoints_folder(&state_folder(ctx.store.root()), &stage.table);
     let home = Home {
@@ -54,6 +49,12 @@ pub(super) fn run(
         keep_last: work.keep_last,
         save_every: work.save_every,
     };
+    if stands {
+        checkpoints::leave(ctx, stage, held.snapshot.as_ref());
+        return retell(ctx, &stage.table, &run, &home);
+    }
+    ctx.trust(&work.examples)?;
+    let reason = held.reason(stage)?;
     let trained =
         ctx.clocks.time(Part::Train, Spend::Busy, || train(ctx, stage, work, &examples, &home));
     tell_measured(ctx, &stage.table, &run, &home)?;
@@ -74,6 +75,11 @@ pub(super) fn tell_measured(
 ) -> Result<()> {
     let measured = journal::read(&home.kept)?;
     if measured.is_empty() { Ok(()) } else { metrics::publish(ctx, table, run, &measured) }
+}
+
+/// Tells once more what a training that stands measured, where a part of the metrics is damaged.
+pub(super) fn retell(ctx: &mut Context<'_>, table: &str, run: &str, home: &Home) -> Result<()> {
+    if metrics::is_damaged(&ctx.store)? { tell_measured(ctx, table, run, home) } else { Ok(()) }
 }
 
 /// Tells of a training that was asked to stop.

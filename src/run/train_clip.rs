@@ -15,12 +15,12 @@ use crate::train::clip::{self, ClipLearning};
 use crate::train::data::Encoded;
 use crate::train::trainer::{self, Data, Home, Identity, Watch};
 
-use super::checkpoints::{self, Kept};
+use super::checkpoints::{self, Held};
 use super::clocks::{Part, Spend};
 use super::context::Context;
 use super::ledger::Ledger;
 use super::pictures::{Lessons, Pictures};
-use super::train::{forget_others, name_of, stopped, tell_measured};
+use super::train::{forget_others, name_of, retell, stopped, tell_measured};
 
 /// Trains and publishes the checkpoints, and the model.
 pub(super) fn run(
@@ -29,21 +29,15 @@ pub(super) fn run(
     stage: &Stage,
     work: &TrainClip,
 ) -> Result<()> {
-    let snapshot = ctx.store.snapshot(&stage.table)?;
     let Some(index) = index_of(ctx.plan, work) else {
+        let snapshot = ctx.store.snapshot(&stage.table)?;
         checkpoints::leave(ctx, stage, snapshot.as_ref());
         return Ok(());
     };
     let lessons = Lessons::read(ctx, work)?;
     let fingerprint = stage.fingerprint.digest();
-    let kept = checkpoints::read(&ctx.store, &stage.table)?;
-    if stands(ctx, stage, &kept, &lessons)? {
-        checkpoints::leave(ctx, stage, snapshot.as_ref());
-        return Ok(());
-    }
-    ctx.trust(&work.images)?;
-    ctx.trust(&work.captions)?;
-    let reason = checkpoints::reason(snapshot.as_ref(), &kept, stage)?;
+    let held = Held::read(&ctx.store, &stage.table)?;
+    let stands = stands(ctx, stage, &held, &lessons)?;
     let run = name_of(&fingerprint, &lessons.digest);
     let state = state_folder(ctx.store.root());
     let below = trainer::checkpoints_folder(&state, &stage.table);
@@ -53,6 +47,13 @@ pub(super) fn run(
         keep_last: work.keep_last,
         save_every: work.save_every,
     };
+    if stands {
+        checkpoints::leave(ctx, stage, held.snapshot.as_ref());
+        return retell(ctx, &stage.table, &run, &home);
+    }
+    ctx.trust(&work.images)?;
+    ctx.trust(&work.captions)?;
+    let reason = held.reason(stage)?;
     let of = Training { stage, work, index, lessons: &lessons, home: &home };
     let trained =
         ctx.clocks.time(Part::Train, Spend::Busy, || train(ctx, ledger, &of, &fingerprint));
@@ -84,15 +85,15 @@ pub(super) fn index_of<'p>(plan: &'p Plan, work: &TrainClip) -> Option<&'p Index
 pub(super) fn stands(
     ctx: &Context<'_>,
     stage: &Stage,
-    kept: &[Kept],
+    held: &Held,
     lessons: &Lessons,
 ) -> Result<bool> {
     let fingerprint = stage.fingerprint.digest().to_string();
     let trained = Trained::read(&state_folder(ctx.store.root()), &stage.table)?;
-    Ok(checkpoints::stand(kept, &fingerprint, &lessons.digest.to_string())
+    Ok(held.stands(&fingerprint, &lessons.digest.to_string())
         && trained.is_some_and(|trained| {
             trained.fingerprint == fingerprint
-                && kept.iter().any(|one| one.best && one.digest.short() == trained.folder)
+                && held.kept.iter().any(|one| one.best && one.digest.short() == trained.folder)
         }))
 }
 

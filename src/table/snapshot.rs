@@ -1,5 +1,6 @@
 //! One version of a table, whole, as long as its reader holds it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -219,6 +220,17 @@ impl Snapshot {
             }
         }
         Ok(damages)
+    }
+
+    /// The parts that are what was written, found by reading all of them again, and those that are
+    /// not; for small tables, which are read whole anyway.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn sort_out(&self, cancel: &Cancel) -> Result<(Vec<&Part>, Vec<&Part>)> {
+        let damaged = self.damaged().into_iter().chain(self.verify(cancel)?);
+        let damaged: BTreeSet<String> = damaged.map(|damage| damage.path).collect();
+        Ok(self.parts().iter().partition(|part| !damaged.contains(&part.path)))
     }
 
     /// That a part is what was written, found by reading all of it again.

@@ -9,7 +9,7 @@ use clipmill::nn::weights::{Weights, write_safetensors};
 use serde_json::Value;
 
 use crate::house::{House, copy, picture, put, quick_clip};
-use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio};
+use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio, survey};
 
 pub fn clipmill(house: &House, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_clipmill"))
@@ -201,14 +201,18 @@ fn a_split_without_images_is_refused_where_it_is_asked_for_and_else_told() {
     let (captions, scores) = (house.rows("generated", &["text"]), house.rows("scores", &["cider"]));
     assert!(!captions.is_empty() && !scores.is_empty());
     let evaluate = ["evaluate", "pipeline.toml", "--split", "test"];
-    fails(&house, &evaluate, 1, "is in the split `test`: there are no captions to score");
+    let none = "is in the split `test`: there are no captions to score";
+    fails(&house, &evaluate, 1, none);
+    let set = "stages.generated.split=test";
+    fails(&house, &["plan", "pipeline.toml", "--set", set], 1, none);
     assert_eq!(house.rows("generated", &["text"]), captions);
     assert_eq!(house.rows("scores", &["cider"]), scores);
     // The definition itself may say so: data grows.
     house.define(&text("split = \"test\""));
-    let report = house.run().unwrap();
     let note =
         "generated: no image of `image_features` is in the split `test`, and none is captioned";
+    assert!(survey(&house).unwrap().notes.iter().any(|said| said == note));
+    let report = house.run().unwrap();
     assert!(report.notes.iter().any(|said| said == note), "{:?}", report.notes);
     assert!(house.rows("generated", &["text"]).is_empty());
 }

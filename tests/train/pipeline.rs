@@ -1,6 +1,6 @@
 //! Whole pipelines with a captioner.
 
-use clipmill::base::Kind;
+use clipmill::base::{Cancel, Kind};
 use clipmill::plan::{Counts, Reason};
 use clipmill::run::RunReport;
 
@@ -363,4 +363,60 @@ fn an_image_of_no_split_file_is_kept_and_left_out_of_training_and_captioning() {
     assert_eq!(captioned, (8..11).map(crate::house::id).collect::<Vec<_>>());
     assert_eq!(house.rows("scores", &["image_id"]), captioned);
     assert!(house.run().unwrap().is_up_to_date());
+}
+
+fn first_part(house: &House, table: &str) -> std::path::PathBuf {
+    house.store().snapshot(table).unwrap().unwrap().part_paths()[0].clone()
+}
+
+/// Turns a bit in the middle of a part.
+fn flip(path: &std::path::Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    crate::house::put(path, &bytes);
+}
+
+#[test]
+fn a_damaged_part_of_a_captioners_table_is_published_anew_and_nothing_else_changes() {
+    let house = studio(12, &all());
+    house.run().unwrap();
+    let tables = ["captioner", "generated"].map(|table| (table, ["input_digest", "fingerprint"]));
+    let rows = || tables.map(|(table, columns)| house.rows(table, &columns));
+    let before = (rows(), house.rows("captioner", &["checkpoint", "digest", "best"]));
+    for damage in [|path: &std::path::Path| std::fs::remove_file(path).unwrap(), flip] {
+        damage(&first_part(&house, "captioner"));
+        let seen = survey(&house).unwrap();
+        let captioner = seen.tables.iter().find(|one| one.table == "captioner").unwrap();
+        let lost = before.1.len() as u64;
+        assert_eq!(captioner.counts.get(Reason::PartDamaged), lost);
+        let report = house.run().unwrap();
+        let made: Vec<_> = report.tables.iter().filter(|t| t.published).collect();
+        let made: Vec<&str> = made.iter().map(|made| made.table.as_str()).collect();
+        assert_eq!(made, ["metrics", "captioner"]);
+        assert_eq!((rows(), house.rows("captioner", &["checkpoint", "digest", "best"])), before);
+        assert!(!survey(&house).unwrap().is_pending());
+    }
+}
+
+#[test]
+fn what_was_measured_is_told_anew_where_a_part_of_it_is_damaged() {
+    let house = studio(12, &all());
+    let scores = house.run().unwrap().scores;
+    assert!(!scores["scores"].is_empty());
+    let measured = || house.rows("metrics", &["stage", "run", "step", "name", "value"]);
+    let before = measured();
+    for damage in [|path: &std::path::Path| std::fs::remove_file(path).unwrap(), flip] {
+        let parts = house.store().snapshot("metrics").unwrap().unwrap().part_paths();
+        parts.iter().for_each(|path| damage(path));
+        let verdict = house.store().verify("metrics", None, &Cancel::new()).unwrap();
+        assert!(verdict.faults.len() >= parts.len());
+        assert!(!survey(&house).unwrap().is_pending(), "no table of the plan changes");
+        let report = house.run().unwrap();
+        assert_eq!(report.scores, scores);
+        assert_eq!(measured(), before);
+        let published: Vec<_> = report.tables.iter().filter(|made| made.published).collect();
+        assert!(published.iter().all(|made| made.table == "metrics"), "{published:?}");
+        assert!(!house.run().unwrap().tables.iter().any(|made| made.published));
+    }
 }
