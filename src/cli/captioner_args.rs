@@ -194,7 +194,10 @@ fn positive(text: &str) -> Result<f64, String> {
 
 fn temperature(text: &str) -> Result<f64, String> {
     let wide_enough = |x: &f64| *x >= LEAST_TEMPERATURE;
-    finite(text).ok().filter(wide_enough).ok_or_else(|| "expected 0.000001 or more".to_owned())
+    finite(text)
+        .ok()
+        .filter(wide_enough)
+        .ok_or_else(|| format!("expected {LEAST_TEMPERATURE} or more"))
 }
 
 fn share(text: &str) -> Result<f64, String> {

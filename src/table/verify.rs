@@ -46,8 +46,8 @@ const RUN_AGAIN: &str = "run the pipeline again: it computes the rows of this pa
 impl Store {
     /// Reads the newest version of `table`, and what is staged for the next, again: the bytes of
     /// each part against its digest, all its rows, their order and number, and every row against
-    /// `contract`. Of parts that only older versions have the bytes are read. Without a contract only the key is checked. The share of rejects, which only
-    /// a run knows, is left out. Damaged parts of the newest version are noted, so that the next
+    /// `contract`. Of parts that only older versions have the bytes are read. Without a contract only
+    /// the key is checked. The share of rejects, which only a run knows, is left out. Damaged parts of the newest version are noted, so that the next
     /// plan and run, which do not read whole parts, know of them.
     ///
     /// # Errors

@@ -286,8 +286,8 @@ pub fn prune(run: &Path, keep_last: usize) -> Result<Vec<Checkpoint>> {
     Ok(kept)
 }
 
-/// Removes a checkpoint, or a folder of some: its name goes first, so that one that is there is whole, also when a
-/// crash ends this half-way.
+/// Removes a checkpoint, or a folder of some: its name goes first, so that one that is there is whole,
+/// also when a crash ends this half-way.
 fn discard(checkpoint: &Path) -> Result<()> {
     let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
     let hidden = checkpoint.with_file_name(format!(".{name}.removed{UNFINISHED}"));
