@@ -52,8 +52,8 @@ impl Batch {
 
 impl Captioner {
     /// The mean cross entropy of a batch's caption tokens, each predicted from the image and the
-    /// tokens before it. Padding neither counts nor is seen; the head is computed for the
-    /// positions that predict a token and no others.
+    /// tokens before it. Padding neither counts nor is seen; the head, and the last block behind its
+    /// attention, are computed for the positions that predict a token and no others.
     ///
     /// # Shapes
     /// The result: a single f32.
@@ -76,9 +76,6 @@ impl Captioner {
             Tensor::cat(&[&prefix, &tokens], 1)?
         };
         let all = before + seen;
-        // Padding is on the right and attention looks to the left: no mask is needed.
-        let hidden = self.gpt2.hidden_dropped(&embeds, None, dropout)?;
-        let hidden = hidden.reshape((rows * all, hidden.dim(2)?))?;
         let (mut at, mut targets) = (Vec::new(), Vec::new());
         for (row, length) in batch.lengths.iter().enumerate() {
             for token in 0..*length {
@@ -86,10 +83,10 @@ impl Captioner {
                 targets.push(u32::try_from(row * longest + token).unwrap_or(u32::MAX));
             }
         }
-        let device = hidden.device();
-        let at = Tensor::new(at, device)?;
-        let targets = Tensor::new(targets, device)?;
+        // Padding is on the right and attention looks to the left: no mask is needed.
+        let hidden = self.gpt2.hidden_at(&embeds, &at, dropout)?;
+        let targets = Tensor::new(targets, hidden.device())?;
         let targets = batch.tokens.flatten_all()?.index_select(&targets, 0)?;
-        self.gpt2.loss(&hidden.index_select(&at, 0)?, &targets)
+        self.gpt2.loss(&hidden, &targets)
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Shape, Tensor};
 
 use super::block::Block;
 use super::cache::Cache;
 use super::config::Gpt2Config;
-use super::plain::Scratch;
+use super::plain::{Places, Scratch};
 use crate::nn::device::held;
 use crate::nn::gradient::{Weight, is_native, node, numbers};
 use crate::nn::layers::{
@@ -16,8 +16,9 @@ use crate::nn::layers::{
 #[cfg(feature = "cuda")]
 use crate::nn::{kernels::TrainKernels, layers::fused_entropy};
 
-/// Numbers of blocks' matrices up to which a frozen model's are kept packed for training too, as they
-/// lie and transposed: those of GPT-2 small take 340 MB each way.
+/// Numbers of matrices up to which a frozen model's are kept packed for training too: the blocks', as
+/// they lie and transposed, and, where it is within that as well, the head. Those of GPT-2 small take
+/// 340 MB each way, and 154 MB.
 const PACKED: usize = 1 << 27;
 
 /// A GPT-2 with its head.
@@ -195,21 +196,25 @@ impl Gpt2 {
         mask: Option<&Tensor>,
         cache: Option<&mut Cache>,
     ) -> Result<Tensor> {
-        self.run(embeds, mask, cache, None)
+        self.run(embeds, mask, cache, None, None)
     }
 
-    /// As [`hidden`](Self::hidden) of whole texts, with dropout where transformers' model has it:
-    /// on embeddings, attention weights, and what each half of a block adds.
+    /// As [`hidden`](Self::hidden) of whole texts without padding on the left, of those tokens alone
+    /// that `at` names: row times tokens plus token. With dropout where transformers'
+    /// model has it: on embeddings, attention weights, and what each half of a block adds.
+    ///
+    /// # Shapes
+    /// The result: (named tokens, width).
     ///
     /// # Errors
-    /// As [`hidden`](Self::hidden).
-    pub fn hidden_dropped(
+    /// As [`hidden`](Self::hidden), and when a token that is named is not there.
+    pub fn hidden_at(
         &self,
         embeds: &Tensor,
-        mask: Option<&Tensor>,
+        at: &[u32],
         dropout: Option<&mut Dropout>,
     ) -> Result<Tensor> {
-        self.run(embeds, mask, None, dropout)
+        self.run(embeds, None, None, Some(at), dropout)
     }
 
     fn run(
@@ -217,6 +222,7 @@ impl Gpt2 {
         embeds: &Tensor,
         mask: Option<&Tensor>,
         mut cache: Option<&mut Cache>,
+        at: Option<&[u32]>,
         mut dropout: Option<&mut Dropout>,
     ) -> Result<Tensor> {
         let (rows, tokens, width) = embeds.dims3()?;
@@ -250,17 +256,17 @@ impl Gpt2 {
             && dropout.as_deref().is_none_or(Dropout::is_idle)
             && let Some(kernels) = self.kernels()?
         {
-            return super::fused::hidden(kernels, &self.blocks, &self.norm, &x);
+            return chosen(&super::fused::hidden(kernels, &self.blocks, &self.norm, &x)?, at);
         }
         let seen = Seen { causal: true, real };
         let x = if self.is_plain() && is_native(&x) {
-            self.run_plain(&x, &seen, cache, dropout)?
+            self.run_plain(&x, &seen, cache, at, dropout)?
         } else {
             for (layer, block) in self.blocks.iter().enumerate() {
                 let cache = cache.as_deref_mut().map(|cache| (cache, layer));
                 x = block.forward(&x, &seen, cache, dropout.as_deref_mut())?;
             }
-            x
+            chosen(&x, at)?
         };
         self.norm.forward(&x)
     }
@@ -283,21 +289,24 @@ impl Gpt2 {
         self.blocks.iter().all(Block::is_plain)
     }
 
-    /// How products read the blocks' matrices. Those of a frozen GPT-2 that is trained through are
-    /// the same at every step.
-    fn factors(&self, keeps: bool) -> Factors {
+    /// How products read the matrices of the blocks and the head. Those of a frozen GPT-2 that is
+    /// trained through are the same at every step.
+    fn factors(&self, keeps: bool) -> [Factors; 2] {
         let blocks = self.weights.iter().filter(|(name, _)| name.contains(".h."));
-        let numbers: usize = blocks.map(|(_, weight)| weight.tensor().elem_count()).sum();
-        let trains = self.weights.iter().any(|(_, weight)| weight.trains());
-        if keeps && !trains && numbers <= PACKED { Factors::Packed } else { Factors::AsTheyLie }
+        let blocks: usize = blocks.map(|(_, weight)| weight.tensor().elem_count()).sum();
+        let keeps = keeps && !self.weights.iter().any(|(_, weight)| weight.trains());
+        [blocks, blocks + self.head.tensor().elem_count()].map(|numbers| {
+            if keeps && numbers <= PACKED { Factors::Packed } else { Factors::AsTheyLie }
+        })
     }
 
-    /// All blocks, over plain numbers.
+    /// All blocks, over plain numbers; the last goes on from its attention with the tokens `at` alone.
     fn run_plain(
         &self,
         x: &Tensor,
         seen: &Seen,
         cache: Option<&mut Cache>,
+        at: Option<&[u32]>,
         mut dropout: Option<&mut Dropout>,
     ) -> Result<Tensor> {
         let sizes: [usize; 3] = x.dims3()?.into();
@@ -312,17 +321,26 @@ impl Gpt2 {
             return Tensor::from_vec(numbers, x.shape(), x.device());
         }
         let keeps = x.track_op() || self.weights.iter().any(|(_, weight)| weight.trains());
-        let how = self.factors(keeps);
+        let [how, _] = self.factors(keeps);
+        let places = at.map(|at| Places::new(at, sizes)).transpose()?;
         let mut kept = Vec::with_capacity(if keeps { self.blocks.len() } else { 0 });
-        for block in self.blocks.iter() {
+        for (layer, block) in self.blocks.iter().enumerate() {
+            let places = places.as_ref().filter(|_| layer + 1 == self.blocks.len());
             let (out, of_block) =
-                block.run(numbers, sizes, seen, dropout.as_deref_mut(), (keeps, how))?;
+                block.run(numbers, (sizes, places), seen, dropout.as_deref_mut(), (keeps, how))?;
             numbers = out;
             kept.extend(of_block);
         }
+        if let Some(places) = places.as_ref().filter(|_| self.blocks.is_empty()) {
+            numbers = places.gather(&numbers);
+        }
+        let shape = match at {
+            Some(at) => Shape::from((at.len(), sizes[2])),
+            None => x.shape().clone(),
+        };
         let weights: Vec<&Weight> = self.weights.iter().map(|(_, weight)| weight).collect();
         let blocks = Arc::clone(&self.blocks);
-        node("gpt2 blocks", &x, &weights, numbers, x.shape().clone(), move |of_out, wants| {
+        node("gpt2 blocks", &x, &weights, numbers, shape, move |of_out, wants| {
             let mut gradient = of_out.to_vec();
             let mut scratch = Scratch::default();
             for block in blocks.iter().rev() {
@@ -359,8 +377,17 @@ impl Gpt2 {
         if let Some(kernels) = self.kernels()? {
             return fused_entropy(kernels, hidden, &self.head, &targets);
         }
-        entropy(hidden, &self.head, &targets)
+        let [_, how] = self.factors(hidden.track_op());
+        entropy(hidden, &self.head, &targets, how)
     }
+}
+
+/// The states of those tokens that `at` names, (named tokens, width), or all as they are.
+fn chosen(hidden: &Tensor, at: Option<&[u32]>) -> Result<Tensor> {
+    let Some(at) = at else { return Ok(hidden.clone()) };
+    let (rows, tokens, width) = hidden.dims3()?;
+    let at = Tensor::new(at, hidden.device())?;
+    hidden.reshape((rows * tokens, width))?.index_select(&at, 0)
 }
 
 /// The position of each of the last `tokens` tokens of every row.
@@ -405,7 +432,10 @@ mod tests {
         let device = Device::Cpu;
         let x = Var::rand(-1.0_f32, 1.0, (2, 5, 12), &device).unwrap();
         let wave = Tensor::rand(-1.0_f32, 1.0, (2, 5, 12), &device).unwrap();
-        for (trains, rate) in [(true, 0.0), (false, 0.0), (true, 0.3)] {
+        let some: &[u32] = &[2, 3, 4, 9];
+        let cases = [(true, 0.0), (false, 0.0), (true, 0.3)];
+        for ((trains, rate), at) in cases.iter().flat_map(|of| [(*of, None), (*of, Some(some))]) {
+            let wave = chosen(&wave, at).unwrap();
             let gpt2 = Gpt2::random(&small(), 3, &device, DType::F32, trains).unwrap();
             assert!(gpt2.is_plain());
             let seen = Seen { causal: true, real: None };
@@ -413,11 +443,12 @@ mod tests {
                 let mut dropout = (rate > 0.0).then(|| Dropout::new(rate, 5, 6));
                 let mut out = x.as_tensor().clone();
                 if plain {
-                    out = gpt2.run_plain(&out, &seen, None, dropout.as_mut()).unwrap();
+                    out = gpt2.run_plain(&out, &seen, None, at, dropout.as_mut()).unwrap();
                 } else {
                     for block in gpt2.blocks.iter() {
                         out = block.forward(&out, &seen, None, dropout.as_mut()).unwrap();
                     }
+                    out = chosen(&out, at).unwrap();
                 }
                 let loss = (&out * &wave).unwrap().sum_all().unwrap();
                 let weights = gpt2.weights().iter().map(|(_, weight)| weight);
@@ -453,12 +484,14 @@ mod tests {
         let x = Var::rand(-1.0_f32, 1.0, (2, 5, 12), &device).unwrap();
         let gpt2 = Gpt2::random(&small(), 3, &device, DType::F32, false).unwrap();
         let other = Gpt2::random(&small(), 4, &device, DType::F32, false).unwrap();
-        assert_eq!(gpt2.factors(true), Factors::Packed);
-        assert_eq!(gpt2.factors(false), Factors::AsTheyLie, "nothing is trained through it");
+        assert_eq!(gpt2.factors(true), [Factors::Packed; 2]);
+        assert_eq!(gpt2.factors(false), [Factors::AsTheyLie; 2], "nothing is trained through it");
         let of = |gpt2: &Gpt2| -> Vec<f32> {
-            let hidden = gpt2.hidden(x.as_tensor(), None, None).unwrap();
-            let gradients = hidden.sqr().unwrap().sum_all().unwrap().backward().unwrap();
-            let both = [&hidden, gradients.get(&x).unwrap()];
+            let hidden = gpt2.hidden_at(x.as_tensor(), &[1, 6], None).unwrap();
+            let targets = Tensor::new(&[3_u32, 8], &device).unwrap();
+            let loss = gpt2.loss(&hidden, &targets).unwrap();
+            let gradients = loss.backward().unwrap();
+            let both = [&hidden, &loss, gradients.get(&x).unwrap()];
             both.iter().flat_map(|x| x.flatten_all().unwrap().to_vec1().unwrap()).collect()
         };
         let before = of(&gpt2);
@@ -467,6 +500,16 @@ mod tests {
         }
         assert_eq!(of(&gpt2), of(&other));
         assert_ne!(of(&gpt2), before);
+    }
+
+    #[test]
+    fn a_token_that_is_not_there_is_refused() {
+        let device = Device::Cpu;
+        let gpt2 = Gpt2::random(&small(), 3, &device, DType::F32, true).unwrap();
+        let x = Tensor::zeros((2, 5, 12), DType::F32, &device).unwrap();
+        assert_eq!(gpt2.hidden_at(&x, &[9], None).unwrap().dims(), [1, 12]);
+        let error = gpt2.hidden_at(&x, &[9, 10], None).unwrap_err().to_string();
+        assert!(error.contains("[9, 10] are asked for, and there are 10"), "{error}");
     }
 
     #[test]

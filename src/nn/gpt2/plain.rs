@@ -4,6 +4,8 @@
 //! operators wait for each other by spinning. So all blocks are one node of its graph: what is
 //! between them is here.
 
+use std::borrow::Cow;
+
 use candle_core::Result;
 
 use super::block::Block;
@@ -13,6 +15,49 @@ use crate::nn::layers::{
     gelu_new_run,
 };
 
+/// Where among all tokens those lie whose states are asked for. No other token's state is needed behind
+/// the attention of the last block.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    at: Vec<usize>,
+    tokens: usize,
+    width: usize,
+}
+
+impl Places {
+    /// Of so many rows, tokens and numbers.
+    pub(super) fn new(at: &[u32], [rows, tokens, width]: [usize; 3]) -> Result<Self> {
+        let tokens = rows * tokens;
+        let place = |at: &u32| usize::try_from(*at).ok().filter(|at| *at < tokens);
+        match at.iter().map(place).collect() {
+            Some(at) => Ok(Self { at, tokens, width }),
+            None => candle_core::bail!("tokens {at:?} are asked for, and there are {tokens}"),
+        }
+    }
+
+    /// Their numbers, of all tokens'.
+    pub(super) fn gather(&self, all: &[f32]) -> Vec<f32> {
+        let mut out = Vec::with_capacity(self.at.len() * self.width);
+        for at in &self.at {
+            out.extend_from_slice(
+                all.get(at * self.width..(at + 1) * self.width).unwrap_or_default(),
+            );
+        }
+        out
+    }
+
+    /// All tokens' numbers, of theirs; zeros for others.
+    fn scatter(&self, theirs: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; self.tokens * self.width];
+        for (at, numbers) in self.at.iter().zip(theirs.chunks_exact(self.width.max(1))) {
+            if let Some(to) = out.get_mut(at * self.width..(at + 1) * self.width) {
+                to.iter_mut().zip(numbers).for_each(|(to, x)| *to += x);
+            }
+        }
+        out
+    }
+}
+
 /// What the backward pass of a block needs. What only gradients of weights need is empty where the
 /// weights do not train.
 #[derive(Debug)]
@@ -21,7 +66,9 @@ pub(super) struct Kept {
     normed_1: Vec<f32>,
     qkv: Vec<f32>,
     mixing: Mixing,
+    /// Of those whose states are asked for, as all below.
     mixed: Vec<f32>,
+    places: Option<Places>,
     dropped_1: Option<Vec<f32>>,
     middle: Vec<f32>,
     normed_2: Vec<f32>,
@@ -52,11 +99,12 @@ impl Block {
     /// As [`Block::forward`]; with what the backward pass needs if it `keeps` it.
     ///
     /// # Shapes
-    /// `x`: `sizes`, which are rows, tokens and width, and so is the result.
+    /// `x`: `sizes`, which are rows, tokens and width; the result likewise or, with places, a row of
+    /// numbers for each.
     pub(super) fn run(
         &self,
         x: Vec<f32>,
-        sizes: [usize; 3],
+        (sizes, places): ([usize; 3], Option<&Places>),
         seen: &Seen,
         mut dropout: Option<&mut Dropout>,
         (keeps, how): (bool, Factors),
@@ -68,14 +116,20 @@ impl Block {
         let mut mixed = vec![0.0; x.len()];
         let dropped = dropout.as_deref_mut();
         let mixing = attend(&qkv, sizes, self.heads, seen, dropped, &mut mixed);
-        let (middle, dropped_1) = added((&self.out, how), &x, &mixed, dropout.as_deref_mut())?;
-        let mut normed_2 = vec![0.0; x.len()];
+        let mut onto = Cow::Borrowed(&*x);
+        if let Some(places) = places {
+            (onto, mixed) = (Cow::Owned(places.gather(&x)), places.gather(&mixed));
+        }
+        let dropped = dropout.as_deref_mut();
+        let (middle, dropped_1) = added((&self.out, how), &onto, &mixed, (dropped, places))?;
+        drop(onto);
+        let mut normed_2 = vec![0.0; middle.len()];
         self.norm_2.run(&middle, &mut normed_2)?;
-        let mut up = vec![0.0; self.inner(x.len(), sizes)];
+        let mut up = vec![0.0; self.inner(middle.len(), sizes)];
         self.up.run(&normed_2, &mut up, false, how)?;
         let mut hidden = vec![0.0; up.len()];
         gelu_new_run(&up, &mut hidden);
-        let (out, dropped_2) = added((&self.down, how), &middle, &hidden, dropout)?;
+        let (out, dropped_2) = added((&self.down, how), &middle, &hidden, (dropout, places))?;
         if !keeps {
             return Ok((out, None));
         }
@@ -90,6 +144,7 @@ impl Block {
             qkv,
             mixing,
             mixed,
+            places: places.cloned(),
             dropped_1,
             middle,
             normed_2,
@@ -104,7 +159,7 @@ impl Block {
     pub(super) fn run_back(
         &self,
         kept: &Kept,
-        gradient: &mut [f32],
+        gradient: &mut Vec<f32>,
         scratch: &mut Scratch,
         how: Factors,
     ) -> Result<()> {
@@ -119,6 +174,10 @@ impl Block {
         self.norm_2.run_back(&kept.middle, narrow, gradient)?;
         let of_out = after(kept.dropped_1.as_deref(), gradient, dropped);
         self.out.run_back(&kept.mixed, of_out, Some(narrow), how)?;
+        if let Some(places) = &kept.places {
+            *gradient = places.scatter(gradient);
+            *narrow = places.scatter(narrow);
+        }
         qkv.fill(0.0);
         kept.mixing.back(&kept.qkv, narrow, qkv);
         self.qkv.run_back(&kept.normed_1, qkv, Some(narrow), how)?;
@@ -158,12 +217,13 @@ impl Block {
     }
 }
 
-/// `x` and what `linear` makes of `input`, after dropout; and its factors.
+/// `x` and what `linear` makes of `input`, after dropout; and its factors. They are drawn for all
+/// tokens, whichever are asked for.
 fn added(
     (linear, how): (&Linear, Factors),
     x: &[f32],
     input: &[f32],
-    dropout: Option<&mut Dropout>,
+    (dropout, places): (Option<&mut Dropout>, Option<&Places>),
 ) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
     let Some(dropout) = dropout.filter(|dropout| !dropout.is_idle()) else {
         let mut out = x.to_vec();
@@ -172,7 +232,10 @@ fn added(
     };
     let mut out = vec![0.0; x.len()];
     linear.run(input, &mut out, false, how)?;
-    let factors = dropout.factors(out.len());
+    let factors = match places {
+        None => dropout.factors(out.len()),
+        Some(places) => places.gather(&dropout.factors(places.tokens * places.width)),
+    };
     for ((out, x), factor) in out.iter_mut().zip(x).zip(&factors) {
         *out = x + *out * factor;
     }

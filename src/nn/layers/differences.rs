@@ -55,8 +55,8 @@ mod tests {
     use crate::nn::gradient::{Weight, backward, backward_onto, recycle};
     use crate::nn::layers::source::Source;
     use crate::nn::layers::{
-        Curve, Dropout, Embedding, Form, Init, Linear, Norm, Seen, attention, attention_onto,
-        curve, entropy,
+        Curve, Dropout, Embedding, Factors, Form, Init, Linear, Norm, Seen, attention,
+        attention_onto, curve, entropy as entropy_by,
     };
     use candle_core::{DType, Device, Result, Tensor};
 
@@ -268,6 +268,10 @@ mod tests {
         assert!(table.forward(&[6]).unwrap_err().to_string().contains("id 6"));
     }
 
+    fn entropy(hidden: &Tensor, head: &Weight, targets: &[u32]) -> Result<Tensor> {
+        entropy_by(hidden, head, targets, Factors::AsTheyLie)
+    }
+
     #[test]
     fn entropy_by_both_arguments() {
         let head = weight(19, &[83, 6]);
@@ -287,6 +291,26 @@ mod tests {
         let loss = |x: &Tensor| entropy(x, &head, &targets)? * 3.0;
         check(&[("hidden", &x), ("head", &head)], || loss(x.tensor()));
         both(&x, loss);
+    }
+
+    #[test]
+    fn entropy_by_a_packed_head_is_that_by_the_head() {
+        let x = weight(24, &[7, 6]);
+        let numbers = weight(25, &[83, 6]).tensor().flatten_all().unwrap().to_vec1().unwrap();
+        let head = Weight::new(numbers, (83, 6), DType::F32, &Device::Cpu, false).unwrap();
+        let of = |how| -> (f32, Vec<f32>) {
+            let loss = entropy_by(x.tensor(), &head, &[82, 0, 7, 7, 41, 1, 2], how).unwrap();
+            let gradients = backward(&loss, [&x]).unwrap();
+            let of_x = gradients.get(x.tensor()).unwrap().flatten_all().unwrap();
+            (loss.to_scalar().unwrap(), of_x.to_vec1().unwrap())
+        };
+        let ((loss, of_x), (packed, of_packed)) = (of(Factors::AsTheyLie), of(Factors::Packed));
+        assert!((loss - packed).abs() < 1e-6, "{loss} {packed}");
+        for (a, b) in of_x.iter().zip(&of_packed) {
+            assert!((a - b).abs() < 1e-6, "{a} {b}");
+        }
+        let trains = entropy_by(x.tensor(), &weight(26, &[83, 6]), &[1; 7], Factors::Packed);
+        assert!(trains.is_err(), "what trains is another matrix at every step");
     }
 
     #[test]

@@ -5,8 +5,9 @@ use rayon::prelude::{
     IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator, ParallelSliceMut,
 };
 
+use super::linear::Factors;
 use crate::nn::gradient::{Weight, follow, follow_both, is_native, node, numbers};
-use crate::nn::kernels::{Matrix, Number, exp, product, widest};
+use crate::nn::kernels::{Constant, Matrix, Number, exp, product, widest};
 
 /// Rows whose logits are computed at once.
 const ROWS: usize = 256;
@@ -18,12 +19,18 @@ const KEPT: usize = 1 << 27;
 /// The mean over rows of `-log softmax(hidden · headᵀ)[target]`.
 ///
 /// Logits become probabilities and those become gradients where they lie: there is never a second
-/// array of (rows, vocabulary).
+/// array of (rows, vocabulary). With [`Factors::Packed`] the logits' product reads the head packed; the
+/// gradient's, which reads it the other way, does not: it would gain little for as much room again.
 ///
 /// # Shapes
 /// `hidden`: (rows, width); `head`: (vocabulary, width); `targets`: a token a row, at least one;
 /// the result: a single f32.
-pub(in crate::nn) fn entropy(hidden: &Tensor, head: &Weight, targets: &[u32]) -> Result<Tensor> {
+pub(in crate::nn) fn entropy(
+    hidden: &Tensor,
+    head: &Weight,
+    targets: &[u32],
+    how: Factors,
+) -> Result<Tensor> {
     let (rows, width) = hidden.dims2()?;
     let (vocabulary, _) = head.tensor().dims2()?;
     if rows != targets.len() || rows == 0 {
@@ -40,13 +47,18 @@ pub(in crate::nn) fn entropy(hidden: &Tensor, head: &Weight, targets: &[u32]) ->
     let hidden = hidden.contiguous()?;
     let keeps = hidden.track_op() || head.trains();
     let number = head.number();
+    let packed = match how {
+        Factors::Packed => Some(head.packed(width, true)?),
+        Factors::AsTheyLie => None,
+    };
     let mut chunks = Vec::new();
     let mut loss = 0.0_f64;
     {
         let (hidden, head) = (numbers(&hidden)?, numbers(head.tensor())?);
+        let head = Head { numbers: &head, width, number, packed: packed.as_deref() };
         let mut kept = 0;
         for (hidden, targets) in hidden.chunks(ROWS * width).zip(targets.chunks(ROWS)) {
-            let (probabilities, part) = probabilities(number, hidden, (&head, width), targets);
+            let (probabilities, part) = head.probabilities(hidden, targets);
             loss += part;
             kept += probabilities.len();
             chunks.push((keeps && kept <= KEPT).then_some(probabilities));
@@ -59,12 +71,12 @@ pub(in crate::nn) fn entropy(hidden: &Tensor, head: &Weight, targets: &[u32]) ->
     node("cross entropy", &hidden, &[head], vec![loss], (), move |of_loss, wants| {
         let scale = of_loss.first().copied().unwrap_or(0.0) * share;
         let (hidden, head) = (numbers(&kept)?, numbers(weight.tensor())?);
+        let by = Head { numbers: &head, width, number, packed: packed.as_deref() };
         let mut of_hidden = vec![0.0; if wants { hidden.len() } else { 0 }];
         let mut of_chunks = of_hidden.chunks_mut(ROWS * width);
         let rows = hidden.chunks(ROWS * width).zip(targets.chunks(ROWS));
         for (chunk, (hidden, targets)) in chunks.into_iter().zip(rows) {
-            let mut of_logits =
-                chunk.unwrap_or_else(|| probabilities(number, hidden, (&head, width), targets).0);
+            let mut of_logits = chunk.unwrap_or_else(|| by.probabilities(hidden, targets).0);
             to_gradient(&mut of_logits, targets, scale);
             let of_logits = Matrix::new(&of_logits, vocabulary);
             if let Some(of_hidden) = of_chunks.next() {
@@ -141,30 +153,40 @@ fn composed(hidden: &Tensor, head: &Weight, targets: &Tensor) -> Result<Tensor> 
     }
 }
 
-/// Softmax of the logits of some rows, and the sum of the losses.
-fn probabilities(
+/// The head, (vocabulary, width).
+struct Head<'a> {
+    numbers: &'a [f32],
+    width: usize,
     number: Number,
-    hidden: &[f32],
-    (head, width): (&[f32], usize),
-    targets: &[u32],
-) -> (Vec<f32>, f64) {
-    let vocabulary = head.len() / width.max(1);
-    let mut logits = vec![0.0; targets.len() * vocabulary];
-    let head = Matrix::new(head, width).transposed();
-    product(number, &mut logits, Matrix::new(hidden, width), head, false);
-    let losses: Vec<f64> = logits
-        .par_chunks_mut(vocabulary)
-        .zip(targets.par_iter())
-        .map(|(row, target)| {
-            let mut loss = 0.0;
-            widest(
-                #[inline(always)]
-                || loss = to_probabilities(row, *target),
-            );
-            loss
-        })
-        .collect();
-    (logits, losses.iter().sum())
+    /// Its transpose, where products read it packed.
+    packed: Option<&'a Constant>,
+}
+
+impl Head<'_> {
+    /// Softmax of the logits of some rows, and the sum of the losses.
+    fn probabilities(&self, hidden: &[f32], targets: &[u32]) -> (Vec<f32>, f64) {
+        let vocabulary = self.numbers.len() / self.width.max(1);
+        let mut logits = vec![0.0; targets.len() * vocabulary];
+        if let Some(packed) = self.packed {
+            packed.multiply(hidden, &[], &mut logits, false);
+        } else {
+            let head = Matrix::new(self.numbers, self.width).transposed();
+            product(self.number, &mut logits, Matrix::new(hidden, self.width), head, false);
+        }
+        let losses: Vec<f64> = logits
+            .par_chunks_mut(vocabulary)
+            .zip(targets.par_iter())
+            .map(|(row, target)| {
+                let mut loss = 0.0;
+                widest(
+                    #[inline(always)]
+                    || loss = to_probabilities(row, *target),
+                );
+                loss
+            })
+            .collect();
+        (logits, losses.iter().sum())
+    }
 }
 
 /// Makes a row of logits their softmax; the loss.
