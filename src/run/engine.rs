@@ -38,6 +38,7 @@ pub(super) fn once(plan: &Plan, options: &Options, means: &Means) -> Result<RunR
         return Ok(report);
     }
     store.sweep()?;
+    super::outlived::sweep(&store)?;
     let mut earlier: Vec<RunReport> = Vec::new();
     loop {
         let mut ctx = Context::new(plan, options, means, store.clone());

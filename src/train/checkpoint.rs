@@ -248,7 +248,7 @@ pub fn list(run: &Path) -> Result<Vec<Checkpoint>> {
     for entry in std::fs::read_dir(run).map_err(io)? {
         let entry = entry.map_err(io)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') && name.ends_with(UNFINISHED) {
+        if is_unfinished(&name) {
             remove(&entry.path())?;
         } else if name.starts_with(PREFIX) {
             found.push(Checkpoint::open(&entry.path())?);
@@ -286,9 +286,18 @@ pub fn prune(run: &Path, keep_last: usize) -> Result<Vec<Checkpoint>> {
     Ok(kept)
 }
 
+/// Whether a folder of this name is what a crash left half-written, or half-removed.
+#[must_use]
+pub fn is_unfinished(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(UNFINISHED)
+}
+
 /// Removes a checkpoint, or a folder of some: its name goes first, so that one that is there is whole,
 /// also when a crash ends this half-way.
-fn discard(checkpoint: &Path) -> Result<()> {
+///
+/// # Errors
+/// When the folder cannot be renamed or removed.
+pub fn discard(checkpoint: &Path) -> Result<()> {
     let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
     let hidden = checkpoint.with_file_name(format!(".{name}.removed{UNFINISHED}"));
     remove(&hidden)?;
@@ -299,7 +308,11 @@ fn discard(checkpoint: &Path) -> Result<()> {
     }
 }
 
-pub(super) fn remove(folder: &Path) -> Result<()> {
+/// Removes a folder, if it is there.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::io("cannot remove", folder.display(), cause))
