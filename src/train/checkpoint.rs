@@ -136,7 +136,9 @@ impl Checkpoint {
     /// [`Kind::Store`] when it holds no captioner.
     pub fn network(&self) -> Result<Network> {
         self.state.network.ok_or_else(|| {
-            Error::new(Kind::Store, "is no checkpoint of a captioner").at(self.path.display())
+            Error::new(Kind::Store, "is no checkpoint of a captioner")
+                .at(self.path.display())
+                .apart_from_rows()
         })
     }
 
@@ -147,15 +149,19 @@ impl Checkpoint {
     pub fn open(path: &Path) -> Result<Self> {
         let file = path.join(STATE);
         if !file.is_file() || !path.join(MODEL).is_file() {
-            return Err(Error::new(Kind::Store, "is no checkpoint").at(path.display()).help(
-                "a checkpoint is a folder with `state.json` and `model.safetensors`; \
-                 `clipmill run` trains a new one",
-            ));
+            return Err(Error::new(Kind::Store, "is no checkpoint")
+                .at(path.display())
+                .apart_from_rows()
+                .help(
+                    "a checkpoint is a folder with `state.json` and `model.safetensors`; \
+                     `clipmill run` trains a new one",
+                ));
         }
         let text = files::read_text_capped(&file, CAP_BYTES)?;
         let state: State = serde_json::from_str(&text).map_err(|cause| {
             Error::new(Kind::Store, "is damaged, or of another version")
                 .at(file.display())
+                .apart_from_rows()
                 .help("remove the checkpoint's folder: training goes on from the one before it")
                 .caused_by(cause)
         })?;
@@ -165,6 +171,7 @@ impl Checkpoint {
                 format!("is of format {}, this clipmill reads {FORMAT}", state.format),
             )
             .at(file.display())
+            .apart_from_rows()
             .help("take a newer clipmill"));
         }
         Ok(Self { path: path.to_owned(), state })
