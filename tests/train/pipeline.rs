@@ -278,24 +278,27 @@ fn a_survey_foresees_a_training_and_what_follows_from_it() {
     assert_eq!(tables, ["generated", "scores"]);
 }
 
-/// What is foreseen of made captions, and then done; both are the same.
-fn of_captions(house: &House) -> Vec<(Reason, u64)> {
+/// What is foreseen of a table, and then done; both are the same.
+fn of_table(house: &House, table: &str) -> Vec<(Reason, u64)> {
     let counts = |of: &Counts| of.iter().filter(|(_, rows)| *rows > 0).collect::<Vec<_>>();
     let foreseen = survey(house).unwrap();
-    let foreseen = foreseen.tables.iter().find(|t| t.table == "generated").unwrap();
+    let foreseen = foreseen.tables.iter().find(|t| t.table == table).unwrap();
     let report = house.run().unwrap();
-    let done = report.tables.iter().find(|t| t.table == "generated").unwrap();
+    let done = report.tables.iter().find(|t| t.table == table).unwrap();
     assert_eq!(counts(&foreseen.counts), counts(&done.counts));
     assert_eq!(foreseen.pending, done.published);
     counts(&done.counts)
 }
 
-#[test]
-fn captions_of_a_captioner_that_stands_are_foreseen_image_by_image() {
+fn of_captions(house: &House) -> Vec<(Reason, u64)> {
+    of_table(house, "generated")
+}
+
+/// A house whose captioner was brought along: it is not trained again, whatever examples become.
+fn with_imported(count: usize) -> House {
     let stages = format!("{STAGES}{CAPTIONS}");
-    let house = studio(40, &stages);
+    let house = studio(count, &stages);
     house.run().unwrap();
-    // One that was brought along is not trained again, whatever examples become.
     let succeeds = |arguments: &[&str]| {
         let out = clipmill(&house, arguments);
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -305,6 +308,28 @@ fn captions_of_a_captioner_that_stands_are_foreseen_image_by_image() {
     let import = ["import-checkpoint", "out.safetensors", "--into", "pipeline.toml"];
     succeeds(&[&import[..], &["--end", "<|endoftext|>"]].concat());
     house.run().unwrap();
+    house
+}
+
+#[test]
+fn scores_are_foreseen_to_change_where_a_caption_of_an_image_that_is_scored_does() {
+    let house = with_imported(40);
+    let scored = house.rows("scores", &["image_id"]);
+    let all = scored.len() as u64;
+    assert_eq!(of_table(&house, "scores"), [(Reason::UpToDate, all)]);
+    let mut lines = crate::house::caption_lines(40);
+    let is_scored = |line: &str| scored.iter().any(|id| line.starts_with(id.as_str()));
+    for (wanted, reason) in [(false, Reason::UpToDate), (true, Reason::ContentChanged)] {
+        let line = lines.iter_mut().find(|line| is_scored(line) == wanted).unwrap();
+        line.push_str(" again");
+        house.captions(&lines);
+        assert_eq!(of_table(&house, "scores"), [(reason, all)], "scored: {wanted}");
+    }
+}
+
+#[test]
+fn captions_of_a_captioner_that_stands_are_foreseen_image_by_image() {
+    let house = with_imported(40);
     let captioned = house.rows("generated", &["image_id"]);
     let all = captioned.len() as u64;
     assert_eq!(of_captions(&house), [(Reason::UpToDate, all)]);
