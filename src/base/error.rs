@@ -42,6 +42,7 @@ struct Inner {
     what: String,
     place: Option<String>,
     help: Option<String>,
+    apart_from_rows: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     report: Option<super::diagnostic::Report>,
 }
@@ -57,6 +58,7 @@ impl Error {
             what: what.into(),
             place: None,
             help: None,
+            apart_from_rows: false,
             source: None,
             report: None,
         }))
@@ -102,6 +104,13 @@ impl Error {
         self
     }
 
+    /// Says that damaged rows of a table cannot have led to it, so that nobody looks for any.
+    #[must_use]
+    pub fn apart_from_rows(mut self) -> Self {
+        self.0.apart_from_rows = true;
+        self
+    }
+
     /// Keeps the error that caused this one.
     #[must_use]
     pub fn caused_by(
@@ -116,6 +125,13 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.kind
+    }
+
+    /// Whether damaged rows of a table may have led to it: it is of [`Kind::Store`], and nobody said
+    /// that it is [`apart_from_rows`](Self::apart_from_rows).
+    #[must_use]
+    pub fn may_be_damaged_rows(&self) -> bool {
+        self.kind() == Kind::Store && !self.0.apart_from_rows
     }
 
     /// What went wrong, without place and cause.
@@ -180,6 +196,16 @@ mod tests {
     fn display_names_place_and_cause() {
         let error = Error::io("cannot read", "a.tar", std::io::Error::other("boom"));
         assert_eq!(error.to_string(), "a.tar: cannot read: boom");
+    }
+
+    #[test]
+    fn only_a_store_may_have_damaged_rows() {
+        let of = |kind| Error::new(kind, "failed").at("images").help("look");
+        assert!(of(Kind::Store).may_be_damaged_rows());
+        let others = [Kind::Busy, Kind::Contract, Kind::Io, Kind::Internal];
+        assert!(others.iter().all(|kind| !of(*kind).may_be_damaged_rows()));
+        let apart = Error::new(Kind::Store, "failed").apart_from_rows().at("images").help("look");
+        assert!(!apart.may_be_damaged_rows());
     }
 
     #[test]

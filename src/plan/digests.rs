@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::folder;
+pub use super::folder::KnownFiles;
 use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result, files};
 
 const FORMAT: u32 = 2;
@@ -101,19 +102,25 @@ impl FileDigests {
         Ok(digest)
     }
 
-    /// The digest of a folder. Its files are read where one of them is not as it was.
+    /// The digest of a folder. Its files are read where one of them is not as it was, but for those
+    /// whose digest `known` tells.
     ///
     /// # Errors
     /// [`Kind::Io`] when a folder or file cannot be read, [`Kind::BadInput`] when there are too
     /// many, [`Kind::Interrupted`].
-    pub fn folder(&mut self, root: &Path, cancel: &Cancel) -> Result<FolderDigest> {
+    pub fn folder(
+        &mut self,
+        root: &Path,
+        known: &dyn Fn() -> KnownFiles,
+        cancel: &Cancel,
+    ) -> Result<FolderDigest> {
         let files = folder::files(root, cancel)?;
         let stamps = folder::stamps(root, &files);
         let name = name_of(root);
         if let Some(entry) = self.stored.folders.get(&name).filter(|e| e.stamps == stamps) {
             return Ok(entry.content);
         }
-        let (blake3, size_bytes) = folder::content(root, &files, cancel)?;
+        let (blake3, size_bytes) = folder::content(root, &files, &known(), cancel)?;
         let content = FolderDigest { blake3, size_bytes };
         self.stored.folders.insert(name, FolderEntry { stamps, content });
         self.changed = true;
@@ -149,7 +156,8 @@ impl FileDigests {
                 continue;
             }
             read += files.len() as u64;
-            if folder::content(path, &files, cancel)?.0 != entry.content.blake3 {
+            if folder::content(path, &files, &KnownFiles::new(), cancel)?.0 != entry.content.blake3
+            {
                 wrong.push(path.to_owned());
             }
         }
@@ -287,28 +295,61 @@ mod tests {
         };
         put("a.jpg", "one");
         put("sub/b.jpg", "four");
+        let nothing = KnownFiles::new;
         let cancel = Cancel::new();
         let mut digests = FileDigests::open(state.path());
-        let first = digests.folder(dir.path(), &cancel).unwrap();
+        let first = digests.folder(dir.path(), &nothing, &cancel).unwrap();
         assert_eq!(first.size_bytes, 7);
         digests.save().unwrap();
         let mut again = FileDigests::open(state.path());
-        assert_eq!(again.folder(dir.path(), &cancel).unwrap(), first);
+        assert_eq!(again.folder(dir.path(), &nothing, &cancel).unwrap(), first);
         assert!(!again.changed);
         assert_eq!(again.verify(&cancel).unwrap(), (2, Vec::new()));
         // what is kept is believed, so nothing was read; and `verify` reads it
         let forged = FolderDigest { blake3: Digest::of(b"forged"), size_bytes: 1 };
         again.stored.folders.values_mut().for_each(|entry| entry.content = forged);
-        assert_eq!(again.folder(dir.path(), &cancel).unwrap(), forged);
+        assert_eq!(again.folder(dir.path(), &nothing, &cancel).unwrap(), forged);
         assert_eq!(again.verify(&cancel).unwrap().1.len(), 1);
         put("sub/b.jpg", "five");
         assert_eq!(again.verify(&cancel).unwrap(), (0, Vec::new()));
-        let changed = again.folder(dir.path(), &cancel).unwrap();
+        let changed = again.folder(dir.path(), &nothing, &cancel).unwrap();
         assert_ne!(changed.blake3, first.blake3);
         put("sub/b.jpg", "four");
-        assert_eq!(again.folder(dir.path(), &cancel).unwrap(), first);
+        assert_eq!(again.folder(dir.path(), &nothing, &cancel).unwrap(), first);
         let stopped = Cancel::new();
         stopped.cancel();
-        assert_eq!(again.folder(dir.path(), &stopped).unwrap_err().kind(), Kind::Interrupted);
+        assert_eq!(
+            again.folder(dir.path(), &nothing, &stopped).unwrap_err().kind(),
+            Kind::Interrupted
+        );
+    }
+
+    #[test]
+    fn a_file_of_a_folder_whose_digest_is_known_is_not_read_and_one_that_changed_since_is() {
+        let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = dir.path().join("sub/a.jpg");
+        let put = |text: &str| {
+            files::write_atomic(&file, |w| {
+                w.write_all(text.as_bytes()).unwrap();
+                Ok(())
+            })
+            .unwrap();
+        };
+        let digest = |known: &dyn Fn() -> KnownFiles| {
+            let mut digests = FileDigests::open(state.path());
+            digests.folder(dir.path(), known, &Cancel::new()).unwrap().blake3
+        };
+        put("one");
+        let read = digest(&KnownFiles::new);
+        let stamp = FileStamp::at(&file).unwrap();
+        let of = |text: &str| {
+            let one = (PathBuf::from("sub/a.jpg"), (stamp, Digest::of(text.as_bytes())));
+            KnownFiles::from([one])
+        };
+        assert_eq!(digest(&|| of("one")), read);
+        assert_ne!(digest(&|| of("forged")), read, "it is believed");
+        put("two");
+        assert_eq!(digest(&|| of("one")), digest(&KnownFiles::new));
+        assert_ne!(digest(&|| of("one")), read);
     }
 }

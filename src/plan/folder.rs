@@ -1,5 +1,6 @@
 //! Digests of folders: of what their files hold, and of what is cheap to know of them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::base::digest::Digester;
@@ -7,6 +8,10 @@ use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result};
 
 /// Most files that a folder may hold.
 const MOST_FILES: usize = 20_000_000;
+
+/// Digests of files of a folder that are kept elsewhere, by their paths below it, each with the stamp
+/// of the file that it is of.
+pub type KnownFiles = BTreeMap<PathBuf, (FileStamp, Digest)>;
 
 /// A file below a folder.
 pub(super) struct Below {
@@ -52,10 +57,19 @@ pub(super) fn stamps(root: &Path, files: &[Below]) -> Digest {
 }
 
 /// The digest of the files' names and contents, and their bytes in all.
-pub(super) fn content(root: &Path, files: &[Below], cancel: &Cancel) -> Result<(Digest, u64)> {
+pub(super) fn content(
+    root: &Path,
+    files: &[Below],
+    known: &KnownFiles,
+    cancel: &Cancel,
+) -> Result<(Digest, u64)> {
     let mut digester = Digester::new();
     for file in files {
-        let content = Digest::of_file(&file.path, cancel)?;
+        let below = file.path.strip_prefix(root).unwrap_or(&file.path);
+        let content = match known.get(below) {
+            Some((stamp, content)) if *stamp == file.stamp => *content,
+            _ => Digest::of_file(&file.path, cancel)?,
+        };
         digester.field("name", file.name(root)).field("content", content.as_bytes());
     }
     let sizes = files.iter().map(|file| file.stamp.size_bytes());

@@ -63,6 +63,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a stage of the definition makes the table, also one that this plan leaves out.
+    #[must_use]
+    pub fn makes(&self, table: &str) -> bool {
+        self.pipeline.stages.iter().any(|stage| stage.table.value == table)
+    }
+
     /// The plan as the world is now: with the models that were trained since.
     ///
     /// # Errors

@@ -72,6 +72,7 @@ impl Trained {
             let what = format!("is of format {format}, this clipmill reads {FORMAT}");
             return Err(Error::new(Kind::Store, what)
                 .at(path.display())
+                .apart_from_rows()
                 .help("take a newer clipmill"));
         }
         let Ok(trained) = serde_json::from_slice::<Self>(&bytes) else { return Ok(None) };

@@ -144,7 +144,7 @@ pub fn missing(store: &Store, snapshot: &Snapshot) -> Result<Vec<Error>> {
 }
 
 /// The checkpoints that a version names.
-fn named(store: &Store, snapshot: &Snapshot) -> Result<Vec<Kept>> {
+pub(super) fn named(store: &Store, snapshot: &Snapshot) -> Result<Vec<Kept>> {
     let batches = snapshot.scan(&[])?.map(|batch| batch.map(|(_, batch)| batch));
     let mut kept = of_batches(store, batches)?;
     kept.sort_by_key(|one| one.step);

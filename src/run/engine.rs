@@ -38,6 +38,7 @@ pub(super) fn once(plan: &Plan, options: &Options, means: &Means) -> Result<RunR
         return Ok(report);
     }
     store.sweep()?;
+    super::outlived::sweep(&store)?;
     let mut earlier: Vec<RunReport> = Vec::new();
     loop {
         let mut ctx = Context::new(plan, options, means, store.clone());
@@ -48,7 +49,7 @@ pub(super) fn once(plan: &Plan, options: &Options, means: &Means) -> Result<RunR
         // Rows of damaged parts are to be made again, and this attempt had judged them already. What
         // it refused, the next one refuses too, and files once.
         if let Err(error) = &made
-            && error.kind() == Kind::Store
+            && error.may_be_damaged_rows()
             && earlier.len() < MOST_BEGUN_AGAIN
             && find_damage(&ctx)
         {

@@ -16,6 +16,7 @@ use crate::train::journal::Metric;
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
+use super::foresight::Captions;
 use super::key::{Columns, Key};
 use super::ledger::Ledger;
 use super::lookout::Sight;
@@ -35,7 +36,7 @@ pub(super) fn run(
     stage: &Stage,
     work: &Evaluate,
 ) -> Result<()> {
-    let (cases, without, further) = cases(&ctx.store, work, &ctx.options.cancel)?;
+    let (cases, without, further) = cases(&ctx.store, work, None, &ctx.options.cancel)?;
     if further > 0 {
         ctx.report.notes.push(format!(
             "{}: of several captions of an image the first is scored; {} others in `{}` are not",
@@ -105,9 +106,11 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Judges every row, for a survey: what would be computed counts as replaced.
+/// Judges every row, for a survey, by the captions of people that there will be: what would be
+/// computed counts as replaced.
 pub(super) fn judged(ctx: &Context<'_>, stage: &Stage, work: &Evaluate) -> Result<(State, Counts)> {
-    let (cases, ..) = cases(&ctx.store, work, &ctx.options.cancel)?;
+    let foreseen = ctx.foresight.as_ref().and_then(|world| world.captions.get(&work.captions));
+    let (cases, ..) = cases(&ctx.store, work, foreseen, &ctx.options.cancel)?;
     let (state, counts, _) = judge(ctx, stage, &cases)?;
     if counts.computed() > 0 {
         cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
@@ -116,8 +119,14 @@ pub(super) fn judged(ctx: &Context<'_>, stage: &Stage, work: &Evaluate) -> Resul
 }
 
 /// Every image with a made caption and references, by id; how many have none; and how many made
-/// captions are not the first of their image.
-fn cases(store: &Store, work: &Evaluate, cancel: &Cancel) -> Result<(Vec<Case>, u64, u64)> {
+/// captions are not the first of their image. The references are those that are stored, or those
+/// `foreseen`.
+fn cases(
+    store: &Store,
+    work: &Evaluate,
+    foreseen: Option<&Captions>,
+    cancel: &Cancel,
+) -> Result<(Vec<Case>, u64, u64)> {
     let mut further = 0;
     let mut made: BTreeMap<String, String> = BTreeMap::new();
     if let Some(snapshot) = store.snapshot(&work.generated)? {
@@ -137,16 +146,25 @@ fn cases(store: &Store, work: &Evaluate, cancel: &Cancel) -> Result<(Vec<Case>, 
         }
     }
     let mut references: BTreeMap<String, BTreeMap<i32, String>> = BTreeMap::new();
-    if let Some(snapshot) = store.snapshot(&work.captions)? {
+    let mut refer = |id: &str, index: i32, text: &str| {
+        if made.contains_key(id) {
+            references.entry(id.to_owned()).or_default().insert(index, text.to_owned());
+        }
+    };
+    if let Some(foreseen) = foreseen {
+        for row in &foreseen.rows {
+            let of = &row.caption;
+            refer(&of.image_id, of.caption_index, &of.text);
+        }
+    } else if let Some(snapshot) = store.snapshot(&work.captions)? {
         for batch in snapshot.scan(&["image_id", "caption_index", "text"])? {
             cancel.check()?;
             let (_, batch) = batch?;
             let ids = rows::column::<StringArray>(&batch, "image_id")?;
             let indices = rows::column::<Int32Array>(&batch, "caption_index")?;
             let texts = rows::column::<StringArray>(&batch, "text")?;
-            for at in (0..batch.num_rows()).filter(|at| made.contains_key(ids.value(*at))) {
-                let of = references.entry(ids.value(at).to_owned()).or_default();
-                of.insert(indices.value(at), texts.value(at).to_owned());
+            for at in 0..batch.num_rows() {
+                refer(ids.value(at), indices.value(at), texts.value(at));
             }
         }
     }
@@ -291,10 +309,10 @@ mod tests {
             words: Words::Ptb,
         };
         let cancel = Cancel::new();
-        let (found, without, further) = cases(&store, &work, &cancel).unwrap();
+        let (found, without, further) = cases(&store, &work, None, &cancel).unwrap();
         assert_eq!((found.len(), without, further), (2, 0, 1));
         cancel.cancel();
-        let stopped = cases(&store, &work, &cancel).unwrap_err();
+        let stopped = cases(&store, &work, None, &cancel).unwrap_err();
         assert_eq!(stopped.kind(), Kind::Interrupted);
     }
 }

@@ -182,14 +182,13 @@ impl Ledger {
         Ok(Self { before: Arc::new(earlier), at_us, ..Self::default() })
     }
 
-    /// As [`Self::divide`], where the whole definition is carried out: what makes a part of it knows
-    /// nothing of the rest.
+    /// As [`Self::divide`], by the whole definition. Where a part of it is carried out no rejects of
+    /// other tables go.
     pub(super) fn divide_whole(&mut self, ctx: &Context<'_>) {
-        if ctx.options.only.is_empty() && ctx.plan.only().is_empty() {
-            let folder = |table: &str| ctx.store.table_folder(table);
-            let is_there = |table: &str| folder(table).is_ok_and(|folder| folder.is_dir());
-            self.divide(|table| ctx.plan.stage(table).is_some(), is_there);
-        }
+        let whole = ctx.options.only.is_empty() && ctx.plan.only().is_empty();
+        let folder = |table: &str| ctx.store.table_folder(table);
+        let is_there = |table: &str| folder(table).is_ok_and(|folder| folder.is_dir());
+        self.divide(|table| ctx.plan.makes(table), |table| !whole || is_there(table));
     }
 
     /// Tells rejects of the definition's tables from others. Those of a table that another

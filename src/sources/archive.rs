@@ -93,7 +93,8 @@ fn tar_packing(path: &Path) -> Result<Packing> {
     }
 }
 
-fn index_name(source: &str, path: &Path) -> String {
+/// The name of the index that is kept of one path of a source.
+pub(super) fn index_name(source: &str, path: &Path) -> String {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let digest = Digest::of(absolute.as_os_str().as_encoded_bytes());
     format!("{source}-{}.members", digest.short())

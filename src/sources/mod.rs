@@ -19,6 +19,7 @@ mod compressed;
 mod duplicates;
 mod folder;
 mod index;
+mod known;
 mod lines;
 mod member;
 mod names;
@@ -28,5 +29,6 @@ mod verify;
 
 pub use archive::{Archive, each_entry, open};
 pub use duplicates::{doubled, duplicates};
+pub use known::known_files;
 pub use member::{Item, Layout, Listing, Member};
 pub use verify::{IndexVerdict, verify};

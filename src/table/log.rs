@@ -332,6 +332,7 @@ pub(super) fn error(folder: &FsPath, cause: &DeltaTableError) -> Error {
     let table = folder.file_name().unwrap_or_default().display();
     Error::new(Kind::Store, format!("cannot read the log of table `{table}`: {said}"))
         .at(log.display())
+        .apart_from_rows()
         .help(format!(
             "restore the folder from a copy; or delete {}, and run again: the table is computed \
              anew",

@@ -122,6 +122,7 @@ pub(super) fn of_text(folder: &Path, version: i64, text: &str) -> Result<Commit>
 pub(super) fn broken(folder: &Path, version: i64, cause: serde_json::Error) -> Error {
     Error::new(Kind::Store, "is a broken entry of the log")
         .at(commit_path(folder, version).display())
+        .apart_from_rows()
         .help("get it from a copy of the store")
         .caused_by(cause)
 }

@@ -93,7 +93,7 @@ impl AdamW {
             let tensor = get(name)?;
             if tensor.shape() != var.shape() {
                 let what = format!("`{name}` is {:?}, expected {:?}", tensor.dims(), var.dims());
-                return Err(Error::new(Kind::Store, what));
+                return Err(Error::new(Kind::Store, what).apart_from_rows());
             }
             // A copy: it will be changed in place.
             tensor

@@ -136,7 +136,9 @@ impl Checkpoint {
     /// [`Kind::Store`] when it holds no captioner.
     pub fn network(&self) -> Result<Network> {
         self.state.network.ok_or_else(|| {
-            Error::new(Kind::Store, "is no checkpoint of a captioner").at(self.path.display())
+            Error::new(Kind::Store, "is no checkpoint of a captioner")
+                .at(self.path.display())
+                .apart_from_rows()
         })
     }
 
@@ -147,15 +149,19 @@ impl Checkpoint {
     pub fn open(path: &Path) -> Result<Self> {
         let file = path.join(STATE);
         if !file.is_file() || !path.join(MODEL).is_file() {
-            return Err(Error::new(Kind::Store, "is no checkpoint").at(path.display()).help(
-                "a checkpoint is a folder with `state.json` and `model.safetensors`; \
-                 `clipmill run` trains a new one",
-            ));
+            return Err(Error::new(Kind::Store, "is no checkpoint")
+                .at(path.display())
+                .apart_from_rows()
+                .help(
+                    "a checkpoint is a folder with `state.json` and `model.safetensors`; \
+                     `clipmill run` trains a new one",
+                ));
         }
         let text = files::read_text_capped(&file, CAP_BYTES)?;
         let state: State = serde_json::from_str(&text).map_err(|cause| {
             Error::new(Kind::Store, "is damaged, or of another version")
                 .at(file.display())
+                .apart_from_rows()
                 .help("remove the checkpoint's folder: training goes on from the one before it")
                 .caused_by(cause)
         })?;
@@ -165,6 +171,7 @@ impl Checkpoint {
                 format!("is of format {}, this clipmill reads {FORMAT}", state.format),
             )
             .at(file.display())
+            .apart_from_rows()
             .help("take a newer clipmill"));
         }
         Ok(Self { path: path.to_owned(), state })
@@ -248,7 +255,7 @@ pub fn list(run: &Path) -> Result<Vec<Checkpoint>> {
     for entry in std::fs::read_dir(run).map_err(io)? {
         let entry = entry.map_err(io)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') && name.ends_with(UNFINISHED) {
+        if is_unfinished(&name) {
             remove(&entry.path())?;
         } else if name.starts_with(PREFIX) {
             found.push(Checkpoint::open(&entry.path())?);
@@ -286,9 +293,18 @@ pub fn prune(run: &Path, keep_last: usize) -> Result<Vec<Checkpoint>> {
     Ok(kept)
 }
 
+/// Whether a folder of this name is what a crash left half-written, or half-removed.
+#[must_use]
+pub fn is_unfinished(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(UNFINISHED)
+}
+
 /// Removes a checkpoint, or a folder of some: its name goes first, so that one that is there is whole,
 /// also when a crash ends this half-way.
-fn discard(checkpoint: &Path) -> Result<()> {
+///
+/// # Errors
+/// When the folder cannot be renamed or removed.
+pub fn discard(checkpoint: &Path) -> Result<()> {
     let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
     let hidden = checkpoint.with_file_name(format!(".{name}.removed{UNFINISHED}"));
     remove(&hidden)?;
@@ -299,7 +315,11 @@ fn discard(checkpoint: &Path) -> Result<()> {
     }
 }
 
-pub(super) fn remove(folder: &Path) -> Result<()> {
+/// Removes a folder, if it is there.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::io("cannot remove", folder.display(), cause))

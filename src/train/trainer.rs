@@ -399,5 +399,11 @@ pub fn digest_of(weights: Digest, beside: Option<&str>) -> Digest {
 /// The folder of the checkpoints of a store's stage.
 #[must_use]
 pub fn checkpoints_folder(state_folder: &Path, stage: &str) -> PathBuf {
-    state_folder.join("checkpoints").join(stage)
+    all_checkpoints_folder(state_folder).join(stage)
+}
+
+/// The folder in which each stage that trains has its [`checkpoints_folder`].
+#[must_use]
+pub fn all_checkpoints_folder(state_folder: &Path) -> PathBuf {
+    state_folder.join("checkpoints")
 }

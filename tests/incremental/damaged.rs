@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use clipmill::base::Cancel;
+use clipmill::base::{Cancel, Kind};
 use clipmill::nn::clip::write_random;
 use clipmill::table::{Fault, TAIL_BYTES};
 
@@ -202,4 +202,19 @@ fn a_damaged_part_of_a_stopped_run_is_not_taken_over() {
     assert!(house.run().unwrap().broken.is_empty());
     assert!(embeddings(&house, "caption_features") == embeddings(&twin, "caption_features"));
     assert!(house.run().unwrap().is_up_to_date());
+}
+
+#[test]
+fn an_error_that_no_damaged_row_can_lead_to_is_told_before_any_table_is_read_again() {
+    let house = House::new(4);
+    house.run().unwrap();
+    std::fs::write(first_part(&house, "image_features"), b"no parquet").unwrap();
+    let log = house.path("store/captions/_delta_log/00000000000000000000.json");
+    std::fs::write(log, b"garbage\n").unwrap();
+    // what is wrong with the features is of no account to the captions
+    let error = house.run_with(|options| options.only = vec!["captions".into()]).unwrap_err();
+    assert_eq!(error.kind(), Kind::Store);
+    assert!(error.what().contains("cannot read the log of table `captions`"), "{error}");
+    assert!(!error.may_be_damaged_rows());
+    assert!(!house.path("store/image_features/_clipmill/damaged.json").exists());
 }

@@ -162,6 +162,8 @@ fn rejects_of_a_renamed_table_are_not_counted_and_go_with_it() {
     house.define(&renamed);
     let step = plan_and_run(&house, &options());
     assert_eq!(step.report.rejects.values().sum::<u64>(), 2, "of the tables of now");
+    let part = house.run_with(|options| options.only = vec!["pics".to_owned()]).unwrap();
+    assert_eq!(part.rejects.values().sum::<u64>(), 2, "also by a run of a part of it");
     // Another definition may make the tables of before: their rejects stay beside them.
     assert_eq!(rejected(&house).len(), 4);
     for table in ["images", "image_features"] {

@@ -278,24 +278,27 @@ fn a_survey_foresees_a_training_and_what_follows_from_it() {
     assert_eq!(tables, ["generated", "scores"]);
 }
 
-/// What is foreseen of made captions, and then done; both are the same.
-fn of_captions(house: &House) -> Vec<(Reason, u64)> {
+/// What is foreseen of a table, and then done; both are the same.
+fn of_table(house: &House, table: &str) -> Vec<(Reason, u64)> {
     let counts = |of: &Counts| of.iter().filter(|(_, rows)| *rows > 0).collect::<Vec<_>>();
     let foreseen = survey(house).unwrap();
-    let foreseen = foreseen.tables.iter().find(|t| t.table == "generated").unwrap();
+    let foreseen = foreseen.tables.iter().find(|t| t.table == table).unwrap();
     let report = house.run().unwrap();
-    let done = report.tables.iter().find(|t| t.table == "generated").unwrap();
+    let done = report.tables.iter().find(|t| t.table == table).unwrap();
     assert_eq!(counts(&foreseen.counts), counts(&done.counts));
     assert_eq!(foreseen.pending, done.published);
     counts(&done.counts)
 }
 
-#[test]
-fn captions_of_a_captioner_that_stands_are_foreseen_image_by_image() {
+fn of_captions(house: &House) -> Vec<(Reason, u64)> {
+    of_table(house, "generated")
+}
+
+/// A house whose captioner was brought along: it is not trained again, whatever examples become.
+fn with_imported(count: usize) -> House {
     let stages = format!("{STAGES}{CAPTIONS}");
-    let house = studio(40, &stages);
+    let house = studio(count, &stages);
     house.run().unwrap();
-    // One that was brought along is not trained again, whatever examples become.
     let succeeds = |arguments: &[&str]| {
         let out = clipmill(&house, arguments);
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -305,6 +308,28 @@ fn captions_of_a_captioner_that_stands_are_foreseen_image_by_image() {
     let import = ["import-checkpoint", "out.safetensors", "--into", "pipeline.toml"];
     succeeds(&[&import[..], &["--end", "<|endoftext|>"]].concat());
     house.run().unwrap();
+    house
+}
+
+#[test]
+fn scores_are_foreseen_to_change_where_a_caption_of_an_image_that_is_scored_does() {
+    let house = with_imported(40);
+    let scored = house.rows("scores", &["image_id"]);
+    let all = scored.len() as u64;
+    assert_eq!(of_table(&house, "scores"), [(Reason::UpToDate, all)]);
+    let mut lines = crate::house::caption_lines(40);
+    let is_scored = |line: &str| scored.iter().any(|id| line.starts_with(id.as_str()));
+    for (wanted, reason) in [(false, Reason::UpToDate), (true, Reason::ContentChanged)] {
+        let line = lines.iter_mut().find(|line| is_scored(line) == wanted).unwrap();
+        line.push_str(" again");
+        house.captions(&lines);
+        assert_eq!(of_table(&house, "scores"), [(reason, all)], "scored: {wanted}");
+    }
+}
+
+#[test]
+fn captions_of_a_captioner_that_stands_are_foreseen_image_by_image() {
+    let house = with_imported(40);
     let captioned = house.rows("generated", &["image_id"]);
     let all = captioned.len() as u64;
     assert_eq!(of_captions(&house), [(Reason::UpToDate, all)]);
@@ -418,5 +443,100 @@ fn what_was_measured_is_told_anew_where_a_part_of_it_is_damaged() {
         let published: Vec<_> = report.tables.iter().filter(|made| made.published).collect();
         assert!(published.iter().all(|made| made.table == "metrics"), "{published:?}");
         assert!(!house.run().unwrap().tables.iter().any(|made| made.published));
+    }
+}
+
+/// What a vacuum says of the checkpoints of the captioner: names of those that go, and of what was
+/// left unfinished.
+fn vacuumed(house: &House, more: &[&str]) -> [Vec<String>; 2] {
+    let out = clipmill(house, &[&["vacuum", "store", "--format", "json"], more].concat());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let said: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    ["checkpoints", "temporary"].map(|what| {
+        let paths = said["tables"]["captioner"][what].as_array().unwrap().iter();
+        let names = paths.map(|path| std::path::Path::new(path.as_str().unwrap()).file_name());
+        names.map(|name| name.unwrap().to_string_lossy().into_owned()).collect()
+    })
+}
+
+#[test]
+fn a_vacuum_takes_imported_checkpoints_that_no_version_names_and_what_dead_imports_left() {
+    let house = studio(8, STAGES);
+    house.run().unwrap();
+    let said = |arguments: &[&str]| {
+        let out = clipmill(&house, arguments);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    said(&["export-checkpoint", "pipeline.toml", "-o", "out.safetensors"]);
+    let below = house.path("store/_clipmill/checkpoints/captioner");
+    let folders = || {
+        let entries = std::fs::read_dir(&below).unwrap();
+        let names = entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let trained = folders();
+    let import = |end: &str| {
+        let before = folders();
+        let args = ["import-checkpoint", "out.safetensors", "--into", "pipeline.toml"];
+        said(&[&args[..], &["--end", end]].concat());
+        folders().difference(&before).next().unwrap().clone()
+    };
+    let (first, second) = (import("."), import("<|endoftext|>"));
+
+    // Nothing of them is young any more but the versions that name them.
+    let left = ".imported.unfinished";
+    crate::house::copy(&below.join(&first), &below.join("imported-orphan"));
+    crate::house::copy(&below.join(&first), &below.join(left));
+    let mut old = vec![below.clone()];
+    while let Some(path) = old.pop() {
+        if path.is_dir() {
+            old.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        let file = std::fs::File::open(&path).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    }
+    let gone = [vec!["imported-orphan".to_owned()], vec![left.to_owned()]];
+    let all = folders();
+    assert_eq!(vacuumed(&house, &["--dry-run"]), gone);
+    assert_eq!(folders(), all);
+    assert_eq!(vacuumed(&house, &[]), gone);
+    assert!(folders().is_superset(&trained));
+    assert_eq!(folders().len(), trained.len() + 2, "a version names each");
+
+    for last in [&["--older-than", "0s", "--dry-run"][..], &["--older-than", "0s"]] {
+        assert_eq!(vacuumed(&house, last)[0].iter().collect::<Vec<_>>(), [&first]);
+    }
+    assert!(!below.join(&first).exists());
+    assert!(below.join(&second).is_dir());
+
+    // A run sweeps what an import left, and the table stands.
+    std::fs::create_dir(below.join(left)).unwrap();
+    let report = house.run().unwrap();
+    assert!(!below.join(left).exists());
+    assert!(report.tables.iter().all(|made| made.table != "captioner" || made.computed == 0));
+
+    // Without its table nothing names it.
+    std::fs::remove_dir_all(house.path("store/captioner")).unwrap();
+    assert_eq!(vacuumed(&house, &["--older-than", "0s"])[0], [second]);
+}
+
+#[test]
+fn a_vacuum_keeps_imported_checkpoints_where_a_version_cannot_be_read() {
+    let house = studio(8, STAGES);
+    house.run().unwrap();
+    for arguments in [
+        &["export-checkpoint", "pipeline.toml", "-o", "out.safetensors"][..],
+        &["import-checkpoint", "out.safetensors", "--into", "pipeline.toml"],
+    ] {
+        assert!(clipmill(&house, arguments).status.success());
+    }
+    let part = first_part(&house, "captioner");
+    let whole = std::fs::read(&part).unwrap();
+    for bytes in [None, Some(&whole[..whole.len() / 2])] {
+        std::fs::remove_file(&part).unwrap();
+        bytes.into_iter().for_each(|bytes| put(&part, bytes));
+        assert!(vacuumed(&house, &["--older-than", "0s"])[0].is_empty());
+        put(&part, &whole);
     }
 }

@@ -10,11 +10,12 @@ use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
 use crate::definition::lock::Locked;
-use crate::plan::digests::FileDigests;
+use crate::plan::digests::{FileDigests, KnownFiles};
 use crate::plan::locked::{self, Observed};
 use crate::plan::paths::tidy;
 use crate::plan::{resolve_partly, state_folder, store_folder};
 use crate::run::locked::tables;
+use crate::sources;
 use crate::table::Store;
 
 use super::{definition, lock_file};
@@ -52,13 +53,19 @@ pub(crate) fn perform(args: &Lock, session: &Session) -> Result<Code> {
     Ok(Code::Success)
 }
 
+/// What the runs of a store kept of the files of a source's folder.
+pub(super) fn of_folder(store: &Path) -> impl Fn(&str, &Path) -> KnownFiles + use<> {
+    let indexes = state_folder(store).join("index");
+    move |source, folder| sources::known_files(source, folder, &indexes)
+}
+
 fn lock(file: &Path, session: &Session) -> Result<Written> {
     let pipeline = definition::read(file, &[], session)?;
     let folder = store_folder(&pipeline, file);
     let has_store = folder.join(crate::table::MARKER).is_file();
     let mut digests = FileDigests::open(&state_folder(&folder));
     let Observed { locked: mut now, mut absent } =
-        locked::observe(&pipeline, file, &mut digests, &session.cancel)?;
+        locked::observe(&pipeline, file, &mut digests, &of_folder(&folder), &session.cancel)?;
     if has_store {
         // Digests of big files are a convenience: a store that cannot be written to is no fault.
         let _ = digests.save();

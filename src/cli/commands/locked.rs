@@ -11,7 +11,9 @@ use crate::definition::Pipeline;
 use crate::definition::span::Span;
 use crate::plan::digests::FileDigests;
 use crate::plan::locked::{self, Change, Comparison, Difference, Rebuild, Rows};
+use crate::plan::store_folder;
 
+use super::lock::of_folder;
 use super::lock_file;
 
 /// What a lock and its definition agree and disagree about.
@@ -48,7 +50,8 @@ pub(super) fn demands(
 ) -> Result<BTreeMap<String, Digest>> {
     let locked = lock_file::of(file)?;
     let text = locked::facts(pipeline, file)?;
-    let now = locked::observe(pipeline, file, digests, cancel)?.locked;
+    let of_folder = of_folder(&store_folder(pipeline, file));
+    let now = locked::observe(pipeline, file, digests, &of_folder, cancel)?.locked;
     let findings = locked::refusals(&locked, &text, &now, pipeline);
     if !findings.is_empty() {
         let help = format!(

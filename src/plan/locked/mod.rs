@@ -18,5 +18,5 @@ pub use crate::definition::lock::{
 pub use compare::{Change, Comparison, Difference, Rebuild, Rows, What, compare};
 pub use facts::facts;
 pub use keep::keep;
-pub use observe::{Observed, observe};
+pub use observe::{Observed, OfFolder, observe};
 pub use refusals::refusals;

@@ -9,7 +9,7 @@ use crate::definition::lock::{FileFact, Locked};
 use crate::definition::pipeline::Pipeline;
 use crate::definition::source::{Source, SourceKind};
 use crate::definition::span::Spanned;
-use crate::plan::digests::{FileDigests, FolderDigest};
+use crate::plan::digests::{FileDigests, FolderDigest, KnownFiles};
 use crate::plan::inputs;
 use crate::plan::paths::folder_of;
 use crate::plan::resolve::resolve_partly;
@@ -26,8 +26,11 @@ pub struct Observed {
     pub absent: Vec<String>,
 }
 
+/// Tells what is kept of the files of a source's folder.
+pub type OfFolder<'a> = &'a dyn Fn(&str, &Path) -> KnownFiles;
+
 /// Looks at everything that a definition names and that is there. Each file is read once for its
-/// digest, unless `digests` knows it.
+/// digest, unless `digests` or, of a folder that is not as it was, `of_folder` knows it.
 ///
 /// # Errors
 /// When a contract is wrong, a file is another than the definition's `sha256` says, or cannot be
@@ -36,6 +39,7 @@ pub fn observe(
     pipeline: &Pipeline,
     definition: &Path,
     digests: &mut FileDigests,
+    of_folder: OfFolder<'_>,
     cancel: &Cancel,
 ) -> Result<Observed> {
     let base = folder_of(definition);
@@ -52,7 +56,8 @@ pub fn observe(
     }
     for source in &pipeline.sources {
         cancel.check()?;
-        let files = source_files(pipeline, source, &base, (digests, cancel), &mut observed.absent)?;
+        let known = (&mut *digests, of_folder, cancel);
+        let files = source_files(pipeline, source, &base, known, &mut observed.absent)?;
         if let Some(known) = observed.locked.sources.get_mut(&source.name.value) {
             known.files = files;
         }
@@ -108,7 +113,7 @@ fn source_files(
     pipeline: &Pipeline,
     source: &Source,
     base: &Path,
-    (digests, cancel): (&mut FileDigests, &Cancel),
+    (digests, of_folder, cancel): (&mut FileDigests, OfFolder<'_>, &Cancel),
     absent: &mut Vec<String>,
 ) -> Result<BTreeMap<String, FileFact>> {
     let variables = variables(pipeline, &format!("sources.{}", source.name.value));
@@ -120,7 +125,8 @@ fn source_files(
         lacking.extend(found.missing.iter().map(named));
         for path in &found.paths {
             let fact = if path.is_dir() {
-                let FolderDigest { blake3, size_bytes } = digests.folder(path, cancel)?;
+                let known = || of_folder(&source.name.value, path);
+                let FolderDigest { blake3, size_bytes } = digests.folder(path, &known, cancel)?;
                 FileFact { blake3, size_bytes }
             } else {
                 let size_bytes = FileStamp::at(path)?.size_bytes();
