@@ -38,7 +38,11 @@ impl Digest {
     /// # Errors
     /// [`Kind::Io`] when it cannot be read, [`Kind::Interrupted`].
     pub fn of_file(path: &Path, cancel: &Cancel) -> Result<Self, Error> {
-        let read = std::fs::File::open(path).and_then(|file| Self::of_reader(file, cancel));
+        let read = std::fs::metadata(path).and_then(|there| match there.is_file() {
+            true => Self::of_reader(std::fs::File::open(path)?, cancel),
+            // A pipe keeps who opens it waiting, and a device may never end.
+            false => Err(io::Error::other("it is no file")),
+        });
         cancel.check()?;
         read.map_err(|cause| Error::io("cannot read", path.display(), cause))
     }
@@ -151,6 +155,9 @@ mod tests {
         file.write_all(&bytes).unwrap();
         assert_eq!(Digest::of_file(file.path(), &Cancel::new()).unwrap(), Digest::of(&bytes));
         assert_eq!(Digest::of_reader(&b""[..], &Cancel::new()).unwrap(), Digest::of(b""));
+        let folder = tempfile::tempdir().unwrap();
+        let error = Digest::of_file(folder.path(), &Cancel::new()).unwrap_err().to_string();
+        assert!(error.ends_with("cannot read: it is no file"), "{error}");
         let cancel = Cancel::new();
         cancel.cancel();
         assert_eq!(Digest::of_file(file.path(), &cancel).unwrap_err().kind(), Kind::Interrupted);

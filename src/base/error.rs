@@ -43,6 +43,7 @@ struct Inner {
     place: Option<String>,
     help: Option<String>,
     apart_from_rows: bool,
+    others: Vec<Error>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     report: Option<super::diagnostic::Report>,
 }
@@ -59,6 +60,7 @@ impl Error {
             place: None,
             help: None,
             apart_from_rows: false,
+            others: Vec::new(),
             source: None,
             report: None,
         }))
@@ -70,6 +72,27 @@ impl Error {
         let mut error = Self::new(kind, report.summary());
         error.0.report = Some(report);
         error
+    }
+
+    /// Puts all that is wrong into one error: the first, with the [`others`](Self::others) beside it.
+    /// What is said twice is kept once.
+    ///
+    /// # Errors
+    /// Where there is an error among them.
+    pub fn all(errors: impl IntoIterator<Item = Self>) -> Result<()> {
+        let mut all: Vec<Self> = Vec::new();
+        for mut error in errors {
+            let others = std::mem::take(&mut error.0.others);
+            for error in std::iter::once(error).chain(others) {
+                if all.iter().all(|known| known.to_string() != error.to_string()) {
+                    all.push(error);
+                }
+            }
+        }
+        let mut all = all.into_iter();
+        let Some(mut first) = all.next() else { return Ok(()) };
+        first.0.others = all.collect();
+        Err(first)
     }
 
     /// An error of the operating system about `place`.
@@ -140,6 +163,12 @@ impl Error {
         &self.0.what
     }
 
+    /// What else is wrong and was found with it.
+    #[must_use]
+    pub fn others(&self) -> &[Self] {
+        &self.0.others
+    }
+
     /// Where it went wrong.
     #[must_use]
     pub fn place(&self) -> Option<&str> {
@@ -206,6 +235,18 @@ mod tests {
         assert!(others.iter().all(|kind| !of(*kind).may_be_damaged_rows()));
         let apart = Error::new(Kind::Store, "failed").apart_from_rows().at("images").help("look");
         assert!(!apart.may_be_damaged_rows());
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_one_error_that_says_nothing_twice() {
+        let of = |place: &str| Error::new(Kind::BadInput, "is broken").at(place);
+        assert!(Error::all([]).is_ok());
+        let some = Error::all([of("b.tar"), of("c.tar")]).unwrap_err();
+        let all = Error::all([of("a.tar"), some, of("c.tar"), of("a.tar")]).unwrap_err();
+        assert_eq!(all.to_string(), "a.tar: is broken");
+        let others: Vec<_> = all.others().iter().map(ToString::to_string).collect();
+        assert_eq!(others, ["b.tar: is broken", "c.tar: is broken"]);
+        assert!(all.others().iter().all(|one| one.others().is_empty()));
     }
 
     #[test]

@@ -119,6 +119,7 @@ pub(crate) fn fault(error: &Error) {
     if let Some(help) = error.help_text() {
         tracing::info!(target: TOLD, "help: {help}");
     }
+    error.others().iter().for_each(fault);
 }
 
 /// Writes lines to standard error while the bars stand aside.

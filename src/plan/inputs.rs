@@ -246,6 +246,14 @@ pub(super) fn check_sha256(
     path: &Path,
     digests: &mut FileDigests,
 ) -> Result<Option<Finding>> {
+    if !path.is_file() {
+        return Ok(Some(pipeline.finding(
+            expected.span,
+            format!("{} is no file", super::paths::tidy(path).display()),
+            "a SHA-256 is a file's".to_owned(),
+            Some("name a file, or leave `sha256` out".to_owned()),
+        )));
+    }
     let got = digests.sha256(path)?;
     if got.eq_ignore_ascii_case(&expected.value) {
         return Ok(None);

@@ -11,7 +11,7 @@ use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
 use super::context::{Context, Means, Options};
 use super::ledger::{self, Ledger, REJECTS};
 use super::metrics::METRICS;
-use super::order::{dependents, wanted};
+use super::order::{dependents, readable, wanted};
 use super::report::{Broken, RunReport, TableReport};
 use super::sink::Sink;
 use super::{
@@ -120,12 +120,7 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
     let plan = ctx.plan;
     ledger.divide_whole(ctx);
     let wanted = wanted(plan, &ctx.options.only)?;
-    for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
-        // What cannot be read is told before anything is computed.
-        if let Work::ReadCaptions(work) = &stage.work {
-            crate::sources::captions::probe(&work.source, &ctx.options.cancel)?;
-        }
-    }
+    readable(plan, &wanted, &ctx.index_folder(), &ctx.options.cancel)?;
     let mut done = BTreeSet::new();
     for stage in &plan.stages {
         if !wanted.contains(stage.table.as_str()) || done.contains(stage.table.as_str()) {

@@ -1,10 +1,12 @@
-//! Which stages a run or a plan goes through.
+//! Which stages a run or a plan goes through, and whether what they read from can be read.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use crate::base::{Error, Kind, Result};
+use crate::base::{Cancel, Error, Kind, Result};
 use crate::plan::stage::EmbedImages;
 use crate::plan::{Plan, Stage, Work};
+use crate::sources;
 
 /// The tables of features that are made in the pass over the table `images`.
 pub(super) fn dependents<'p>(
@@ -47,4 +49,30 @@ pub(super) fn wanted<'p>(plan: &'p Plan, only: &'p [String]) -> Result<BTreeSet<
         }
     }
     Ok(wanted)
+}
+
+/// Looks at the beginning of everything that the stages `wanted` read from, so that all that cannot
+/// be read is told at once, before anything is computed.
+///
+/// # Errors
+/// All of it, in one; [`Kind::Interrupted`].
+pub(super) fn readable(
+    plan: &Plan,
+    wanted: &BTreeSet<&str>,
+    index_folder: &Path,
+    cancel: &Cancel,
+) -> Result<()> {
+    let mut errors = Vec::new();
+    for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
+        let looked = match &stage.work {
+            Work::IndexImages(work) => sources::probe(&work.source, index_folder),
+            Work::ReadCaptions(work) => sources::captions::probe(&work.source, cancel),
+            _ => Ok(()),
+        };
+        if let Err(error) = looked {
+            cancel.check()?;
+            errors.push(error);
+        }
+    }
+    Error::all(errors)
 }

@@ -19,7 +19,7 @@ use super::key::Key;
 use super::ledger::Ledger;
 use super::ledger::REJECTS;
 use super::lookout::{Lookout, Sight};
-use super::order::{dependents, wanted};
+use super::order::{dependents, readable, wanted};
 use super::report::{Foreseen, Survey};
 use super::state::State;
 use super::{captions, settled, survey_captioner, survey_images, texts};
@@ -134,6 +134,7 @@ fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
     let plan = ctx.plan;
     ledger.divide_whole(ctx);
     let wanted = wanted(plan, &ctx.options.only)?;
+    readable(plan, &wanted, &ctx.index_folder(), &ctx.options.cancel)?;
     let mut below = BTreeMap::new();
     // Whether rows further down may hang on the content of an image.
     let mut rows_below = false;

@@ -46,38 +46,59 @@ pub struct Archive {
 /// first bytes are looked at.
 ///
 /// # Errors
-/// [`Kind::MissingInput`] when a path is not there, [`Kind::BadInput`] when it is of the wrong
-/// kind or packed in a way that is not read, [`Kind::Definition`] when a glob is none.
+/// Of all paths that cannot be opened at once: [`Kind::MissingInput`] when a path is not there,
+/// [`Kind::BadInput`] when it is of the wrong kind or packed in a way that is not read.
+/// [`Kind::Definition`] when a glob is none.
 pub fn open(source: &ImageSource, index_dir: &Path) -> Result<Vec<Archive>> {
+    every(opened(source, index_dir)?)
+}
+
+/// Whether every path of a source can be read, as far as the first header of an archive tells.
+///
+/// # Errors
+/// As [`open`], and [`Kind::BadInput`] for what is no archive.
+pub fn probe(source: &ImageSource, index_dir: &Path) -> Result<()> {
+    let probed = opened(source, index_dir)?.map(|archive| archive?.probe());
+    every(probed).map(|_: Vec<()>| ())
+}
+
+/// All of them, or all that is wrong.
+fn every<T>(of: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
+    let (mut good, mut errors) = (Vec::new(), Vec::new());
+    for one in of {
+        match one {
+            Ok(one) => good.push(one),
+            Err(error) => errors.push(error),
+        }
+    }
+    Error::all(errors)?;
+    Ok(good)
+}
+
+fn opened(source: &ImageSource, index_dir: &Path) -> Result<impl Iterator<Item = Result<Archive>>> {
     let selection = Arc::new(Selection::new(source)?);
     let labels = names::labels(&source.paths);
     let several = labels.len() > 1;
-    source
-        .paths
-        .iter()
-        .zip(labels)
-        .enumerate()
-        .map(|(number, (path, label))| {
-            let packing = match source.kind {
-                ImageSourceKind::Folder => {
-                    folder::check_root(path)?;
-                    Packing::Plain
-                }
-                ImageSourceKind::Tar | ImageSourceKind::WebDataset => tar_packing(path)?,
-            };
-            Ok(Archive {
-                selection: selection.clone(),
-                file: FileStamp::of(&compressed::metadata(path)?),
-                index_path: index_dir.join(index_name(&source.name, path)),
-                path: path.clone(),
-                number,
-                label: several.then_some(label),
-                packing,
-                ignored: AtomicU64::new(0),
-                held: AtomicBool::new(false),
-            })
+    Ok(source.paths.iter().zip(labels).enumerate().map(move |(number, (path, label))| {
+        let packing = match source.kind {
+            ImageSourceKind::Folder => {
+                folder::check_root(path)?;
+                Packing::Plain
+            }
+            ImageSourceKind::Tar | ImageSourceKind::WebDataset => tar_packing(path)?,
+        };
+        Ok(Archive {
+            selection: selection.clone(),
+            file: FileStamp::of(&compressed::metadata(path)?),
+            index_path: index_dir.join(index_name(&source.name, path)),
+            path: path.clone(),
+            number,
+            label: several.then_some(label),
+            packing,
+            ignored: AtomicU64::new(0),
+            held: AtomicBool::new(false),
         })
-        .collect()
+    }))
 }
 
 fn tar_packing(path: &Path) -> Result<Packing> {
@@ -143,6 +164,25 @@ impl Archive {
     /// Where the index is kept.
     pub(super) fn index_path(&self) -> &Path {
         &self.index_path
+    }
+
+    /// Reads the first header of an archive.
+    fn probe(&self) -> Result<()> {
+        if self.is_folder() {
+            return Ok(());
+        }
+        let caps = &self.selection.source.caps;
+        let first = if self.is_seekable() {
+            let file = compressed::open(&self.path)?;
+            Entries::new(FileInput::new(&file, self.file.size_bytes()), caps).next_entry()
+        } else {
+            let reader = compressed::unpack(&self.path, self.packing, caps.unpacked_bytes)?;
+            Entries::new(StreamInput::new(reader), caps).next_entry()
+        };
+        match first {
+            Err(broken) if broken.at == 0 => Err(scan::not_a_tar(&self.path, &broken)),
+            _ => Ok(()),
+        }
     }
 
     /// What it holds. Of a plain tar only the headers are read, and where an index was kept

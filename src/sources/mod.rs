@@ -27,7 +27,7 @@ mod scan;
 mod selection;
 mod verify;
 
-pub use archive::{Archive, each_entry, open};
+pub use archive::{Archive, each_entry, open, probe};
 pub use duplicates::{doubled, duplicates};
 pub use known::known_files;
 pub use member::{Item, Layout, Listing, Member};

@@ -27,6 +27,43 @@ fn every_missing_input_is_named_at_once_with_where_to_get_it() {
 }
 
 #[test]
+fn every_input_that_cannot_be_read_is_named_at_once_by_plan_and_run() {
+    let copy = shop().without_store();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(copy.path().join(name), bytes).unwrap();
+    put("flickr30k-images.tar", &[7; 4096]);
+    put("flickr30k.tar.gz", b"BZh91AY&SY");
+    for command in ["plan", "run"] {
+        let mut asked = clipmill();
+        let out = asked.current_dir(copy.path()).args([command, "pipeline.toml"]).output().unwrap();
+        let said = stderr(&out);
+        assert_eq!(code(&out), 1, "{said}");
+        assert!(said.contains("error: flickr30k-images.tar: is no tar archive"), "{said}");
+        assert!(said.contains("error: flickr30k.tar.gz: is packed with bzip2"), "{said}");
+        assert_eq!(said.matches("help: ").count(), 2, "{said}");
+    }
+    let out = super::shop::run_in(copy.path(), &[]);
+    let error = &object(&out)["error"];
+    assert_eq!(error["code"], "bad_input");
+    assert_eq!(error["others"].as_array().unwrap().len(), 1);
+    assert!(!copy.path().join("store/images").exists(), "nothing is made");
+}
+
+#[test]
+fn a_pipe_has_no_digest_and_keeps_nobody_waiting() {
+    let copy = shop().without_store();
+    let pipe = copy.path().join("flickr30k-images.tar");
+    std::fs::remove_file(&pipe).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let digest = format!("sources.photos.sha256={}", "0".repeat(64));
+    let out = super::shop::run_in(copy.path(), &["--set", &digest]);
+    assert_eq!(code(&out), 1);
+    assert!(stderr(&out).contains("flickr30k-images.tar is no file"), "{}", stderr(&out));
+    let out = clipmill().arg("lock").arg(copy.path().join("pipeline.toml")).output().unwrap();
+    assert_eq!(code(&out), 1);
+    assert!(stderr(&out).contains("no file"), "{}", stderr(&out));
+}
+
+#[test]
 fn a_digest_that_does_not_fit_stops_the_run() {
     let copy = shop().without_store();
     let wrong = format!("sources.photos.sha256={}", "0".repeat(64));

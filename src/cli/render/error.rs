@@ -8,9 +8,15 @@ use super::code::code;
 use super::finding::{report_human, report_json};
 
 /// `error: place: what: cause`, then the help; findings are drawn with line and caret, and an
-/// error that says no more than its only finding is not said twice.
+/// error that says no more than its only finding is not said twice. Others that were found with it
+/// follow in the same way.
 #[must_use]
 pub fn error_human(error: &Error, color: bool) -> String {
+    let all = std::iter::once(error).chain(error.others());
+    all.map(|error| one_human(error, color)).collect::<Vec<_>>().join("\n")
+}
+
+fn one_human(error: &Error, color: bool) -> String {
     let mut out = String::new();
     if let Some(report) = error.report() {
         out.push_str(&report_human(report, color));
@@ -37,7 +43,8 @@ fn help(error: &Error, color: bool) -> String {
     format!("\n{cyan}help{off}: {}", help.replace('\n', "\n      "))
 }
 
-/// `{code, message, place, help, findings}`; what is not known is null, `findings` may be empty.
+/// `{code, message, place, help, findings, others}`; what is not known is null, `findings` and
+/// `others`, which are such objects, may be empty.
 #[must_use]
 pub fn error_json(error: &Error) -> Value {
     let findings = error.report().map(|report| report_json(report, error.kind()));
@@ -47,6 +54,7 @@ pub fn error_json(error: &Error) -> Value {
         "place": error.place(),
         "help": error.help_text(),
         "findings": findings.unwrap_or_default(),
+        "others": error.others().iter().map(error_json).collect::<Vec<_>>(),
     })
 }
 
@@ -94,6 +102,23 @@ mod tests {
         assert_eq!(said.matches("is another file").count(), 1, "{said}");
         let said = error_human(&error(Some("its own")), false);
         assert!(said.contains("its own") && !said.contains("lock it"), "{said}");
+    }
+
+    #[test]
+    fn others_follow_with_their_help() {
+        let other = Error::new(Kind::BadInput, "is a zip").at("b.tar").help("unpack it");
+        let both = Error::all([full(), other]).unwrap_err();
+        assert_eq!(
+            error_human(&both, false),
+            "error: photos.tar: is not there: no such file\n\
+             help: ask for it\n      and put it there\n\
+             error: b.tar: is a zip\n\
+             help: unpack it"
+        );
+        let value = error_json(&both);
+        assert_eq!(value["code"], "missing_input");
+        assert_eq!(value["others"][0]["code"], "bad_input");
+        assert_eq!(value["others"][0]["place"], "b.tar");
     }
 
     #[test]

@@ -66,7 +66,13 @@ pub fn report_github(report: &Report, kind: Kind) -> Vec<Annotation> {
 /// The annotations of an error about `file`, one a line.
 #[must_use]
 pub fn error_github(error: &Error, file: &Path) -> String {
-    let annotations = match error.report() {
+    let all = std::iter::once(error).chain(error.others());
+    let annotations: Vec<_> = all.flat_map(|error| annotations_of(error, file)).collect();
+    annotations.iter().map(Annotation::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn annotations_of(error: &Error, file: &Path) -> Vec<Annotation> {
+    match error.report() {
         Some(report) => report_github(report, error.kind()),
         None => {
             let help = error.help_text().map(|help| format!("\n{help}")).unwrap_or_default();
@@ -77,8 +83,7 @@ pub fn error_github(error: &Error, file: &Path) -> String {
                 message: format!("{error}{help}"),
             }]
         }
-    };
-    annotations.iter().map(Annotation::to_string).collect::<Vec<_>>().join("\n")
+    }
 }
 
 #[cfg(test)]
