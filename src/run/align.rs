@@ -1,9 +1,9 @@
 //! Examples: each caption beside the features of its image. Some parts of the features are joined
-//! at a time, with the captions of their images: those of some thousand images, or of a sixteenth of
-//! a table of more than 65,536.
+//! at a time, with the captions of their images: those of some thousand images, or of more where
+//! captions lie in another order than the images, as many as [`ROOM`] says and no more.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use arrow::array::{ListArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take;
@@ -19,7 +19,7 @@ use crate::table::{Part as TablePart, Snapshot};
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
-use super::key::{Columns, Key, stored_digest};
+use super::key::{Columns, Key, ends, stored_digest};
 use super::ledger::Ledger;
 use super::lookout::Sight;
 use super::publish::{self, Made};
@@ -31,10 +31,20 @@ use super::upstream::{self, Which};
 pub(super) const EXAMPLES: Columns =
     Columns { has_caption_index: true, digest: "input_digest", place: &[] };
 
-/// Images whose captions are held together, at least where there are so many.
-const IMAGES_AT_ONCE: u64 = 4096;
-/// Captions that lie in another order than the images are read about so many times at most.
-const MOST_PASSES: u64 = 16;
+/// What is held at once.
+#[derive(Clone, Copy)]
+struct Room {
+    /// Images whose captions are held together, at least where there are so many.
+    images: u64,
+    /// Captions that are held together, about, however many images there are: more only where so
+    /// few images have them.
+    captions: u64,
+    /// Where there is room, more images are held together rather than all captions read so often.
+    passes: u64,
+}
+
+/// Some 60 MB of usual captions.
+const ROOM: Room = Room { images: 4096, captions: 1 << 18, passes: 16 };
 
 /// A caption that waits for its image.
 struct Waiting {
@@ -60,13 +70,16 @@ pub(super) fn run(
     let fingerprint = stage.fingerprint.digest().to_string();
     let schema = arrow_schema(&stage.contract);
     let mut sink = ctx.sink(stage);
-    let total = ctx.store.snapshot(&work.captions)?.map_or(0, |captions| captions.rows());
+    let captions = ctx.store.snapshot(&work.captions)?;
+    let total = captions.as_ref().map_or(0, Snapshot::rows);
+    let lying = captions.as_ref().map_or(&[][..], Snapshot::parts);
     let mut counts = Counts::default();
     let progress = std::sync::Arc::clone(&ctx.options.progress);
     progress.begin(&stage.table, Some(total));
     if let Some(features) = ctx.store.snapshot(&work.image_features)? {
         let columns = ["image_id", "embedding", "input_digest", "fingerprint"];
-        for parts in groups(&features) {
+        for group in groups(&spans(features.parts()), &spans(lying), ROOM) {
+            let parts = features.parts().get(group).unwrap_or_default();
             let mut captions = ids(ctx, &features, parts)?;
             read_captions(ctx, work, &mut captions)?;
             for part in parts {
@@ -132,21 +145,68 @@ pub(super) fn survey(
     Ok(counts)
 }
 
-/// Parts of the features that are joined together.
-fn groups(features: &Snapshot) -> Vec<&[TablePart]> {
-    let at_once = (features.rows() / MOST_PASSES).max(IMAGES_AT_ONCE);
-    let (mut groups, mut left) = (Vec::new(), features.parts());
-    while !left.is_empty() {
-        let mut rows = 0;
-        let whole = left.iter().take_while(|part| {
-            rows = part.rows.saturating_add(rows);
-            rows <= at_once
+/// What is known of a part without reading it.
+struct Span<'p> {
+    rows: u64,
+    /// Its first and last image, where they are known.
+    ends: Option<(&'p str, &'p str)>,
+}
+
+fn spans(parts: &[TablePart]) -> Vec<Span<'_>> {
+    parts.iter().map(|part| Span { rows: part.rows, ends: ends(part) }).collect()
+}
+
+/// Parts of the features that are joined together: of few images, so long as that does not have the
+/// captions read again and again, and never of many more than there is room for.
+fn groups(features: &[Span<'_>], captions: &[Span<'_>], room: Room) -> Vec<Range<usize>> {
+    let total = rows_of(captions);
+    let held = room.captions.saturating_mul(rows_of(features)).checked_div(total);
+    let most = held.unwrap_or(u64::MAX).max(room.images);
+    let mut at_once = room.images;
+    loop {
+        let groups = cut(features, at_once);
+        let read = groups.iter().fold(0_u64, |rows, group| {
+            let group = features.get(group.clone()).unwrap_or_default();
+            rows.saturating_add(read_for(group, captions))
         });
-        let (group, rest) = left.split_at(whole.count().max(1));
-        groups.push(group);
-        left = rest;
+        if at_once >= most || read <= total.saturating_mul(room.passes) {
+            return groups;
+        }
+        at_once = at_once.saturating_mul(2).min(most);
+    }
+}
+
+/// Parts one after another, of at most so many rows together where a part is not larger.
+fn cut(parts: &[Span<'_>], at_once: u64) -> Vec<Range<usize>> {
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    let mut rows = 0_u64;
+    for (number, part) in parts.iter().enumerate() {
+        rows = rows.saturating_add(part.rows);
+        match groups.last_mut().filter(|_| rows <= at_once) {
+            Some(group) => group.end = number + 1,
+            None => {
+                rows = part.rows;
+                groups.push(number..number + 1);
+            }
+        }
     }
     groups
+}
+
+/// Captions in the parts that are read for some parts of the features.
+fn read_for(features: &[Span<'_>], captions: &[Span<'_>]) -> u64 {
+    let all: Option<Vec<_>> = features.iter().map(|part| part.ends).collect();
+    let first = all.iter().flatten().map(|(first, _)| *first).min();
+    let last = all.iter().flatten().map(|(_, last)| *last).max();
+    let meets = |part: &&Span<'_>| match (first, last, part.ends) {
+        (Some(from), Some(to), Some((first, last))) => from <= last && first <= to,
+        _ => true,
+    };
+    captions.iter().filter(meets).fold(0, |rows, part| rows.saturating_add(part.rows))
+}
+
+fn rows_of(parts: &[Span<'_>]) -> u64 {
+    parts.iter().fold(0, |rows, part| rows.saturating_add(part.rows))
 }
 
 /// The images of some parts of the features, without their captions.
@@ -281,4 +341,53 @@ fn join(
         ("fingerprint", rows::strings(made.iter().map(|_| fingerprint))),
     ];
     rows::batch(schema, &columns).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Room = Room { images: 10, captions: 200, passes: 4 };
+
+    fn lying(ends: &[(String, String)], rows: u64) -> Vec<Span<'_>> {
+        ends.iter()
+            .map(|(from, to)| Span { rows, ends: Some((from.as_str(), to.as_str())) })
+            .collect()
+    }
+
+    /// The most images of a group, where there are `parts` of ten images with five captions each.
+    fn held(parts: usize, in_order: bool) -> u64 {
+        let name = |n: usize| format!("{n:06}");
+        let ends = |n: usize| match in_order {
+            true => (name(10 * n), name(10 * n + 9)),
+            false => (name(n), name(10 * parts - n)),
+        };
+        let ends: Vec<_> = (0..parts).map(ends).collect();
+        let (features, captions) = (lying(&ends, 10), lying(&ends, 50));
+        let groups = groups(&features, &captions, SMALL);
+        let covered: Vec<usize> = groups.iter().cloned().flatten().collect();
+        assert_eq!(covered, (0..parts).collect::<Vec<_>>(), "each part once, in order");
+        groups.iter().map(|group| 10 * group.len() as u64).max().unwrap()
+    }
+
+    #[test]
+    fn what_is_joined_together_does_not_grow_with_the_data() {
+        for parts in [1, 3, 4, 100, 1000] {
+            assert_eq!(held(parts, true), 10, "{parts}");
+        }
+        // All captions are read for each group: there are few, as long as there is room.
+        for (parts, images) in [(4, 10), (8, 20), (16, 40), (17, 40), (100, 40), (1000, 40)] {
+            assert_eq!(held(parts, false), images, "{parts}");
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_say_what_they_hold_are_joined_too() {
+        let unknown =
+            |rows| -> Vec<Span<'_>> { (0..9).map(|_| Span { rows, ends: None }).collect() };
+        assert_eq!(groups(&unknown(10), &unknown(50), SMALL), [0..4, 4..8, 8..9]);
+        assert_eq!(groups(&unknown(0), &unknown(0), SMALL).len(), 1);
+        assert_eq!(groups(&unknown(500), &[], SMALL).len(), 9);
+        assert!(groups(&[], &unknown(50), SMALL).is_empty());
+    }
 }
