@@ -5,6 +5,7 @@
 //! (Polars would name it after its first argument, a second `embedding`).
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
@@ -26,6 +27,17 @@ pub(super) enum Source {
     Text(String),
     /// The image in a file.
     Image(String),
+}
+
+/// As a statement writes it, on one line.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, said) = match self {
+            Self::Text(text) => ("clip_text", text),
+            Self::Image(path) => ("clip_image", path),
+        };
+        write!(f, "{name}('{}')", said.replace('\'', "''").replace(['\n', '\r'], " "))
+    }
 }
 
 /// One `clip_…` call; its number is its place in the list.

@@ -9,10 +9,12 @@ use sqlparser::ast::{ObjectName, Query, Spanned};
 use super::answer::Answer;
 use super::binding;
 use super::catalog::Catalog;
+use super::distance::Measure;
 use super::fault::{Text, choices};
-use super::functions::Functions;
+use super::functions::{Functions, PREFIX};
 use super::guard::{internal, outside_runtimes};
 use super::lineage::{self, Lineage};
+use super::rewrite::Call;
 use super::statement::{Statement, is_like, parse};
 use super::tables_read::relations;
 use super::vectors::VectorSource;
@@ -78,7 +80,8 @@ impl Session {
         let lineage = lineage::trace(text, &self.catalog, &query)?;
         let vectors = binding::bind(text, &self.catalog, &lineage, &calls, self.vectors.as_ref())?;
         outside_runtimes(|| {
-            let frame = self.collect(text, &lineage, &mut query, vectors, explain)?;
+            let explained = explain.then_some(calls.as_slice());
+            let frame = self.collect(text, &lineage, &mut query, vectors, explained)?;
             Ok(Answer::new(frame))
         })
     }
@@ -89,9 +92,12 @@ impl Session {
         lineage: &Lineage,
         query: &mut Query,
         vectors: Vec<Vec<f32>>,
-        explain: bool,
+        explained: Option<&[Call]>,
     ) -> Result<DataFrame> {
         let names = relations(query);
+        let written = if explained.is_some() { query.to_string() } else { String::new() };
+        let mut measures = Measure::ALL.to_vec();
+        measures.retain(|measure| written.contains(&format!("{PREFIX}{}(", measure.name())));
         let refused = |cause| {
             let read = self.catalog.tables().iter().filter(|table| names.contains(&table.name));
             damage::explain(read, cause)
@@ -107,16 +113,24 @@ impl Session {
             context.register(&table.name, frame);
         }
         let frame = parts::resolve(&mut context, query).map_err(refused)?;
-        if explain {
+        if let Some(calls) = explained {
             let plan = frame.describe_optimized_plan().map_err(refused)?;
-            let plan = self.readable(plan);
+            let plan = self.readable(plan, calls, &measures);
             return texts(vec![("plan", plan.lines().map(str::to_owned).collect())]);
         }
         frame.collect().map_err(refused)
     }
 
-    /// A plan with `table/file` in place of the files' whole paths.
-    fn readable(&self, mut plan: String) -> String {
+    /// A plan with `table/file` in place of the files' whole paths, and with the calls that the
+    /// numbered query vectors stand for. Polars writes no name of an added function: that of the
+    /// measure is known where the statement has one only.
+    fn readable(&self, mut plan: String, calls: &[Call], measures: &[Measure]) -> String {
+        if let [measure] = measures {
+            plan = plan.replace(".([", &format!(".{}([", measure.name()));
+        }
+        for (number, call) in calls.iter().enumerate() {
+            plan = plan.replace(&format!("\"{number}\".()"), &call.source.to_string());
+        }
         for table in self.catalog.tables() {
             for part in &table.parts {
                 if let (Some(path), Some(file)) = (part.to_str(), part.file_name()) {

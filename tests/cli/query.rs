@@ -234,6 +234,21 @@ fn statements_come_from_standard_input_and_a_plan_is_shown() {
 }
 
 #[test]
+fn a_plan_names_vector_functions_as_the_statement_does() {
+    let sql = "SELECT image_id, cosine(embedding, clip_text('a star''s edge')) AS s \
+               FROM image_features";
+    let out = clipmill()
+        .arg("query")
+        .arg(shop().store())
+        .args([sql, "--explain", "--format", "jsonl"])
+        .output()
+        .unwrap();
+    assert_eq!(code(&out), 0, "{}", stderr(&out));
+    let plan = stdout(&out);
+    assert!(plan.contains(".cosine([clip_text('a star''s edge')])"), "{plan}");
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_not_made() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("rseults/rows.csv");
