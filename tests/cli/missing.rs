@@ -108,6 +108,15 @@ fn tables_that_need_no_missing_input_are_made_alone() {
     let said = String::from_utf8(planned().stdout).unwrap();
     assert!(said.contains("Nothing to do"), "{said}");
 
+    // An image has no row in what is trained.
+    let ids = super::shop::query(&file, "SELECT min(image_id) AS id FROM images", "csv");
+    let ids = String::from_utf8(ids).unwrap();
+    let id = ids.lines().nth(1).unwrap();
+    let out = clipmill().arg("explain").arg(&file).args([id, "--format", "json"]).output().unwrap();
+    assert_eq!(code(&out), 0, "{}", stderr(&out));
+    let rows = object(&out)["rows"].as_array().unwrap().len();
+    assert_eq!(rows, 1 + 1 + 3 * 5, "images, features, and five captions of three tables");
+
     // A query needs the model of its column, and nothing else.
     for name in ["flickr30k-images.tar", "flickr30k.tar.gz"] {
         std::fs::remove_file(copy.path().join(name)).unwrap();

@@ -8,7 +8,9 @@ use crate::cli::args::{Explain, Format};
 use crate::cli::console;
 use crate::cli::exit::Code;
 use crate::cli::session::Session;
-use crate::plan::{Fingerprint, Reason, resolve};
+use crate::definition::pipeline::Pipeline;
+use crate::definition::stage::{Operator, Stage};
+use crate::plan::{Fingerprint, Reason, resolve_only};
 use crate::run::Sight;
 
 use super::{definition, run};
@@ -22,7 +24,7 @@ const DIGITS: usize = 12;
 /// As `clipmill plan`, and when no source holds the image.
 pub(crate) fn perform(args: &Explain, session: &Session) -> Result<Code> {
     let pipeline = definition::read(&args.file, &args.set, session)?;
-    let plan = resolve(&pipeline, &args.file)?;
+    let plan = resolve_only(&pipeline, &args.file, &tables(&pipeline))?;
     let _watch = session.stop_on_signals()?;
     let options = run::options(session);
     let seen = crate::run::explain(&plan, &options, &args.image_id, args.caption)?;
@@ -40,6 +42,19 @@ pub(crate) fn perform(args: &Explain, session: &Session) -> Result<Code> {
         }
     }
     Ok(Code::Success)
+}
+
+/// The tables that have rows of single images. What is trained on them, and its model, need not be
+/// there, unless rows are made with it.
+fn tables(pipeline: &Pipeline) -> Vec<String> {
+    let trains = |stage: &Stage| {
+        matches!(
+            stage.operator,
+            Operator::TrainClip(_) | Operator::Train(_) | Operator::Evaluate(_)
+        )
+    };
+    let stages = pipeline.stages.iter().filter(|stage| !trains(stage));
+    stages.map(|stage| stage.table.value.clone()).collect()
 }
 
 /// A paragraph of one row.
