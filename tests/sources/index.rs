@@ -4,8 +4,8 @@ use std::path::Path;
 
 use clipmill::base::Digest;
 use clipmill::plan::source::ImageSourceKind::{Folder, Tar};
+use clipmill::sources::Archive;
 use clipmill::sources::write::TarWriter;
-use clipmill::sources::{Archive, Member};
 
 use super::{image_source, known, open};
 

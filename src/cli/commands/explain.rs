@@ -47,12 +47,8 @@ pub(crate) fn perform(args: &Explain, session: &Session) -> Result<Code> {
 /// The tables that have rows of single images. What is trained on them, and its model, need not be
 /// there, unless rows are made with it.
 fn tables(pipeline: &Pipeline) -> Vec<String> {
-    let trains = |stage: &Stage| {
-        matches!(
-            stage.operator,
-            Operator::TrainClip(_) | Operator::Train(_) | Operator::Evaluate(_)
-        )
-    };
+    let trains =
+        |stage: &Stage| matches!(stage.operator, Operator::TrainClip(_) | Operator::Train(_));
     let stages = pipeline.stages.iter().filter(|stage| !trains(stage));
     stages.map(|stage| stage.table.value.clone()).collect()
 }
