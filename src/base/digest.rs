@@ -36,15 +36,19 @@ impl Digest {
     /// process, gigabytes of them.
     ///
     /// # Errors
-    /// [`Kind::Io`] when it cannot be read, [`Kind::Interrupted`].
+    /// [`Kind::Io`] when it cannot be read, [`Kind::BadInput`] when it is no file,
+    /// [`Kind::Interrupted`].
     pub fn of_file(path: &Path, cancel: &Cancel) -> Result<Self, Error> {
-        let read = std::fs::metadata(path).and_then(|there| match there.is_file() {
-            true => Self::of_reader(std::fs::File::open(path)?, cancel),
-            // A pipe keeps who opens it waiting, and a device may never end.
-            false => Err(io::Error::other("it is no file")),
-        });
+        let io = |cause| Error::io("cannot read", path.display(), cause);
+        // A pipe keeps who opens it waiting, and a device may never end.
+        if !std::fs::metadata(path).map_err(io)?.is_file() {
+            return Err(Error::new(Kind::BadInput, "is no file, and so has no digest")
+                .at(path.display())
+                .help("write what it gives into a file, and name that"));
+        }
+        let read = std::fs::File::open(path).and_then(|file| Self::of_reader(file, cancel));
         cancel.check()?;
-        read.map_err(|cause| Error::io("cannot read", path.display(), cause))
+        read.map_err(io)
     }
 
     /// The raw bytes.
@@ -157,7 +161,7 @@ mod tests {
         assert_eq!(Digest::of_reader(&b""[..], &Cancel::new()).unwrap(), Digest::of(b""));
         let folder = tempfile::tempdir().unwrap();
         let error = Digest::of_file(folder.path(), &Cancel::new()).unwrap_err().to_string();
-        assert!(error.ends_with("cannot read: it is no file"), "{error}");
+        assert!(error.ends_with("is no file, and so has no digest"), "{error}");
         let cancel = Cancel::new();
         cancel.cancel();
         assert_eq!(Digest::of_file(file.path(), &cancel).unwrap_err().kind(), Kind::Interrupted);

@@ -80,19 +80,22 @@ impl Error {
     /// # Errors
     /// Where there is an error among them.
     pub fn all(errors: impl IntoIterator<Item = Self>) -> Result<()> {
-        let mut all: Vec<Self> = Vec::new();
-        for mut error in errors {
-            let others = std::mem::take(&mut error.0.others);
-            for error in std::iter::once(error).chain(others) {
-                if all.iter().all(|known| known.to_string() != error.to_string()) {
-                    all.push(error);
-                }
+        errors.into_iter().reduce(Self::with).map_or(Ok(()), Err)
+    }
+
+    /// The error, with another and its [`others`](Self::others) beside it, but for what it says itself.
+    #[must_use]
+    pub fn with(mut self, mut other: Self) -> Self {
+        let more = std::mem::take(&mut other.0.others);
+        for one in std::iter::once(other).chain(more) {
+            let said = one.to_string();
+            let known = self.to_string() == said
+                || self.0.others.iter().any(|known| known.to_string() == said);
+            if !known {
+                self.0.others.push(one);
             }
         }
-        let mut all = all.into_iter();
-        let Some(mut first) = all.next() else { return Ok(()) };
-        first.0.others = all.collect();
-        Err(first)
+        self
     }
 
     /// An error of the operating system about `place`.

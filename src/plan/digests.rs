@@ -202,17 +202,19 @@ mod tests {
     use super::*;
     use std::io::Write as _;
 
+    fn put(file: &Path, text: &str) {
+        files::write_atomic(file, |w| {
+            w.write_all(text.as_bytes()).unwrap();
+            Ok(())
+        })
+        .unwrap();
+    }
+
     #[test]
     fn digests_are_kept_and_follow_changes() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("w.bin");
-        let put = |text: &str| {
-            files::write_atomic(&file, |w| {
-                w.write_all(text.as_bytes()).unwrap();
-                Ok(())
-            })
-            .unwrap();
-        };
+        let put = |text: &str| put(&file, text);
         put("abc");
         let mut digests = FileDigests::open(dir.path());
         assert_eq!(digests.blake3(&file).unwrap(), Digest::of(b"abc"));
@@ -286,13 +288,7 @@ mod tests {
     #[test]
     fn a_folder_is_read_once_and_again_once_a_file_changed() {
         let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let put = |name: &str, text: &str| {
-            files::write_atomic(&dir.path().join(name), |w| {
-                w.write_all(text.as_bytes()).unwrap();
-                Ok(())
-            })
-            .unwrap();
-        };
+        let put = |name: &str, text: &str| put(&dir.path().join(name), text);
         put("a.jpg", "one");
         put("sub/b.jpg", "four");
         let nothing = KnownFiles::new;
@@ -328,13 +324,7 @@ mod tests {
     fn a_file_of_a_folder_whose_digest_is_known_is_not_read_and_one_that_changed_since_is() {
         let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let file = dir.path().join("sub/a.jpg");
-        let put = |text: &str| {
-            files::write_atomic(&file, |w| {
-                w.write_all(text.as_bytes()).unwrap();
-                Ok(())
-            })
-            .unwrap();
-        };
+        let put = |text: &str| put(&file, text);
         let digest = |known: &dyn Fn() -> KnownFiles| {
             let mut digests = FileDigests::open(state.path());
             digests.folder(dir.path(), known, &Cancel::new()).unwrap().blake3

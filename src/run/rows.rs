@@ -102,7 +102,6 @@ pub(super) fn column<'a, T: 'static>(batch: &'a RecordBatch, name: &str) -> Resu
     batch.column_by_name(name).and_then(|array| array.as_any().downcast_ref::<T>()).ok_or_else(
         || {
             Error::new(Kind::Store, format!("the stored table has no usable column `{name}`"))
-                .apart_from_rows()
                 .help("it was written by another version: run `clipmill run` into a new store")
         },
     )

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::base::Result;
+use crate::base::{Kind, Result};
 use crate::plan::{Plan, Reason, Work};
 use crate::table::Store;
 
@@ -130,11 +130,27 @@ fn ledger(ctx: &Context<'_>) -> Result<Ledger> {
     Ledger::load(rejects.as_ref(), ctx.options.retry_rejects, now)
 }
 
+/// What is to be done with every table. An input that cannot be read is told with all others of its
+/// kind, which are looked for then only: a look at packed captions may unpack them.
 fn tables(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
+    surveyed(ctx, ledger).map_err(|error| {
+        if !matches!(error.kind(), Kind::BadInput | Kind::MissingInput | Kind::Io) {
+            return error;
+        }
+        let (options, indexes) = (ctx.options, ctx.index_folder());
+        let others = wanted(ctx.plan, &options.only)
+            .and_then(|wanted| readable(ctx.plan, &wanted, &indexes, &options.cancel));
+        match others {
+            Err(other) if other.kind() != Kind::Interrupted => error.with(other),
+            _ => error,
+        }
+    })
+}
+
+fn surveyed(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
     let plan = ctx.plan;
     ledger.divide_whole(ctx);
     let wanted = wanted(plan, &ctx.options.only)?;
-    readable(plan, &wanted, &ctx.index_folder(), &ctx.options.cancel)?;
     let mut below = BTreeMap::new();
     // Whether rows further down may hang on the content of an image.
     let mut rows_below = false;

@@ -331,9 +331,6 @@ impl Gpt2 {
             numbers = out;
             kept.extend(of_block);
         }
-        if let Some(places) = places.as_ref().filter(|_| self.blocks.is_empty()) {
-            numbers = places.gather(&numbers);
-        }
         let shape = match at {
             Some(at) => Shape::from((at.len(), sizes[2])),
             None => x.shape().clone(),

@@ -36,7 +36,7 @@ impl Places {
     }
 
     /// Their numbers, of all tokens'.
-    pub(super) fn gather(&self, all: &[f32]) -> Vec<f32> {
+    fn gather(&self, all: &[f32]) -> Vec<f32> {
         let mut out = Vec::with_capacity(self.at.len() * self.width);
         for at in &self.at {
             out.extend_from_slice(
