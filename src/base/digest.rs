@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
+
 use super::cancel::Cancel;
 use super::error::{Error, Kind};
 use super::files;
@@ -72,7 +74,8 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut digits = [0; 64];
+        f.write_str(HEXLOWER_PERMISSIVE.encode_mut_str(&self.0, &mut digits))
     }
 }
 
@@ -86,11 +89,17 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let hash = blake3::Hash::from_hex(text).map_err(|cause| {
+        let none = || {
             Error::new(Kind::BadInput, format!("`{text}` is no digest of 64 hexadecimal digits"))
-                .caused_by(cause)
-        })?;
-        Ok(Self(*hash.as_bytes()))
+        };
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() {
+            return Err(none());
+        }
+        HEXLOWER_PERMISSIVE
+            .decode_mut(text.as_bytes(), &mut bytes)
+            .map_err(|cause| none().caused_by(cause.error))?;
+        Ok(Self(bytes))
     }
 }
 
@@ -109,7 +118,15 @@ impl<'de> serde::Deserialize<'de> for Digest {
 
 /// Builds a digest bit by bit; every field is framed, so `ab`+`c` differs from `a`+`bc`.
 #[derive(Debug, Clone, Default)]
-pub struct Digester(blake3::Hasher);
+pub struct Digester {
+    /// What `hasher` was not given yet. Mostly it is all there is, a row's few fields, and a hasher of
+    /// 2 KB would cost more than their digest.
+    held: Vec<u8>,
+    hasher: Option<Box<blake3::Hasher>>,
+}
+
+/// Most bytes that are held.
+const HELD_BYTES: usize = 512;
 
 impl Digester {
     /// An empty digester.
@@ -121,22 +138,33 @@ impl Digester {
     /// Adds one framed field.
     pub fn field(&mut self, name: &str, value: &[u8]) -> &mut Self {
         for part in [name.as_bytes(), value] {
-            self.0.update(&(part.len() as u64).to_le_bytes());
-            self.0.update(part);
+            self.bytes(&(part.len() as u64).to_le_bytes()).bytes(part);
         }
         self
     }
 
     /// Adds raw bytes, unframed: for streaming one content.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
-        self.0.update(bytes);
+        if self.held.is_empty() && self.hasher.is_none() {
+            self.held.reserve_exact(HELD_BYTES);
+        }
+        if self.held.len() + bytes.len() > HELD_BYTES {
+            let hasher = self.hasher.get_or_insert_default();
+            hasher.update(&self.held).update(bytes);
+            self.held.clear();
+        } else {
+            self.held.extend(bytes);
+        }
         self
     }
 
     /// The digest of what was added.
     #[must_use]
     pub fn finish(&self) -> Digest {
-        Digest(*self.0.finalize().as_bytes())
+        match &self.hasher {
+            None => Digest::of(&self.held),
+            Some(hasher) => Digest(*hasher.clone().update(&self.held).finalize().as_bytes()),
+        }
     }
 }
 
@@ -149,6 +177,25 @@ mod tests {
         let a = Digester::new().field("x", b"ab").field("y", b"c").finish();
         let b = Digester::new().field("x", b"a").field("y", b"bc").finish();
         assert_ne!(a, b);
+    }
+
+    #[test]
+    fn pieces_of_any_sizes_have_the_digest_of_all() {
+        let bytes: Vec<u8> = (0_u8..=250).cycle().take(9000).collect();
+        for sizes in [&[1, 7, 300][..], &[512], &[511, 1, 1], &[513], &[2000, 3, 600, 9], &[9000]] {
+            let (mut digester, mut all) = (Digester::new(), Vec::new());
+            assert_eq!(digester.finish(), Digest::of(&[]));
+            let mut left = bytes.as_slice();
+            for size in sizes.iter().cycle().take(40) {
+                let (piece, rest) = left.split_at(left.len().min(*size));
+                left = rest;
+                digester.bytes(piece);
+                all.extend(piece);
+                assert_eq!(digester.finish(), Digest::of(&all), "{sizes:?}");
+            }
+        }
+        let framed = [&4_u64.to_le_bytes()[..], b"name", &5_u64.to_le_bytes(), b"value"].concat();
+        assert_eq!(Digester::new().field("name", b"value").finish(), Digest::of(&framed));
     }
 
     #[test]
@@ -170,7 +217,15 @@ mod tests {
     #[test]
     fn text_and_digest_are_inverse() {
         let digest = Digest::of(b"clipmill");
-        assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
-        assert!("12".parse::<Digest>().is_err());
+        let text = digest.to_string();
+        assert_eq!(text, blake3::hash(b"clipmill").to_hex().as_str());
+        assert_eq!(text.parse::<Digest>().unwrap(), digest);
+        assert_eq!(text.to_uppercase().parse::<Digest>().unwrap(), digest);
+        let (short, long) = (text.get(1..).unwrap(), format!("{text}0"));
+        let other = text.replacen(|c: char| c.is_ascii_digit(), "g", 1);
+        let wide = text.replacen(|c: char| c.is_ascii_digit(), "é", 1);
+        for wrong in ["", "12", short, &long, &format!("{text}00"), &other, &wide] {
+            assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
+        }
     }
 }

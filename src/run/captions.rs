@@ -15,13 +15,13 @@ use super::caption_reading::Reading;
 use super::caption_row::CaptionRow;
 use super::clocks::{Part, Spend};
 use super::context::Context;
-use super::key::Columns;
+use super::key::{Columns, Key};
 use super::ledger::Ledger;
 use super::lookout::Sight;
 use super::overlap::joined;
 use super::publish::{self, Made};
 use super::rows;
-use super::state::State;
+use super::state::{FETCHED, State};
 
 /// Columns of the table of captions. `offset` is where a line began when its row was written.
 pub(super) const CAPTIONS: Columns =
@@ -123,19 +123,28 @@ impl Judge<'_, '_> {
     /// The reason of each row, which is booked.
     fn reasons(&mut self, rows: &[CaptionRow]) -> Vec<Reason> {
         let state = &self.state;
-        let judge = |row: &CaptionRow| state.judge(&row.key(), &row.digest, place(&row.caption));
-        let reasons: Vec<Reason> = rows.par_iter().map(judge).collect();
-        for (row, reason) in rows.iter().zip(&reasons) {
-            let (key, reason) = (row.key(), *reason);
-            self.counts.add(reason);
-            self.ctx.watch(key.image_id, || {
-                Sight::new(self.stage, key, reason, state).of(row.digest).at(&row.caption.origin)
-            });
+        // A key is in one row, so that what is settled of it changes no other's reason.
+        let judge = |(row, key): (&CaptionRow, Key<'_>)| {
+            let reason = state.judge(&key, &row.digest, place(&row.caption));
             match reason {
                 Reason::UpToDate => state.keep(&key),
                 Reason::Resumed => state.take_resumed(&key),
                 _ => state.replace(&key),
             }
+            reason
+        };
+        let some = rows.par_chunks(FETCHED).flat_map_iter(|some| {
+            let keys: Vec<_> = some.iter().map(CaptionRow::key).collect();
+            state.fetch(&keys);
+            some.iter().zip(keys).map(judge)
+        });
+        let reasons: Vec<Reason> = some.collect();
+        for (row, reason) in rows.iter().zip(&reasons) {
+            self.counts.add(*reason);
+            self.ctx.watch(&row.caption.image_id, || {
+                let sight = Sight::new(self.stage, row.key(), *reason, state);
+                sight.of(row.digest).at(&row.caption.origin)
+            });
         }
         reasons
     }

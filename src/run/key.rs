@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hasher as _};
 
 use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::base::{Digest, Error, Kind, Result};
 use crate::table::{KeyPart, Part};
@@ -14,30 +15,32 @@ use super::rows;
 pub(super) struct Key<'a> {
     pub image_id: &'a str,
     pub caption_index: Option<i32>,
+    short: Short,
 }
 
 impl<'a> Key<'a> {
     pub(super) fn image(image_id: &'a str) -> Self {
-        Self { image_id, caption_index: None }
+        Self::new(image_id, None)
     }
 
     pub(super) fn caption(image_id: &'a str, caption_index: i32) -> Self {
-        Self { image_id, caption_index: Some(caption_index) }
+        Self::new(image_id, Some(caption_index))
+    }
+
+    fn new(image_id: &'a str, caption_index: Option<i32>) -> Self {
+        let mut hasher = SipHasher13::new();
+        // Absent and 0 are two keys.
+        hasher.write_i64(caption_index.map_or(-1 << 40, i64::from));
+        hasher.write(image_id.as_bytes());
+        Self { image_id, caption_index, short: hasher.finish128().as_u128() }
     }
 
     /// 128 bits stand for the key: a table of millions of rows is looked through without holding
     /// its ids, and two of a billion keys meet by chance with a probability below 2^-68. They are
-    /// never stored, so that the hash may be a quick one.
+    /// never stored, so that the hash may be a quick one. It is taken once for all tables in which
+    /// the key is looked up.
     pub(super) fn short(&self) -> Short {
-        let half = |salt: u8| {
-            let mut hasher = DefaultHasher::new();
-            hasher.write_u8(salt);
-            // Absent and 0 are two keys.
-            hasher.write_i64(self.caption_index.map_or(-1 << 40, i64::from));
-            hasher.write(self.image_id.as_bytes());
-            hasher.finish()
-        };
-        (u128::from(half(1)) << 64) | u128::from(half(2))
+        self.short
     }
 }
 
@@ -99,10 +102,7 @@ impl<'a> Keys<'a> {
     }
 
     pub(super) fn key(&self, at: usize) -> Key<'_> {
-        Key {
-            image_id: self.ids.value(at),
-            caption_index: self.indices.map(|indices| indices.value(at)),
-        }
+        Key::new(self.ids.value(at), self.indices.map(|indices| indices.value(at)))
     }
 
     pub(super) fn digest(&self, at: usize) -> Result<Digest> {

@@ -103,9 +103,20 @@ impl<'a> Pass<'a> {
                 .any(|(stage, _, state)| state.knows(&key) || self.before.refused_any(&stage.table))
     }
 
+    /// What has to be done for each of a few members, [`super::state::FETCHED`] or so.
+    pub(super) fn all_needs(&self, of: &[(&Member, Digest)]) -> Vec<Needs> {
+        let keys: Vec<_> = of.iter().map(|(member, _)| Key::image(&member.image_id)).collect();
+        self.tables().for_each(|(_, _, state)| state.fetch(&keys));
+        let of = of.iter().zip(keys);
+        of.map(|((member, digest), key)| self.of_key(&key, member, digest)).collect()
+    }
+
     /// What has to be done for a member of this content.
     pub(super) fn needs(&self, member: &Member, digest: &Digest) -> Needs {
-        let key = Key::image(&member.image_id);
+        self.of_key(&Key::image(&member.image_id), member, digest)
+    }
+
+    fn of_key(&self, key: &Key<'_>, member: &Member, digest: &Digest) -> Needs {
         if self.before.refused(&self.stage.table, digest, &self.prints).is_some()
             || self.oversized.contains_key(digest)
         {
@@ -118,11 +129,11 @@ impl<'a> Pass<'a> {
             member.origin.offset,
             member.size_bytes,
         );
-        let index = self.state.judge(&key, digest, here);
+        let index = self.state.judge(key, digest, here);
         let targets = self.targets.iter().map(|target| {
             match self.before.refused(&target.stage.table, digest, &target.prints) {
                 Some(_) => Reason::RejectedEarlier,
-                None => target.state.judge(&key, digest, 0),
+                None => target.state.judge(key, digest, 0),
             }
         });
         Needs { index, targets: targets.collect() }

@@ -10,6 +10,9 @@ use crate::table::{Snapshot, StagedPart, Store};
 use super::key::{Columns, Key, Keys, Places, Short, ends};
 use super::stored::{Row, Stored};
 
+/// Keys whose rows are fetched together: what is fetched of them stays in a core's first cache.
+pub(super) const FETCHED: usize = 64;
+
 /// The rows of a table's newest version, by key.
 #[derive(Debug)]
 pub(super) struct State {
@@ -170,6 +173,11 @@ impl State {
         } else {
             reason
         }
+    }
+
+    /// Has the rows of these keys at hand before each is judged: [`FETCHED`] or so at a time.
+    pub(super) fn fetch(&self, keys: &[Key<'_>]) {
+        self.stored.fetch(keys);
     }
 
     /// Rows of units with such names count as computed by this run.

@@ -21,13 +21,13 @@ use super::indexes;
 use super::key::Key;
 use super::ledger::Ledger;
 use super::lookout::Sight;
+use super::overlap::joined;
 use super::pass::{Listed, Needs, Pass};
 use super::report::Foreseen;
+use super::state::FETCHED;
 
 /// Members whose contents are read between two looks at the wish to stop.
 const CHUNK: usize = 64;
-/// Members that are judged together.
-const JUDGED_AT_ONCE: usize = 1 << 14;
 
 /// Judges every member of a source for the table of images and those made from it. With
 /// `rows_below` there are rows further down that may hang on a content, too.
@@ -38,9 +38,16 @@ pub(super) fn survey(
     dependents: Vec<(&Stage, &EmbedImages)>,
     rows_below: bool,
 ) -> Result<Vec<Foreseen>> {
-    let mut listed = images::list(ctx, work)?;
+    // What is stored is read while the sources are listed, which one thread does.
+    let shared = &*ctx;
+    let (listed, pass) = std::thread::scope(|scope| {
+        let listed = scope.spawn(|| images::list(shared, work));
+        let pass = Pass::new(shared, ledger, stage, work, dependents);
+        (joined(listed), pass)
+    });
+    let mut listed = listed?;
     let mut learned = indexes::stream(ctx, &mut listed)?;
-    let pass = Pass::new(ctx, ledger, stage, work, dependents)?;
+    let pass = pass?;
     let unreadable = learn(ctx, &pass, rows_below, &mut listed, &mut learned)?;
     keep(ctx, &listed, &learned);
     for reject in listed.rejects.iter().flatten() {
@@ -53,10 +60,11 @@ pub(super) fn survey(
     }
     let mut world = World::of(ctx, &pass);
     for (archive, members) in listed.archives.iter().zip(&listed.members) {
-        for some in members.as_deref().unwrap_or_default().chunks(JUDGED_AT_ONCE) {
+        for some in members.as_deref().unwrap_or_default().chunks(FETCHED) {
+            // One thread judges and settles what is in its cache: two would wait for each other's.
             let digest = |member: &Member| member.digest.unwrap_or(Digest::from_bytes([0; 32]));
-            let judge = |member: &Member| pass.needs(member, &digest(member));
-            let needs: Vec<Needs> = some.par_iter().map(judge).collect();
+            let of: Vec<_> = some.iter().map(|member| (member, digest(member))).collect();
+            let needs = pass.all_needs(&of);
             for (member, needs) in some.iter().zip(&needs) {
                 if !book.meet(member) || (!lost.is_empty() && lost.contains(&member.origin)) {
                     continue;

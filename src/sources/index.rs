@@ -2,7 +2,8 @@
 //! twice. An index is a cache: one that is missing, damaged or of another version is made anew.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +16,10 @@ use crate::flow::{Origin, Reject};
 
 /// First bytes of an index; the number is the format's version.
 const MAGIC: &[u8] = b"clipmill members 3\n";
+/// Bytes of the digest at its end.
+const DIGEST_BYTES: usize = 32;
+/// Bytes that are read together.
+const READ_BYTES: u64 = 1 << 18;
 /// Largest index that is read: about twenty million members.
 const CAP_BYTES: u64 = 8 << 30;
 
@@ -94,12 +99,10 @@ pub(crate) fn write(
 
 /// Reads what [`write`] kept; `None` when there is nothing whole of this version.
 pub(crate) fn read(path: &Path, source: &str, archive: usize) -> Option<Index> {
-    let bytes = files::read_capped(path, CAP_BYTES).ok()?;
-    let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
-    if Digest::of(body).as_bytes() != sum {
+    let mut from = In::open(path, source)?;
+    if from.take(MAGIC.len())? != MAGIC {
         return None;
     }
-    let mut from = In { left: body.strip_prefix(MAGIC)?, source: source.into() };
     let mut file = [0; 6];
     for field in &mut file {
         *field = from.number()?;
@@ -114,7 +117,7 @@ pub(crate) fn read(path: &Path, source: &str, archive: usize) -> Option<Index> {
     for _ in 0..from.number()? {
         rejects.push(from.reject()?);
     }
-    from.left.is_empty().then_some(Index {
+    from.is_whole().then_some(Index {
         file: FileStamp::of_fields(file),
         settings,
         ignored,
@@ -191,23 +194,70 @@ impl<'w> Out<'w> {
     }
 }
 
-struct In<'a> {
-    left: &'a [u8],
+/// An index on its way from its file; only some pages of it are in memory. What it says is to be
+/// believed once it [`In::is_whole`].
+struct In {
+    file: File,
+    digester: Digester,
+    /// Bytes before the digest that are still in the file.
+    left_bytes: u64,
+    /// Of what was read, what is not yet taken begins at `at`.
+    held: Vec<u8>,
+    at: usize,
     source: Arc<str>,
 }
 
-impl<'a> In<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, left) = self.left.split_at_checked(count)?;
-        self.left = left;
-        Some(taken)
+impl In {
+    fn open(path: &Path, source: &str) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let size_bytes = file.metadata().ok().filter(|meta| meta.len() <= CAP_BYTES)?.len();
+        let left_bytes = size_bytes.checked_sub(DIGEST_BYTES as u64)?;
+        let (digester, held) = (Digester::new(), Vec::new());
+        Some(Self { file, digester, left_bytes, held, at: 0, source: source.into() })
+    }
+
+    fn take(&mut self, count: usize) -> Option<&[u8]> {
+        if self.held.len() - self.at < count {
+            self.fill(count)?;
+        }
+        let from = self.at;
+        self.at += count;
+        self.held.get(from..self.at)
+    }
+
+    /// Reads on, so that `count` bytes can be taken.
+    fn fill(&mut self, count: usize) -> Option<()> {
+        self.held.drain(..self.at);
+        self.at = 0;
+        let lacking = (count - self.held.len()) as u64;
+        if lacking > self.left_bytes {
+            return None;
+        }
+        let read = usize::try_from(lacking.max(READ_BYTES).min(self.left_bytes)).ok()?;
+        let from = self.held.len();
+        self.held.try_reserve(read).ok()?;
+        self.held.resize(from + read, 0);
+        let fresh = self.held.get_mut(from..)?;
+        self.file.read_exact(fresh).ok()?;
+        self.digester.bytes(fresh);
+        self.left_bytes -= read as u64;
+        Some(())
+    }
+
+    /// Whether all was taken, and is what was written.
+    fn is_whole(mut self) -> bool {
+        let mut sum = [0; DIGEST_BYTES];
+        self.left_bytes == 0
+            && self.at == self.held.len()
+            && self.file.read_exact(&mut sum).is_ok()
+            && self.digester.finish().as_bytes() == &sum
     }
 
     fn number(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
     }
 
-    fn bytes(&mut self) -> Option<&'a [u8]> {
+    fn bytes(&mut self) -> Option<&[u8]> {
         let count = usize::try_from(self.number()?).ok()?;
         self.take(count)
     }
@@ -263,5 +313,77 @@ impl<'a> In<'a> {
             message: self.text()?,
             digest: self.maybe(Self::digest)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members() -> Vec<Member> {
+        let member = |n: u64| Member {
+            image_id: format!("{n:0>width$}", width = usize::try_from(n % 90).unwrap()),
+            origin: Origin {
+                source: "photos".into(),
+                member: format!("images/{n}.jpg").into(),
+                offset: n * 1024,
+            },
+            archive: 3,
+            size_bytes: n,
+            stamp: Digest::of(&n.to_le_bytes()),
+            digest: (n % 2 == 0).then(|| Digest::of(b"some")),
+            layout: match n % 3 {
+                0 => Layout::Whole,
+                1 => Layout::Sparse(Arc::from(vec![Piece { at: n, length_bytes: 1 }; 40])),
+                _ => Layout::File(Path::new("below/it").into()),
+            },
+        };
+        (0..5000).map(member).collect()
+    }
+
+    fn reject() -> Reject {
+        Reject {
+            origin: Origin { source: "photos".into(), member: "b.jpg".into(), offset: 7 },
+            image_id: Some("b".into()),
+            class: crate::flow::RejectClass::DuplicateId,
+            // more than is read together
+            message: "x".repeat(600_000),
+            digest: None,
+        }
+    }
+
+    #[test]
+    fn what_was_kept_is_read_and_nothing_of_what_is_not_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("photos.members");
+        let file = FileStamp::of(&std::fs::metadata(dir.path()).unwrap());
+        let (members, rejects) = (members(), vec![reject()]);
+        write(&path, file, Digest::of(b"settings"), 9, &members, &rejects).unwrap();
+        let index = read(&path, "photos", 3).unwrap();
+        assert_eq!((index.file, index.ignored), (file, 9));
+        assert_eq!(index.settings, Digest::of(b"settings"));
+        assert!(index.members == members && index.rejects == rejects);
+
+        let whole = std::fs::read(&path).unwrap();
+        let refused = |bytes: &[u8]| {
+            let other = dir.path().join("other.members");
+            files::write_atomic(&other, |out| {
+                out.write_all(bytes).map_err(|cause| Error::io("cannot write", "it", cause))
+            })
+            .unwrap();
+            read(&other, "photos", 3).is_none()
+        };
+        assert!(!refused(&whole));
+        for left in [0, 5, 31, 32, 60, whole.len() / 2, whole.len() - 33, whole.len() - 1] {
+            assert!(refused(&whole[..left]), "{left} bytes of it");
+        }
+        for at in [0, MAGIC.len(), 100, whole.len() / 2, whole.len() - 40, whole.len() - 1] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x40;
+            assert!(refused(&bytes), "another byte at {at}");
+        }
+        let mut more = whole.clone();
+        more.push(0);
+        assert!(refused(&more));
     }
 }

@@ -34,7 +34,14 @@ struct Image {
     split: Option<Split>,
     /// Whether a caption was handed on without one.
     without: bool,
+    /// Where captions were first seen, by their number: of the first [`FEW`]. The others are in
+    /// [`Collector::seen`], which is slower: captions of one image stand together as a rule, and a
+    /// map of all of them is too large for any cache.
+    first: Vec<(i32, u64)>,
 }
+
+/// Captions of an image that are looked through one by one.
+const FEW: usize = 32;
 
 /// Finds the captions of a source and hands them on.
 pub(super) struct Collector<'a> {
@@ -42,10 +49,10 @@ pub(super) struct Collector<'a> {
     /// The file whose captions are found.
     member: Arc<str>,
     id: &'a IdRule,
-    images: HashMap<String, Image>,
+    images: HashMap<String, Image, ahash::RandomState>,
     splits: Splits,
-    /// Where each caption was first seen.
-    seen: HashMap<(u32, i32), u64>,
+    /// Where captions were first seen that [`Image::first`] has no room for.
+    seen: HashMap<(u32, i32), u64, ahash::RandomState>,
     captions: Vec<Caption>,
     take: &'a mut Take<'a>,
     closed: bool,
@@ -102,9 +109,9 @@ impl<'a> Collector<'a> {
             source: source.into(),
             member: "".into(),
             id,
-            images: HashMap::new(),
+            images: HashMap::default(),
             splits,
-            seen: HashMap::new(),
+            seen: HashMap::default(),
             captions: Vec::new(),
             take,
             closed: false,
@@ -134,14 +141,18 @@ impl<'a> Collector<'a> {
                     Splits::Kept(sought) => sought.get(&id).copied(),
                     _ => None,
                 };
-                let fresh = Image { number: fresh, captions: 0, split, without: false };
+                let first = Vec::new();
+                let fresh = Image { number: fresh, captions: 0, split, without: false, first };
                 self.images.entry(id.clone()).or_insert(fresh)
             }
         };
         let caption_index = found.index.unwrap_or(image.captions);
-        let key = (image.number, caption_index);
         image.captions = image.captions.saturating_add(1);
-        if let Some(first) = self.seen.get(&key) {
+        let key = (image.number, caption_index);
+        let of_few = image.first.iter().find(|(index, _)| *index == caption_index);
+        let of_many = || (image.first.len() == FEW).then(|| self.seen.get(&key).copied()).flatten();
+        let first = of_few.map(|(_, offset)| *offset).or_else(of_many);
+        if let Some(first) = first {
             let why = format!("caption {caption_index} of {id} stands already at byte {first}");
             let class = RejectClass::DuplicateCaption;
             return self.reject(member, found.offset, Some(id), class, why, Some(found.raw));
@@ -162,8 +173,15 @@ impl<'a> Collector<'a> {
                 return self.reject(member, found.offset, Some(id), class, why, Some(found.raw));
             }
         };
-        self.seen.insert(key, found.offset);
+        if image.first.len() < FEW {
+            image.first.push((caption_index, found.offset));
+        } else {
+            self.seen.insert(key, found.offset);
+        }
         let origin = self.origin(member, found.offset);
+        if self.captions.is_empty() {
+            self.captions.reserve_exact(HANDED_ON);
+        }
         self.captions.push(Caption {
             image_id: id,
             caption_index,
@@ -232,5 +250,33 @@ impl<'a> Collector<'a> {
             self.member = member.into();
         }
         Origin { source: self.source.clone(), member: self.member.clone(), offset }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_twice_is_told_by_its_place_however_many_captions_there_are() {
+        let mut taken = 0;
+        let mut take = |captions: Vec<Caption>| {
+            taken += captions.len();
+            ControlFlow::Continue(())
+        };
+        let mut collector = Collector::new("s", &IdRule::Stem, Splits::Elsewhere, &mut take);
+        let numbers = (0..100).chain([3, 31, 32, 99, 100, 100]);
+        for (offset, index) in (1000..).zip(numbers) {
+            let named = Named::Text;
+            let (image, index, text, split, raw) = ("a.jpg", Some(index), "a", None, &b""[..]);
+            collector.add("m", &Found { image, named, index, text, split, offset, raw });
+        }
+        collector.hand_on();
+        let told: Vec<_> = collector.rejects.iter().map(|reject| reject.message.as_str()).collect();
+        let expected = [(3, 1003), (31, 1031), (32, 1032), (99, 1099), (100, 1104)];
+        let expected =
+            expected.map(|(n, at)| format!("caption {n} of a stands already at byte {at}"));
+        assert_eq!(told, expected);
+        assert_eq!(taken, 101);
     }
 }
