@@ -199,7 +199,7 @@ fn write_sentences(path: &Path, scenes: &[Scene]) -> Result<()> {
     })
 }
 
-/// A CLIP that learns the scenes in a minute or two on a processor. Shapes stand where patches
+/// A CLIP that learns the scenes in a minute on a processor. Shapes stand where patches
 /// meet, so that each looks alike wherever it is.
 fn clip_config() -> ClipConfig {
     ClipConfig {
