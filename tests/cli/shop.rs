@@ -16,7 +16,7 @@ pub const TABLES: [&str; 6] =
 
 /// A demo's folder and what making it printed.
 pub struct Shop {
-    folder: TempDir,
+    folder: PathBuf,
     pub closing: Value,
 }
 
@@ -24,8 +24,12 @@ pub struct Shop {
 pub fn shop() -> &'static Shop {
     static SHOP: OnceLock<Shop> = OnceLock::new();
     SHOP.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let closing = make(folder.path(), IMAGES, 0);
+        // What is shared until the process ends is removed by nobody, so it has one place.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shop");
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+        let closing = make(&folder, IMAGES, 0);
         Shop { folder, closing }
     })
 }
@@ -55,21 +59,21 @@ pub fn make(folder: &Path, images: usize, seed: u64) -> Value {
 
 impl Shop {
     pub fn definition(&self) -> PathBuf {
-        self.folder.path().join("pipeline.toml")
+        self.folder.join("pipeline.toml")
     }
 
     pub fn store(&self) -> PathBuf {
-        self.folder.path().join("store")
+        self.folder.join("store")
     }
 
     /// Archives, model and definition in a new folder, without the store.
     pub fn without_store(&self) -> TempDir {
         let copy = tempfile::tempdir().unwrap();
         for name in ["flickr30k-images.tar", "flickr30k.tar.gz", "pipeline.toml"] {
-            std::fs::copy(self.folder.path().join(name), copy.path().join(name)).unwrap();
+            std::fs::copy(self.folder.join(name), copy.path().join(name)).unwrap();
         }
         std::fs::create_dir(copy.path().join("clip")).unwrap();
-        for entry in std::fs::read_dir(self.folder.path().join("clip")).unwrap() {
+        for entry in std::fs::read_dir(self.folder.join("clip")).unwrap() {
             let entry = entry.unwrap();
             std::fs::copy(entry.path(), copy.path().join("clip").join(entry.file_name())).unwrap();
         }
