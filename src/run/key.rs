@@ -37,8 +37,8 @@ impl<'a> Key<'a> {
 
     /// 128 bits stand for the key: a table of millions of rows is looked through without holding
     /// its ids, and two of a billion keys meet by chance with a probability below 2^-68. They are
-    /// never stored, so that the hash may be a quick one. It is taken once for all tables in which
-    /// the key is looked up.
+    /// never stored, so that the hash may be a quick one. It is taken once, however often the
+    /// key is looked up.
     pub(super) fn short(&self) -> Short {
         self.short
     }

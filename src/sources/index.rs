@@ -194,7 +194,7 @@ impl<'w> Out<'w> {
     }
 }
 
-/// An index on its way from its file; only some pages of it are in memory. What it says is to be
+/// An index on its way from its file; only some pages of it are in memory, or one damaged length's worth. What it says is to be
 /// believed once it [`In::is_whole`].
 struct In {
     file: File,
