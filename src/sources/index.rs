@@ -194,8 +194,8 @@ impl<'w> Out<'w> {
     }
 }
 
-/// An index on its way from its file; only some pages of it are in memory, or one damaged length's worth. What it says is to be
-/// believed once it [`In::is_whole`].
+/// An index on its way from its file; only some pages of it are in memory, or as much as one damaged
+/// length says. What it says is to be believed once it [`In::is_whole`].
 struct In {
     file: File,
     digester: Digester,
