@@ -103,12 +103,12 @@ fn tar(house: &House, images: usize) {
     tar.finish().unwrap().flush().unwrap();
 }
 
-/// `CAPTIONS` lines an image; that of `longer` has a word more.
-fn captions(house: &House, images: usize, longer: Option<usize>) {
+/// So many lines, `an_image` of them each; that of `longer` has a word more.
+fn captions(house: &House, lines: usize, an_image: usize, longer: Option<usize>) {
     let file = std::fs::File::create(house.path("captions.token")).unwrap();
     let mut file = BufWriter::new(file);
-    for n in 0..images * CAPTIONS {
-        let (image, index, word) = (id(n / CAPTIONS), n % CAPTIONS, (n * 7919) % 10_007);
+    for n in 0..lines {
+        let (image, index, word) = (id(n / an_image), n % an_image, (n * 7919) % 10_007);
         let more = if longer == Some(n) { " more" } else { "" };
         writeln!(file, "{image}.jpg#{index}\tpicture {n} shows{more} thing {word} .").unwrap();
     }
@@ -125,7 +125,7 @@ fn nothing() {
     let images = setting("CLIPMILL_BENCH_IMAGES", 31_783);
     let house = house_of(&house::DEFINITION.replace("captions.tar.gz", "captions.token"));
     tar(&house, images);
-    captions(&house, images, None);
+    captions(&house, images * CAPTIONS, CAPTIONS, None);
     std::thread::sleep(TICK);
     println!("{images} images, {} captions:", images * CAPTIONS);
     let first = clipmill(&house, &["run"]);
@@ -139,7 +139,7 @@ fn nothing() {
     let note = house.path("store").join("_clipmill/settled.json");
     let looked = median(&house, &["plan"], || std::fs::remove_file(&note).unwrap());
     say("plan, every row looked at", &looked, "");
-    captions(&house, images, Some(images));
+    captions(&house, images * CAPTIONS, CAPTIONS, Some(images));
     let one = clipmill(&house, &["plan"]);
     assert_eq!(one.rows("captions", "content_changed"), 1);
     say("plan, one caption grew", &one, "");
@@ -188,24 +188,25 @@ fn rows() {
     say("plan, features are new", &plan, bound);
     drop(house);
 
-    println!("{rows} captions:");
-    let house = house_of(
-        "[pipeline]\nname = \"bench\"\nstore = \"store\"\n\
-         [sources.sentences.flickr]\npaths = \"captions.token\"\n\
-         [stages.captions.read_captions]\nsource = \"sentences\"\n",
-    );
-    let images = rows / CAPTIONS;
-    captions(&house, images, None);
-    let plan = clipmill(&house, &["plan"]);
-    assert_eq!(plan.rows("captions", "new"), rows as u64);
-    say("plan, no store", &plan, bound);
-    say("run", &clipmill(&house, &["run"]), "");
-    captions(&house, images, Some(rows / 2));
-    let plan = median(&house, &["plan"], || ());
-    assert_eq!(plan.rows("captions", "content_changed"), 1);
-    assert_eq!(plan.rows("captions", "up_to_date"), rows as u64 - 1);
-    say("plan, one in the middle grew", &plan, bound);
-    say("run, one in the middle grew", &clipmill(&house, &["run"]), "");
+    for an_image in [CAPTIONS, 1] {
+        println!("{rows} captions, {an_image} an image:");
+        let house = house_of(
+            "[pipeline]\nname = \"bench\"\nstore = \"store\"\n\
+             [sources.sentences.flickr]\npaths = \"captions.token\"\n\
+             [stages.captions.read_captions]\nsource = \"sentences\"\n",
+        );
+        captions(&house, rows, an_image, None);
+        let plan = clipmill(&house, &["plan"]);
+        assert_eq!(plan.rows("captions", "new"), rows as u64);
+        say("plan, no store", &plan, bound);
+        say("run", &clipmill(&house, &["run"]), "");
+        captions(&house, rows, an_image, Some(rows / 2));
+        let plan = median(&house, &["plan"], || ());
+        assert_eq!(plan.rows("captions", "content_changed"), 1);
+        assert_eq!(plan.rows("captions", "up_to_date"), rows as u64 - 1);
+        say("plan, one in the middle grew", &plan, bound);
+        say("run, one in the middle grew", &clipmill(&house, &["run"]), "");
+    }
 }
 
 fn archive() {

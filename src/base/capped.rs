@@ -25,8 +25,8 @@ pub fn read_sized(
     place: &str,
 ) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // One more, or its end is looked for in a larger room. Where there is none it may be smaller.
-    let room = expected_bytes.min(cap_bytes).saturating_add(1);
+    // Where there is none for so many, what is really there may still find its own.
+    let room = expected_bytes.min(cap_bytes);
     let _ = bytes.try_reserve_exact(usize::try_from(room).unwrap_or(0));
     #[expect(clippy::disallowed_methods, reason = "this is the capped reader")]
     let read = reader.take(cap_bytes.saturating_add(1)).read_to_end(&mut bytes);

@@ -40,6 +40,8 @@ pub(super) struct Reading<'r> {
     rejects: Vec<Reject>,
     /// Where captions may be sorted; a plan, which holds all of them, writes nothing.
     folder: Option<PathBuf>,
+    /// Whether rows may come as they are found.
+    any_order: bool,
 }
 
 impl<'r> Reading<'r> {
@@ -55,11 +57,15 @@ impl<'r> Reading<'r> {
         let (recipe, rejects) = Recipe::new(ctx, work)?;
         let (options, clocks) = (ctx.options, &ctx.clocks);
         let folder = ctx.foresight.is_none().then(|| state_folder(&ctx.plan.store));
-        Ok(Self { options, clocks, stage, recipe, rejects, folder })
+        Ok(Self { options, clocks, stage, recipe, rejects, folder, any_order: false })
     }
 
-    /// Hands on every row: those of one call are sorted by key, and those of several calls as far
-    /// as the files are.
+    /// Rows are not sorted, so that none waits for another.
+    pub(super) fn in_any_order(self) -> Self {
+        Self { any_order: true, ..self }
+    }
+
+    /// Hands on every row: in the order of keys, or in [any order](Self::in_any_order).
     ///
     /// # Errors
     /// When a file cannot be read, or it is to stop; and those of `take`.
@@ -87,6 +93,10 @@ impl<'r> Reading<'r> {
                 cancel.check()?;
                 self.options.progress.advance(&self.stage.table, some.len() as u64);
                 let rows = self.recipe.rows(some);
+                if self.any_order {
+                    take(rows)?;
+                    continue;
+                }
                 take(clocks.time(Part::Write, Spend::Busy, || sorter.take(rows))?)?;
             }
             // before rows that were held become durable

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::datatypes::SchemaRef;
 use rayon::prelude::*;
 
-use crate::base::{Error, Result};
+use crate::base::Result;
 use crate::flow::{Caption, Reject, Split};
 use crate::plan::stage::ReadCaptions;
 use crate::plan::{Counts, Reason, Stage};
@@ -18,7 +18,6 @@ use super::context::Context;
 use super::key::{Columns, Key};
 use super::ledger::Ledger;
 use super::lookout::Sight;
-use super::overlap::joined;
 use super::publish::{self, Made};
 use super::rows;
 use super::state::{FETCHED, State};
@@ -32,30 +31,33 @@ pub(super) const CAPTIONS: Columns =
 pub(super) struct Surveyed {
     pub state: State,
     pub counts: Counts,
-    /// All rows of the new version.
+    /// All rows of the new version, where they were asked for.
     pub rows: Vec<CaptionRow>,
 }
 
-/// Reads the captions and judges each row.
+/// Reads the captions and judges each row. They are held where tables that are planned, too, are made
+/// from them (`is_read`): a million are 200 MB.
 pub(super) fn survey(
     ctx: &mut Context<'_>,
     ledger: &mut Ledger,
     stage: &Stage,
     work: &ReadCaptions,
+    is_read: bool,
 ) -> Result<Surveyed> {
-    let mut reading = Reading::begin(ctx, stage, work)?;
-    // A plan holds all rows; what is stored is read at the same time.
-    let (state, rows) = std::thread::scope(|scope| {
-        let state = scope.spawn(|| State::load(&ctx.store, stage, CAPTIONS));
-        let mut rows = Vec::new();
-        reading.each(&mut |some| {
-            rows.extend(some);
-            Ok(())
-        })?;
-        Ok::<_, Error>((joined(state)?, rows))
-    })?;
+    let reading = Reading::begin(ctx, stage, work)?;
+    // Who looks out for an image sees its captions by number.
+    let ordered = is_read || ctx.lookout.is_some();
+    let mut reading = if ordered { reading } else { reading.in_any_order() };
+    let state = State::load(&ctx.store, stage, CAPTIONS)?;
     let mut judge = Judge { ctx, stage, state, counts: Counts::default() };
-    judge.reasons(&rows);
+    let mut rows = Vec::new();
+    reading.each(&mut |some| {
+        judge.reasons(&some);
+        if is_read {
+            rows.extend(some);
+        }
+        Ok(())
+    })?;
     let Judge { state, counts, .. } = judge;
     let told = reading.end();
     file(ctx, ledger, stage, told);

@@ -3,7 +3,7 @@
 //! One thread reads (or only names members, where workers can read by offset), one drives the
 //! decoding over all cores, the calling thread decides and encodes, one writes. Every queue
 //! holds a few chunks, and the slowest part sets the pace. What grows with the data is a record a
-//! member where the listing is known, and the rows that are stored, of 64 bytes each: no pixels, no
+//! member where the listing is known, and the rows that are stored, of 68 bytes each: no pixels, no
 //! vectors, no texts.
 //! Order is kept throughout, so that the same input gives the same rows in the same order.
 
@@ -29,6 +29,7 @@ use super::pass::{Listed, Pass};
 use super::queues::Queue;
 use super::recipe::{Outcome, Recipe, Task};
 use super::sink::{Sink, Write};
+use super::state::FETCHED;
 
 /// Members of a chunk for each thread that decodes, up to [`MOST`]: the next chunk begins when the
 /// last of them is done, so that with few the others wait for it.
@@ -120,13 +121,17 @@ pub(super) fn compute<'p>(
 /// at once.
 fn select(pass: &Pass<'_>, book: &mut Book<'_, '_>, members: &[Member]) -> Vec<u32> {
     let mut wanted = Vec::new();
-    for (number, member) in (0..).zip(members) {
-        if !book.meet(member) {
-            continue;
-        }
-        match member.digest.map(|digest| pass.needs(member, &digest)) {
-            Some(needs) if !needs.bytes() => book.settle(member, &needs),
-            _ => wanted.push(number),
+    let mut numbers = 0..;
+    for some in members.chunks(FETCHED) {
+        pass.fetch(some);
+        for (member, number) in some.iter().zip(&mut numbers) {
+            if !book.meet(member) {
+                continue;
+            }
+            match member.digest.map(|digest| pass.needs(member, &digest)) {
+                Some(needs) if !needs.bytes() => book.settle(member, &needs),
+                _ => wanted.push(number),
+            }
         }
     }
     wanted

@@ -80,6 +80,7 @@ impl<'a> Pass<'a> {
         let state = State::load(&ctx.store, stage, IMAGES)?.with_units(units);
         let mut targets = Vec::new();
         for (stage, work) in dependents {
+            ctx.options.cancel.check()?;
             targets.push(Target {
                 stage,
                 work,
@@ -103,20 +104,16 @@ impl<'a> Pass<'a> {
                 .any(|(stage, _, state)| state.knows(&key) || self.before.refused_any(&stage.table))
     }
 
-    /// What has to be done for each of a few members, [`super::state::FETCHED`] or so.
-    pub(super) fn all_needs(&self, of: &[(&Member, Digest)]) -> Vec<Needs> {
-        let keys: Vec<_> = of.iter().map(|(member, _)| Key::image(&member.image_id)).collect();
+    /// Has the stored rows of a few members at hand, [`FETCHED`](super::state::FETCHED) or so, before
+    /// each is judged and settled by this thread.
+    pub(super) fn fetch(&self, of: &[Member]) {
+        let keys: Vec<_> = of.iter().map(|member| Key::image(&member.image_id)).collect();
         self.tables().for_each(|(_, _, state)| state.fetch(&keys));
-        let of = of.iter().zip(keys);
-        of.map(|((member, digest), key)| self.of_key(&key, member, digest)).collect()
     }
 
     /// What has to be done for a member of this content.
     pub(super) fn needs(&self, member: &Member, digest: &Digest) -> Needs {
-        self.of_key(&Key::image(&member.image_id), member, digest)
-    }
-
-    fn of_key(&self, key: &Key<'_>, member: &Member, digest: &Digest) -> Needs {
+        let key = &Key::image(&member.image_id);
         if self.before.refused(&self.stage.table, digest, &self.prints).is_some()
             || self.oversized.contains_key(digest)
         {

@@ -182,7 +182,9 @@ fn surveyed(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
             // Surveyed in the pass over their images.
             Work::EmbedImages(_) => continue,
             Work::ReadCaptions(work) => {
-                let made = captions::survey(ctx, ledger, stage, work)?;
+                let mut later = plan.stages.iter().filter(|of| wanted.contains(of.table.as_str()));
+                let is_read = later.any(|of| of.work.reads().contains(&stage.table.as_str()));
+                let made = captions::survey(ctx, ledger, stage, work, is_read)?;
                 let one = (made.state, made.counts);
                 if let Some(foresight) = &mut ctx.foresight {
                     let captions = Captions { rows: made.rows, clean: work.clean.clone() };

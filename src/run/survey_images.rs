@@ -62,17 +62,17 @@ pub(super) fn survey(
     for (archive, members) in listed.archives.iter().zip(&listed.members) {
         for some in members.as_deref().unwrap_or_default().chunks(FETCHED) {
             // One thread judges and settles what is in its cache: two would wait for each other's.
-            let digest = |member: &Member| member.digest.unwrap_or(Digest::from_bytes([0; 32]));
-            let of: Vec<_> = some.iter().map(|member| (member, digest(member))).collect();
-            let needs = pass.all_needs(&of);
-            for (member, needs) in some.iter().zip(&needs) {
+            pass.fetch(some);
+            for member in some {
                 if !book.meet(member) || (!lost.is_empty() && lost.contains(&member.origin)) {
                     continue;
                 }
-                book.settle(member, needs);
-                replace_computed(&pass, member, needs);
-                watch(ctx, &pass, archive, member, needs);
-                world.add(member, needs);
+                let digest = member.digest.unwrap_or(Digest::from_bytes([0; 32]));
+                let needs = pass.needs(member, &digest);
+                book.settle(member, &needs);
+                replace_computed(&pass, member, &needs);
+                watch(ctx, &pass, archive, member, &needs);
+                world.add(member, &needs);
             }
         }
     }
@@ -92,10 +92,14 @@ pub(super) fn survey(
 
 /// Rows that would be computed take the place of the stored ones.
 fn replace_computed(pass: &Pass<'_>, member: &Member, needs: &Needs) {
+    if !needs.bytes() {
+        return;
+    }
+    let key = Key::image(&member.image_id);
     let reasons = std::iter::once(needs.index).chain(needs.targets.iter().copied());
     for (reason, (_, _, state)) in reasons.zip(pass.tables()) {
         if reason.computes() {
-            state.replace(&Key::image(&member.image_id));
+            state.replace(&key);
         }
     }
 }

@@ -385,5 +385,25 @@ mod tests {
         let mut more = whole.clone();
         more.push(0);
         assert!(refused(&more));
+
+        // Under a digest that is right what is said is still not believed.
+        let body = &whole[..whole.len() - DIGEST_BYTES];
+        let sealed = |mut body: Vec<u8>| {
+            let sum = Digest::of(&body);
+            body.extend(sum.as_bytes());
+            body
+        };
+        assert!(!refused(&sealed(body.to_vec())));
+        assert!(refused(&sealed([body, &[0]].concat())), "a byte more");
+        assert!(refused(&sealed([body, &[0; 300_000]].concat())), "many bytes more");
+        // The number of members, the length of the first one's id, and some length among the others.
+        let members_at = MAGIC.len() + 6 * 8 + DIGEST_BYTES + 8;
+        for at in [members_at, members_at + 8, body.len() - 600_000 - 1 - 8] {
+            for number in [u64::MAX, u64::MAX / 2, 1 << 40] {
+                let mut body = body.to_vec();
+                body[at..at + 8].copy_from_slice(&number.to_le_bytes());
+                assert!(refused(&sealed(body)), "{number} at {at}");
+            }
+        }
     }
 }

@@ -29,7 +29,6 @@ pub(super) enum Splits {
 
 /// What is known of an image.
 struct Image {
-    number: u32,
     captions: i32,
     split: Option<Split>,
     /// Whether a caption was handed on without one.
@@ -49,10 +48,12 @@ pub(super) struct Collector<'a> {
     /// The file whose captions are found.
     member: Arc<str>,
     id: &'a IdRule,
-    images: HashMap<String, Image, ahash::RandomState>,
+    /// The number of each image in `known`, which keeps no room for images that never come.
+    numbers: HashMap<String, usize, ahash::RandomState>,
+    known: Vec<Image>,
     splits: Splits,
     /// Where captions were first seen that [`Image::first`] has no room for.
-    seen: HashMap<(u32, i32), u64, ahash::RandomState>,
+    seen: HashMap<(usize, i32), u64, ahash::RandomState>,
     captions: Vec<Caption>,
     take: &'a mut Take<'a>,
     closed: bool,
@@ -109,7 +110,8 @@ impl<'a> Collector<'a> {
             source: source.into(),
             member: "".into(),
             id,
-            images: HashMap::default(),
+            numbers: HashMap::default(),
+            known: Vec::new(),
             splits,
             seen: HashMap::default(),
             captions: Vec::new(),
@@ -133,22 +135,23 @@ impl<'a> Collector<'a> {
             let (class, message, raw) = reject(RejectClass::EmptyCaption, why);
             return self.reject(member, found.offset, Some(id), class, message, Some(raw));
         }
-        let fresh = u32::try_from(self.images.len()).unwrap_or(u32::MAX);
-        let image = match self.images.get_mut(&id) {
-            Some(known) => known,
+        let number = match self.numbers.get(&id) {
+            Some(number) => *number,
             None => {
                 let split = match &self.splits {
                     Splits::Kept(sought) => sought.get(&id).copied(),
                     _ => None,
                 };
-                let first = Vec::new();
-                let fresh = Image { number: fresh, captions: 0, split, without: false, first };
-                self.images.entry(id.clone()).or_insert(fresh)
+                let number = self.known.len();
+                self.known.push(Image { captions: 0, split, without: false, first: Vec::new() });
+                self.numbers.insert(id.clone(), number);
+                number
             }
         };
+        let Some(image) = self.known.get_mut(number) else { return };
         let caption_index = found.index.unwrap_or(image.captions);
         image.captions = image.captions.saturating_add(1);
-        let key = (image.number, caption_index);
+        let key = (number, caption_index);
         let of_few = image.first.iter().find(|(index, _)| *index == caption_index);
         let of_many = || (image.first.len() == FEW).then(|| self.seen.get(&key).copied()).flatten();
         let first = of_few.map(|(_, offset)| *offset).or_else(of_many);
@@ -174,6 +177,10 @@ impl<'a> Collector<'a> {
             }
         };
         if image.first.len() < FEW {
+            // Many images have one caption.
+            if image.first.is_empty() {
+                image.first.reserve_exact(1);
+            }
             image.first.push((caption_index, found.offset));
         } else {
             self.seen.insert(key, found.offset);
@@ -204,8 +211,9 @@ impl<'a> Collector<'a> {
 
     /// The splits of images that have captions before the one that names theirs.
     pub(super) fn late_splits(self) -> HashMap<String, Split> {
-        let late = self.images.into_iter().filter(|(_, image)| image.without);
-        late.filter_map(|(id, image)| Some((id, image.split?))).collect()
+        let known = |number: usize| self.known.get(number).filter(|image| image.without);
+        let numbers = self.numbers.into_iter();
+        numbers.filter_map(|(id, number)| Some((id, known(number)?.split?))).collect()
     }
 
     /// The image id in a name that stands in what is refused.
