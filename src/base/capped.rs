@@ -10,24 +10,7 @@ use super::error::{Error, Kind, Result};
 /// # Errors
 /// [`Kind::BadInput`] past the cap, [`Kind::Io`] when reading fails.
 pub fn read_all(reader: impl Read, cap_bytes: u64, place: &str) -> Result<Vec<u8>> {
-    read_sized(reader, 0, cap_bytes, place)
-}
-
-/// As [`read_all`], with room made for `expected_bytes` before, so that what is read is not moved as
-/// it grows.
-///
-/// # Errors
-/// As [`read_all`].
-pub fn read_sized(
-    reader: impl Read,
-    expected_bytes: u64,
-    cap_bytes: u64,
-    place: &str,
-) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // Where there is none for so many, what is really there may still find its own.
-    let room = expected_bytes.min(cap_bytes);
-    let _ = bytes.try_reserve_exact(usize::try_from(room).unwrap_or(0));
     #[expect(clippy::disallowed_methods, reason = "this is the capped reader")]
     let read = reader.take(cap_bytes.saturating_add(1)).read_to_end(&mut bytes);
     let read = read.map_err(|cause| Error::io("cannot read", place, cause))?;

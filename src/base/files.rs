@@ -21,8 +21,7 @@ const MOST_LINKS: usize = 40;
 pub fn read_capped(path: &Path, cap_bytes: u64) -> Result<Vec<u8>> {
     let place = path.display().to_string();
     let file = File::open(path).map_err(|cause| Error::io("cannot open", &place, cause))?;
-    let expected_bytes = file.metadata().map_or(0, |meta| meta.len());
-    super::capped::read_sized(file, expected_bytes, cap_bytes, &place)
+    super::capped::read_all(file, cap_bytes, &place)
 }
 
 /// Reads a whole UTF-8 file of at most `cap_bytes`.
