@@ -38,7 +38,7 @@ pub(super) struct Reading<'r> {
     stage: &'r Stage,
     recipe: Recipe<'r>,
     rejects: Vec<Reject>,
-    /// Where captions may be sorted; a plan, which holds all of them, writes nothing.
+    /// Where captions may be sorted; a plan sorts in memory, since it writes nothing.
     folder: Option<PathBuf>,
     /// Whether rows may come as they are found.
     any_order: bool,
