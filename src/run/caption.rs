@@ -3,6 +3,7 @@
 //! their rows; the features are read again, window after window.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::sync::Arc;
 
 use arrow::array::{Float32Array, ListArray, RecordBatch, StringArray};
@@ -132,7 +133,7 @@ pub(super) fn of_nothing(plan: &Plan, stage: &Stage, work: &Caption) -> Result<O
 }
 
 /// The stage, with the checkpoint among what changes its rows.
-pub(super) fn made_by(stage: &Stage, checkpoint: &Digest) -> Stage {
+pub(super) fn made_by(stage: &Stage, checkpoint: impl Display) -> Stage {
     let mut stage = stage.clone();
     stage.fingerprint = stage.fingerprint.with("weights", checkpoint);
     stage
@@ -160,7 +161,7 @@ fn survey(
             let made_by = rows::column::<StringArray>(&batch, "fingerprint")?;
             for at in 0..batch.num_rows() {
                 let digest = digest(inputs.value(at), made_by.value(at));
-                if judge.needs(ctx, ledger, ids.value(at), digest) {
+                if judge.image(ctx, ledger, ids.value(at), digest) == Captioned::Anew {
                     of_part.push(first + at);
                 }
             }
@@ -225,19 +226,23 @@ fn each_window(
 }
 
 /// As [`survey`], of the features that there will be once the run that is planned is over: what
-/// would be computed counts as replaced.
+/// would be computed counts as replaced. Calls `captioned` for each image that will have captions.
 pub(super) fn judged(
     ctx: &Context<'_>,
     ledger: &mut Ledger,
     stage: &Stage,
     work: &Caption,
+    captioned: &mut dyn FnMut(&str),
 ) -> Result<(State, Counts)> {
     let mut judge = Judge::new(ctx, stage, work)?;
     let world = ctx.foresight.as_ref();
     if let Some(features) = world.and_then(|world| world.features.get(&work.image_features)) {
         for (id, input) in &features.rows {
             let input = input.map(|input| input.to_string()).unwrap_or_default();
-            judge.needs(ctx, ledger, id, digest(&input, &features.fingerprint));
+            let digest = digest(&input, &features.fingerprint);
+            if judge.image(ctx, ledger, id, digest) != Captioned::Not {
+                captioned(id);
+            }
         }
     }
     ledger.complete(&stage.table);
@@ -247,6 +252,17 @@ pub(super) fn judged(
 /// What the captions of an image depend on beside the stage: its content, and what made its feature.
 fn digest(input: &str, features: &str) -> Digest {
     Digester::new().field("image", input.as_bytes()).field("features", features.as_bytes()).finish()
+}
+
+/// What is to be done about the captions of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Captioned {
+    /// There will be none: it is of another part of the data, or was refused.
+    Not,
+    /// They stand, or were made by a run that died.
+    Already,
+    /// They are to be made.
+    Anew,
 }
 
 /// Which images need captions.
@@ -272,11 +288,17 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Counts the captions of an image, and says whether they are to be made.
-    fn needs(&mut self, ctx: &Context<'_>, ledger: &mut Ledger, id: &str, digest: Digest) -> bool {
+    /// Counts the captions of an image, and says what is to be done about them.
+    fn image(
+        &mut self,
+        ctx: &Context<'_>,
+        ledger: &mut Ledger,
+        id: &str,
+        digest: Digest,
+    ) -> Captioned {
         let Self { stage, work, state, counts, .. } = self;
         if self.captioned.as_ref().is_some_and(|known| !known.contains(id)) {
-            return false;
+            return Captioned::Not;
         }
         let keys = || {
             (0..work.strategy.captions())
@@ -291,7 +313,7 @@ impl<'a> Judge<'a> {
                     .at(&origin(work, id))
             });
             ledger.carry_at(&stage.table, &self.prints, &digest, origin(work, id), id);
-            return false;
+            return Captioned::Not;
         }
         let reasons: Vec<_> = keys().map(|key| (key, state.judge(&key, &digest, 0))).collect();
         if reasons.iter().any(|(_, reason)| reason.computes()) {
@@ -302,7 +324,7 @@ impl<'a> Judge<'a> {
                 state.replace(key);
                 ctx.watch(id, || Sight::new(stage, *key, reason, state).of(digest));
             }
-            return true;
+            return Captioned::Anew;
         }
         for (key, reason) in &reasons {
             counts.add(*reason);
@@ -312,7 +334,7 @@ impl<'a> Judge<'a> {
                 _ => state.keep(key),
             }
         }
-        false
+        Captioned::Already
     }
 }
 

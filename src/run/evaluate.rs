@@ -118,6 +118,32 @@ pub(super) fn judged(ctx: &Context<'_>, stage: &Stage, work: &Evaluate) -> Resul
     Ok((state, counts))
 }
 
+/// As [`judged`], of captions that will be made of `images` and that nobody knows before they are:
+/// all scores are supposed to change.
+pub(super) fn supposed(
+    ctx: &Context<'_>,
+    stage: &Stage,
+    work: &Evaluate,
+    images: &BTreeSet<String>,
+) -> Result<(State, Counts)> {
+    let world = ctx.foresight.as_ref();
+    let captions = world.and_then(|world| world.captions.get(&work.captions));
+    let rows = captions.map_or(&[][..], |captions| &captions.rows);
+    let referred = rows.iter().map(|row| row.caption.image_id.as_str());
+    let scored: BTreeSet<&str> = referred.filter(|id| images.contains(*id)).collect();
+    let state = State::load(&ctx.store, stage, SCORES)?;
+    let mut counts = Counts::default();
+    let unknown = Digest::of(b"captions that are still to be made");
+    for id in scored {
+        let key = Key::image(id);
+        let reason = state.judge(&key, &unknown, 0);
+        counts.add(reason);
+        state.replace(&key);
+        ctx.watch(id, || Sight::new(stage, key, reason, &state));
+    }
+    Ok((state, counts))
+}
+
 /// Every image with a made caption and references, by id; how many have none; and how many made
 /// captions are not the first of their image. The references are those that are stored, or those
 /// `foreseen`.

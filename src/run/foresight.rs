@@ -14,6 +14,8 @@ pub(super) struct Foresight {
     pub images: BTreeMap<String, BTreeSet<String>>,
     pub features: BTreeMap<String, Features>,
     pub captions: BTreeMap<String, Captions>,
+    /// The images of tables of made captions.
+    pub generated: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A table of image features.

@@ -1,10 +1,10 @@
 //! What a run would do to a captioner, its captions and their scores.
 //!
 //! Which captions a captioner makes nobody knows before it is trained, so where it is to be trained
-//! all of them, and what hangs on them, are supposed to change. Those of a captioner that stands are
-//! judged image by image, and their scores are supposed to change if one of them does.
+//! all of them, and what hangs on them, are supposed to change: those of the images that there will
+//! be. Scores are supposed to change if one of the captions does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Kind, Result};
 use crate::plan::captioner::{Caption, Evaluate, Train};
@@ -13,15 +13,11 @@ use crate::plan::{Counts, Reason, Stage};
 use crate::table::Snapshot;
 use crate::train::examples::Examples;
 
-use super::caption::GENERATED;
 use super::checkpoints::Held;
 use super::context::Context;
-use super::evaluate::SCORES;
-use super::key::Columns;
 use super::ledger::Ledger;
 use super::pictures::Lessons;
 use super::report::Foreseen;
-use super::state::State;
 use super::{caption, checkpoints, evaluate, train_clip};
 
 type Found = BTreeMap<String, Foreseen>;
@@ -56,27 +52,6 @@ fn whole(ctx: &Context<'_>, stage: &Stage, reason: Reason, expected: u64) -> Res
         pending: counts.has_changes(),
         contract_changed: false,
     })
-}
-
-/// All rows of a table of captions or scores, which also shows those of the image that somebody
-/// asked about; `unknown` names what the rows will be made with, and is not there yet.
-fn remade(
-    ctx: &Context<'_>,
-    stage: &Stage,
-    reason: Reason,
-    expected: u64,
-    (columns, unknown): (Columns, Option<&str>),
-) -> Result<Foreseen> {
-    if ctx.lookout.is_some() {
-        let mut stage = stage.clone();
-        if let Some(captioner) = unknown {
-            let weights = format!("those that `{captioner}` will have");
-            stage.fingerprint = stage.fingerprint.with("weights", weights);
-        }
-        let state = State::load(&ctx.store, &stage, columns)?;
-        ctx.watch_stored(&stage, &state, reason);
-    }
-    whole(ctx, stage, reason, expected)
 }
 
 /// What a run would do to the table of a captioner.
@@ -132,19 +107,28 @@ pub(super) fn captions(
     work: &Caption,
     found: &Found,
 ) -> Result<Foreseen> {
-    let expected = rows(found, &work.image_features) * work.strategy.captions() as u64;
-    if changes(found, &work.captioner) {
-        let shown = (GENERATED, Some(work.captioner.as_str()));
-        return remade(ctx, stage, Reason::WeightsChanged, expected, shown);
-    }
-    let kept = match checkpoints::best(&ctx.store, &work.captioner) {
-        Err(error) if error.kind() == Kind::MissingInput => {
-            return whole(ctx, stage, Reason::New, expected);
+    let stage = if changes(found, &work.captioner) {
+        caption::made_by(stage, format!("those that `{}` will have", work.captioner))
+    } else {
+        match checkpoints::best(&ctx.store, &work.captioner) {
+            Err(error) if error.kind() == Kind::MissingInput => {
+                let expected = rows(found, &work.image_features) * work.strategy.captions() as u64;
+                return whole(ctx, stage, Reason::New, expected);
+            }
+            other => caption::made_by(stage, other?.0.digest),
         }
-        other => other?.0,
     };
-    let stage = caption::made_by(stage, &kept.digest);
-    let (state, mut counts) = caption::judged(ctx, ledger, &stage, work)?;
+    let scored = ctx.plan.stages.iter().any(|of| of.work.reads().contains(&stage.table.as_str()));
+    let mut images = BTreeSet::new();
+    let mut captioned = |id: &str| {
+        if scored {
+            images.insert(id.to_owned());
+        }
+    };
+    let (state, mut counts) = caption::judged(ctx, ledger, &stage, work, &mut captioned)?;
+    if let Some(foresight) = &mut ctx.foresight {
+        foresight.generated.insert(stage.table.clone(), images);
+    }
     // What is still to change may bring images into the split.
     let steady = !stage.work.reads().iter().any(|table| changes(found, table));
     let embedded = ctx.store.snapshot(&work.image_features)?;
@@ -164,12 +148,14 @@ pub(super) fn scores(
     work: &Evaluate,
     found: &Found,
 ) -> Result<Foreseen> {
-    // What people wrote is known beforehand, what a captioner writes is not.
-    if changes(found, &work.generated) {
-        let expected = rows(found, &work.generated);
-        return remade(ctx, stage, Reason::ContentChanged, expected, (SCORES, None));
-    }
-    let (state, mut counts) = evaluate::judged(ctx, stage, work)?;
+    let made = ctx.foresight.as_ref().and_then(|world| world.generated.get(&work.generated));
+    let (state, mut counts) = match made {
+        // What people wrote is known beforehand, what a captioner writes is not.
+        Some(images) if changes(found, &work.generated) => {
+            evaluate::supposed(ctx, stage, work, images)?
+        }
+        _ => evaluate::judged(ctx, stage, work)?,
+    };
     ctx.watch_removed(stage, &state);
     counts.add_many(Reason::Removed, state.unseen());
     Ok(Foreseen::of(stage, &state, counts))

@@ -278,6 +278,35 @@ fn a_survey_foresees_a_training_and_what_follows_from_it() {
     assert_eq!(tables, ["generated", "scores"]);
 }
 
+/// Captions that a training will change are those of the images that there will be then, of the part
+/// of the data that is captioned; likewise their scores.
+#[test]
+fn captions_of_a_captioner_that_is_to_be_trained_are_counted_image_by_image() {
+    let house = studio(40, &all());
+    let both = || {
+        let foreseen = survey(&house).unwrap();
+        let report = house.run().unwrap();
+        ["generated", "scores"].map(|table| {
+            let foreseen = foreseen.tables.iter().find(|t| t.table == table).unwrap();
+            let done = report.tables.iter().find(|t| t.table == table).unwrap();
+            let counts = |of: &Counts| of.iter().filter(|(_, n)| *n > 0).collect::<Vec<_>>();
+            assert_eq!(counts(&foreseen.counts), counts(&done.counts), "{table}");
+            counts(&done.counts)
+        })
+    };
+    let made = both();
+    let tests = house.rows("generated", &["image_id"]).len() as u64;
+    assert!(tests < 20, "a fifth or so is captioned");
+    assert_eq!(made, [[(Reason::New, tests)], [(Reason::New, tests)]].map(Vec::from));
+    house.images(&pictures(40).split_off(20));
+    let made = both();
+    let left = house.rows("generated", &["image_id"]).len() as u64;
+    assert!(0 < left && left < tests, "{left} of {tests}");
+    let gone = (Reason::Removed, tests - left);
+    let expected = [Reason::WeightsChanged, Reason::ContentChanged];
+    assert_eq!(made, expected.map(|reason| vec![(reason, left), gone]));
+}
+
 /// What is foreseen of a table, and then done; both are the same.
 fn of_table(house: &House, table: &str) -> Vec<(Reason, u64)> {
     let counts = |of: &Counts| of.iter().filter(|(_, rows)| *rows > 0).collect::<Vec<_>>();
