@@ -1,24 +1,36 @@
 //! Command lines that a shell reads back as they are meant.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// `clipmill COMMAND FILE …`, to be copied into a shell.
 #[derive(Debug, Clone)]
-pub(crate) struct CommandLine(String);
+pub(crate) struct CommandLine {
+    line: String,
+    file: PathBuf,
+}
 
 impl CommandLine {
     /// The command over a file.
     #[must_use]
     pub(crate) fn new(command: &str, file: &Path) -> Self {
-        Self(format!("clipmill {command} {}", word(&file.display().to_string())))
+        let line = format!("clipmill {command} {}", word(&file.display().to_string()));
+        Self { line, file: file.to_owned() }
+    }
+
+    /// A question to the tables of the same file.
+    #[must_use]
+    pub(crate) fn query(&self, sql: &str) -> Self {
+        let mut query = Self::new("query", &self.file);
+        query.line.push_str(&format!(" {}", word(sql)));
+        query
     }
 
     /// The flag with each of the values.
     #[must_use]
     pub(crate) fn each(mut self, flag: &str, values: &[String]) -> Self {
         for value in values {
-            self.0.push_str(&format!(" {flag} {}", word(value)));
+            self.line.push_str(&format!(" {flag} {}", word(value)));
         }
         self
     }
@@ -27,7 +39,7 @@ impl CommandLine {
     #[must_use]
     pub(crate) fn flag(mut self, flag: &str, given: bool) -> Self {
         if given {
-            self.0.push_str(&format!(" {flag}"));
+            self.line.push_str(&format!(" {flag}"));
         }
         self
     }
@@ -35,7 +47,7 @@ impl CommandLine {
 
 impl fmt::Display for CommandLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.line)
     }
 }
 

@@ -9,32 +9,27 @@ use std::sync::Arc;
 use arrow::array::{Float32Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 
-use crate::base::digest::Digester;
 use crate::base::progress::Silent;
 use crate::base::{Cancel, Digest, Error, Kind, Result};
 use crate::caption::{self, EarlyStopping, Generated, Settings};
-use crate::flow::{Origin, Reject, RejectClass, Split};
+use crate::flow::{Reject, RejectClass};
 use crate::plan::captioner::{Caption, Strategy};
-use crate::plan::{Counts, Plan, Reason, Stage};
+use crate::plan::{Counts, Plan, Stage};
 use crate::table::Snapshot;
 use crate::table::schema::arrow_schema;
 use crate::train::captioner::{self, Ready};
 use crate::train::checkpoint::Checkpoint;
 
+use super::caption_judge::{Captioned, GENERATED, Judge, digest, origin};
 use super::checkpoints;
 use super::clocks::{Part, Spend};
 use super::context::Context;
-use super::key::{Columns, Key};
-use super::ledger::{Ledger, Prints};
-use super::lookout::Sight;
+use super::key::Key;
+use super::ledger::Ledger;
 use super::publish::{self, Made};
 use super::rows;
 use super::sink::Sink;
 use super::state::State;
-
-/// Columns of tables of made captions.
-pub(super) const GENERATED: Columns =
-    Columns { has_caption_index: true, digest: "input_digest", place: &[] };
 
 /// Batches after which captions go to the table.
 const WINDOW_BATCHES: usize = 8;
@@ -76,7 +71,7 @@ pub(super) fn run(
         }
         other => other?,
     };
-    let stage = &made_by(stage, &kept.digest);
+    let stage = &made_by(stage, kept.digest);
     let (state, counts, needed) = survey(ctx, ledger, stage, work)?;
     if needed.features.is_some() && counts.iter().all(|(_, rows)| rows == 0) {
         let note = of_nothing(ctx.plan, stage, work)?;
@@ -247,124 +242,6 @@ pub(super) fn judged(
     }
     ledger.complete(&stage.table);
     Ok((judge.state, judge.counts))
-}
-
-/// What the captions of an image depend on beside the stage: its content, and what made its feature.
-fn digest(input: &str, features: &str) -> Digest {
-    Digester::new().field("image", input.as_bytes()).field("features", features.as_bytes()).finish()
-}
-
-/// What is to be done about the captions of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Captioned {
-    /// There will be none: it is of another part of the data, or was refused.
-    Not,
-    /// They stand, or were made by a run that died.
-    Already,
-    /// They are to be made.
-    Anew,
-}
-
-/// Which images need captions.
-struct Judge<'a> {
-    stage: &'a Stage,
-    work: &'a Caption,
-    state: State,
-    counts: Counts,
-    prints: Prints,
-    /// The images of the part of the data that is captioned; none where all are.
-    captioned: Option<BTreeSet<String>>,
-}
-
-impl<'a> Judge<'a> {
-    fn new(ctx: &Context<'_>, stage: &'a Stage, work: &'a Caption) -> Result<Self> {
-        Ok(Self {
-            stage,
-            work,
-            state: State::load(&ctx.store, stage, GENERATED)?,
-            counts: Counts::default(),
-            prints: Prints::plain(&stage.fingerprint.digest().to_string()),
-            captioned: of_split(ctx, work)?,
-        })
-    }
-
-    /// Counts the captions of an image, and says what is to be done about them.
-    fn image(
-        &mut self,
-        ctx: &Context<'_>,
-        ledger: &mut Ledger,
-        id: &str,
-        digest: Digest,
-    ) -> Captioned {
-        let Self { stage, work, state, counts, .. } = self;
-        if self.captioned.as_ref().is_some_and(|known| !known.contains(id)) {
-            return Captioned::Not;
-        }
-        let keys = || {
-            (0..work.strategy.captions())
-                .map(move |n| Key::caption(id, i32::try_from(n).unwrap_or(i32::MAX)))
-        };
-        if ledger.before().refused(&stage.table, &digest, &self.prints).is_some() {
-            counts.add(Reason::RejectedEarlier);
-            keys().for_each(|key| state.replace(&key));
-            ctx.watch(id, || {
-                Sight::new(stage, Key::caption(id, 0), Reason::RejectedEarlier, state)
-                    .of(digest)
-                    .at(&origin(work, id))
-            });
-            ledger.carry_at(&stage.table, &self.prints, &digest, origin(work, id), id);
-            return Captioned::Not;
-        }
-        let reasons: Vec<_> = keys().map(|key| (key, state.judge(&key, &digest, 0))).collect();
-        if reasons.iter().any(|(_, reason)| reason.computes()) {
-            // All captions of an image are made together.
-            for (key, reason) in &reasons {
-                let reason = if reason.computes() { *reason } else { Reason::New };
-                counts.add(reason);
-                state.replace(key);
-                ctx.watch(id, || Sight::new(stage, *key, reason, state).of(digest));
-            }
-            return Captioned::Anew;
-        }
-        for (key, reason) in &reasons {
-            counts.add(*reason);
-            ctx.watch(id, || Sight::new(stage, *key, *reason, state).of(digest));
-            match reason {
-                Reason::Resumed => state.take_resumed(key),
-                _ => state.keep(key),
-            }
-        }
-        Captioned::Already
-    }
-}
-
-fn origin(work: &Caption, image_id: &str) -> Origin {
-    Origin { source: work.image_features.as_str().into(), member: image_id.into(), offset: 0 }
-}
-
-/// The images of the part of the data that is captioned; none where all are.
-fn of_split(ctx: &Context<'_>, work: &Caption) -> Result<Option<BTreeSet<String>>> {
-    let Some((split, captions)) = &work.split else { return Ok(None) };
-    let foreseen = ctx.foresight.as_ref().and_then(|world| world.captions.get(captions));
-    if let Some(foreseen) = foreseen {
-        let of_split = foreseen.rows.iter().filter(|row| row.split == Some(*split));
-        return Ok(Some(of_split.map(|row| row.caption.image_id.clone()).collect()));
-    }
-    let mut images = BTreeSet::new();
-    let Some(snapshot) = ctx.store.snapshot(captions)? else { return Ok(Some(images)) };
-    for batch in snapshot.scan(&["image_id", "split"])? {
-        ctx.options.cancel.check()?;
-        let (_, batch) = batch?;
-        let ids = rows::column::<StringArray>(&batch, "image_id")?;
-        let splits = rows::column::<StringArray>(&batch, "split")?;
-        for (id, name) in ids.iter().zip(splits) {
-            let of = name.and_then(|name| name.parse::<Split>().ok());
-            if let (Some(id), true) = (id, of == Some(*split)) {
-                images.insert(id.to_owned());
-            }
-        }
-    }
-    Ok(Some(images))
 }
 
 /// How the caption room is told what the plan says.

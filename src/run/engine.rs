@@ -110,6 +110,7 @@ fn finish(
     told?;
     ctx.report.interrupted = options.cancel.is_cancelled();
     ctx.report.rejects = ledger.by_class();
+    ctx.report.new_rejects = ledger.new_rejects();
     let clocks = std::mem::take(&mut ctx.clocks);
     ctx.report.book(&clocks);
     settled::keep_run(plan, options, &ctx.store, settling, &ctx.report, ledger);

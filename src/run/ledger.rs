@@ -15,6 +15,7 @@ use crate::sources::Member;
 use crate::table::{Part, Snapshot};
 
 use super::context::Context;
+use super::report::NewRejects;
 use super::rows;
 
 /// The table of what could not become a row.
@@ -327,6 +328,20 @@ impl Ledger {
         counts
     }
 
+    /// Rejects of the definition's tables that were not there before, or were tried once more.
+    pub(super) fn new_rejects(&self) -> NewRejects {
+        let mut found = NewRejects::default();
+        for (slot, entry) in &self.now {
+            let old = self.before.entries.get(slot);
+            // One whose bytes stand elsewhere now is as old as it was.
+            let new = old.map_or(entry.first_seen_us == self.at_us, |old| old != entry);
+            if new && !self.foreign.contains(&slot.1) {
+                found.add(&entry.reject);
+            }
+        }
+        found
+    }
+
     /// Rejects of one table, by class.
     pub(super) fn of_stage(&self, stage: &str) -> BTreeMap<RejectClass, u64> {
         let mut counts = BTreeMap::new();
@@ -446,6 +461,34 @@ mod tests {
         third.complete("images");
         let rows = third.changed().unwrap();
         assert_eq!((rows.len(), rows[0].1.attempts, rows[0].1.first_seen_us), (1, 2, 5));
+    }
+
+    #[test]
+    fn what_is_refused_for_the_first_time_is_told_and_what_only_moved_is_not() {
+        let told = |ledger: &Ledger| {
+            let NewRejects { rows, first } = ledger.new_rejects();
+            let members = first.iter().map(|reject| reject.origin.member.to_string());
+            (rows, members.collect::<Vec<_>>())
+        };
+        let digest = Digest::of(b"x");
+        let mut first = Ledger { at_us: 5, ..Ledger::default() };
+        first.refuse("images", "f", reject("a", Some(digest)));
+        first.refuse("images", "f", reject("b", None));
+        let other = Reject { class: RejectClass::BrokenMember, ..reject("c", None) };
+        first.refuse("images", "f", other);
+        assert_eq!(told(&first), (3, vec!["a".into(), "c".into()]), "the first of each class");
+
+        let mut second = after(&first, false);
+        let moved = Origin { member: "z".into(), ..reject("a", None).origin };
+        second.carry_at("images", &Prints::plain("f"), &digest, moved, "1");
+        second.refuse("images", "f", reject("b", None));
+        assert_eq!(told(&second), (0, vec![]));
+        second.refuse("images", "f", reject("d", None));
+        assert_eq!(told(&second), (1, vec!["d".into()]));
+
+        let mut again = after(&first, true);
+        again.refuse("images", "f", reject("a", Some(digest)));
+        assert_eq!(told(&again), (1, vec!["a".into()]), "tried once more");
     }
 
     #[test]

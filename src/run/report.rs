@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::Digest;
-use crate::flow::{Fidelity, RejectClass};
+use crate::flow::{Fidelity, Reject, RejectClass};
 use crate::plan::{Counts, Stage};
 use crate::table::Snapshot;
 
@@ -76,6 +76,34 @@ impl Foreseen {
     }
 }
 
+/// What is refused now and was not before, or was tried again and refused once more.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewRejects {
+    /// Rows of `rejects`.
+    pub rows: u64,
+    /// The first of each class.
+    pub first: Vec<Reject>,
+}
+
+impl NewRejects {
+    /// Adds one more.
+    pub(super) fn add(&mut self, reject: &Reject) {
+        self.rows += 1;
+        self.show(reject);
+    }
+
+    fn show(&mut self, reject: &Reject) {
+        if self.first.iter().all(|shown| shown.class != reject.class) {
+            self.first.push(reject.clone());
+        }
+    }
+
+    fn take_over(&mut self, earlier: &Self) {
+        self.rows += earlier.rows;
+        earlier.first.iter().for_each(|reject| self.show(reject));
+    }
+}
+
 /// What a run would do, table by table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Survey {
@@ -85,6 +113,8 @@ pub struct Survey {
     pub tables: Vec<Foreseen>,
     /// Lines for the user: captions that are left out.
     pub notes: Vec<String>,
+    /// What would be refused and was not before.
+    pub new_rejects: NewRejects,
     /// Members of archives and folders that are no images: folders, files of other kinds.
     pub ignored: u64,
     /// Wall time.
@@ -131,6 +161,8 @@ pub struct RunReport {
     pub tables: Vec<TableReport>,
     /// Rows of `rejects`, by class.
     pub rejects: BTreeMap<RejectClass, u64>,
+    /// Those of them that were not there before.
+    pub new_rejects: NewRejects,
     /// Members of image sources that were passed over without a word: folders, junk of archivers,
     /// files that are no images. Also what `include` leaves out.
     pub ignored: u64,
@@ -197,6 +229,7 @@ impl RunReport {
         let notes = earlier.notes.into_iter().filter(|note| !self.notes.contains(note));
         let notes: Vec<String> = notes.collect();
         self.notes.splice(0..0, notes);
+        self.new_rejects.take_over(&earlier.new_rejects);
         for (table, found) in earlier.fidelity {
             self.fidelity.entry(table).or_insert(found);
         }

@@ -240,6 +240,7 @@ fn surveyed(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
         pipeline: plan.name.clone(),
         tables,
         notes: std::mem::take(&mut ctx.report.notes),
+        new_rejects: ledger.new_rejects(),
         ignored: ctx.report.ignored,
         ..Survey::default()
     })

@@ -59,3 +59,39 @@ fn the_run_that_a_plan_names_is_the_one_it_looked_at() {
     assert!(made.join("captions").is_dir() && made.join("images").is_dir(), "{line}");
     assert!(!made.join("image_features").exists(), "{line}");
 }
+
+#[test]
+fn an_archive_that_was_cut_short_is_told_of_by_the_plan_and_by_the_run_that_meets_it_first() {
+    let bare = shop().without_store();
+    let archive = bare.path().join("flickr30k-images.tar");
+    let bytes = std::fs::read(&archive).unwrap();
+    std::fs::write(&archive, &bytes[..bytes.len() / 2]).unwrap();
+    let definition = bare.path().join("pipeline.toml");
+    let perform = |command: &str| {
+        let done = clipmill().arg(command).arg(&definition).args(["--only", "images"]).output();
+        let done = done.unwrap();
+        assert_eq!(code(&done), 0, "{}", stderr(&done));
+        stdout(&done)
+    };
+    let why = "broken_member: the archive ends in the middle of it";
+    let planned = perform("plan");
+    let told = planned.lines().position(|line| line == "Would be rejected, and was not before, 1:");
+    let told = told.unwrap_or_else(|| panic!("{planned}"));
+    let line = planned.lines().nth(told + 1).unwrap();
+    assert!(line.starts_with("  photos/") && line.ends_with(why), "{planned}");
+    let object = object(&plan(&definition, &["--only", "images"]));
+    assert_eq!(object["new_rejects"]["rows"], 1, "{object}");
+    assert_eq!(object["new_rejects"]["first"][0]["class"], "broken_member", "{object}");
+
+    let ran = perform("run");
+    assert!(ran.contains(&format!("New among them, 1:\n{line}\n")), "{ran}");
+    let query = ran.lines().find_map(|line| line.strip_prefix("All are told by: clipmill "));
+    let script = assert_cmd::cargo::cargo_bin!("clipmill").display().to_string();
+    let script = format!("'{script}' {} --format json", query.unwrap_or_else(|| panic!("{ran}")));
+    let told = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+    assert!(stdout(&told).contains("the archive ends in the middle of it"), "{}", stderr(&told));
+    let again = perform("run");
+    assert!(again.contains("Rejected 1: broken_member 1.\n"), "{again}");
+    assert!(!again.contains("New among them"), "{again}");
+    assert!(!perform("plan").contains("Would be rejected"), "known by now");
+}

@@ -12,7 +12,7 @@ use crate::cli::shell::CommandLine;
 use crate::plan::{Reason, resolve_only};
 use crate::run::{Options, Survey};
 
-use super::{definition, drawing, run};
+use super::{definition, drawing, run, summary};
 
 /// Surveys a definition and says what was found.
 ///
@@ -74,8 +74,12 @@ fn human(survey: &Survey, args: &Plan) -> String {
     } else {
         "Nothing to do: every table is up to date.".to_owned()
     };
+    let refused = match &survey.new_rejects {
+        none if none.rows == 0 => String::new(),
+        new => format!("\nWould be rejected, and was not before, {}", summary::shown(new)),
+    };
     let took = survey.elapsed.as_secs_f64();
-    format!("{drawn}\n{end}\nPlanned in {took:.2} s.")
+    format!("{drawn}{refused}\n{end}\nPlanned in {took:.2} s.")
 }
 
 /// What a run does with rows of this reason.
@@ -107,6 +111,7 @@ fn object(survey: &Survey, code: Code) -> Value {
         "contract_changed": changed.map(|table| &table.table).collect::<Vec<_>>(),
         "pending_tables": pending.map(|table| &table.table).collect::<Vec<_>>(),
         "notes": survey.notes,
+        "new_rejects": summary::new_rejects(&survey.new_rejects),
         "seconds": survey.elapsed.as_secs_f64(),
         "exit_code": code.number(),
     })

@@ -14,7 +14,7 @@ use crate::cli::session::Session;
 use crate::cli::shell::CommandLine;
 use crate::plan::Plan;
 use crate::run::clocks::Spent;
-use crate::run::{Refused, RunReport, TableReport};
+use crate::run::{NewRejects, Refused, RunReport, TableReport};
 
 use super::drawing;
 
@@ -40,6 +40,10 @@ pub(crate) fn human(report: &RunReport, again: &CommandLine) -> String {
         out.push("Nothing to do: every table is up to date.".to_owned());
     }
     out.extend(rejected(report));
+    if report.new_rejects.rows > 0 {
+        out.push(format!("New among them, {}", shown(&report.new_rejects)));
+        out.push(format!("All are told by: {}", again.query("SELECT * FROM rejects")));
+    }
     for (table, scores) in &report.scores {
         let row = |(name, value): (&String, &f64)| vec![name.clone(), format!("{value:.4}")];
         out.push(drawing::table(&[table, "score"], scores.iter().map(row).collect(), &[1]));
@@ -78,6 +82,26 @@ fn rejected(report: &RunReport) -> Option<String> {
     (!classes.is_empty()).then(told)
 }
 
+/// How many are refused now and were not before, and the first of each class: what, where, why.
+pub(super) fn shown(new: &NewRejects) -> String {
+    let all = new.first.len() as u64 == new.rows;
+    let which = if all { "" } else { ", the first of each class" };
+    let mut lines = vec![format!("{}{which}:", count(new.rows))];
+    lines.extend(new.first.iter().map(|reject| format!("  {reject}")));
+    lines.join("\n")
+}
+
+/// As [`shown`], for scripts.
+pub(super) fn new_rejects(new: &NewRejects) -> Value {
+    let first = new.first.iter().map(|reject| {
+        json!({
+            "source": *reject.origin.source, "member": *reject.origin.member,
+            "class": reject.class.name(), "message": reject.message,
+        })
+    });
+    json!({"rows": new.rows, "first": first.collect::<Vec<_>>()})
+}
+
 /// Tells the log's file what a run did.
 pub(crate) fn log(report: &RunReport) {
     for made in &report.tables {
@@ -94,6 +118,9 @@ pub(crate) fn log(report: &RunReport) {
     }
     for line in rejected(report).into_iter().chain([times(report)]) {
         tracing::info!(target: TOLD, "{line}");
+    }
+    for reject in &report.new_rejects.first {
+        tracing::info!(target: TOLD, "rejected: {reject}");
     }
 }
 
@@ -241,6 +268,7 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         "pipeline": report.pipeline,
         "tables": tables,
         "rejects": rejects,
+        "new_rejects": new_rejects(&report.new_rejects),
         "ignored": report.ignored,
         "broken": broken,
         "held_back": report.held_back,
