@@ -207,6 +207,22 @@ fn rows() {
         say("plan, one in the middle grew", &plan, bound);
         say("run, one in the middle grew", &clipmill(&house, &["run"]), "");
     }
+
+    println!("{rows} captions and as many features:");
+    let house = house_of(
+        "[pipeline]\nname = \"bench\"\nstore = \"store\"\n\
+         [sources.sentences.flickr]\npaths = \"captions.token\"\n\
+         [models.clip.huggingface]\npath = \"clip\"\n\
+         [stages.captions.read_captions]\nsource = \"sentences\"\n\
+         [stages.caption_features.embed_captions]\ncaptions = \"captions\"\nmodel = \"clip\"\n",
+    );
+    captions(&house, rows, CAPTIONS, None);
+    say("run, a model of one layer", &clipmill(&house, &["run"]), "");
+    captions(&house, rows, CAPTIONS, Some(rows / 2));
+    let plan = median(&house, &["plan"], || ());
+    assert_eq!(plan.rows("caption_features", "content_changed"), 1);
+    assert_eq!(plan.rows("caption_features", "up_to_date"), rows as u64 - 1);
+    say("plan, one in the middle grew", &plan, "");
 }
 
 fn archive() {

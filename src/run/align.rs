@@ -8,6 +8,7 @@ use std::ops::{ControlFlow, Range};
 use arrow::array::{ListArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
+use rayon::prelude::*;
 
 use crate::base::digest::Digester;
 use crate::base::{Digest, Error, Kind, Result};
@@ -19,12 +20,12 @@ use crate::table::{Part as TablePart, Snapshot};
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
-use super::key::{Columns, Key, ends, stored_digest};
+use super::key::{Columns, Key, ends};
 use super::ledger::Ledger;
 use super::lookout::Sight;
 use super::publish::{self, Made};
 use super::rows;
-use super::state::State;
+use super::state::{FETCHED, State};
 use super::upstream::{self, Which};
 
 /// Columns of tables of examples.
@@ -51,7 +52,6 @@ struct Waiting {
     caption_index: i32,
     split: Option<Split>,
     digest: Digest,
-    /// Empty while planning.
     text: Box<str>,
 }
 
@@ -121,7 +121,7 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Judges every row without joining it.
+/// Judges every row that there will be, without joining it.
 pub(super) fn survey(
     ctx: &Context<'_>,
     stage: &Stage,
@@ -129,21 +129,47 @@ pub(super) fn survey(
     state: &State,
 ) -> Result<Counts> {
     let mut counts = Counts::default();
-    let mut captions = all_captions(ctx, work)?;
-    let features = ctx.foresight.as_ref().and_then(|f| f.features.get(&work.image_features));
-    let Some(features) = features else { return Ok(counts) };
-    for (id, input) in &features.rows {
-        let input = input.map(|digest| digest.to_string()).unwrap_or_default();
-        for one in captions.remove(id).into_iter().flatten() {
-            let judged = Judged::of(id, &one, &input, &features.fingerprint, state);
+    let Some(world) = &ctx.foresight else { return Ok(counts) };
+    let captions = world.captions.get(&work.captions);
+    let features = world.features.get(&work.image_features);
+    let (Some(captions), Some(features)) = (captions, features) else { return Ok(counts) };
+    let mut images: Vec<_> = features.rows.iter().map(|(id, input)| (id.as_str(), input)).collect();
+    if !images.is_sorted_by_key(|(id, _)| *id) {
+        images.par_sort_unstable_by_key(|(id, _)| *id);
+    }
+    for rows in captions.rows.chunks(AT_ONCE) {
+        ctx.options.cancel.check()?;
+        let judged = rows.par_chunks(FETCHED).flat_map_iter(|some| {
+            let (mut keys, mut inputs) = (Vec::new(), Vec::new());
+            for row in some {
+                let id = row.caption.image_id.as_str();
+                let found = images.binary_search_by_key(&id, |(id, _)| *id).ok();
+                if let Some((_, input)) = found.and_then(|at| images.get(at)) {
+                    keys.push((row.key(), row.digest));
+                    inputs.push(input.map(|input| input.to_string()).unwrap_or_default());
+                }
+            }
+            state.fetch(&keys.iter().map(|(key, _)| *key).collect::<Vec<_>>());
+            let each = keys.into_iter().zip(inputs).map(|((key, caption), input)| {
+                let judged = Judged::of(key, &caption, &input, &features.fingerprint, state);
+                judged.settle(&key, state);
+                (key, judged)
+            });
+            each.collect::<Vec<_>>()
+        });
+        let judged: Vec<_> = judged.collect();
+        for (key, judged) in judged {
             counts.add(judged.reason);
-            judged.settle(id, &one, state);
-            let key = Key::caption(id, one.caption_index);
-            ctx.watch(id, || Sight::new(stage, key, judged.reason, state).of(judged.digest));
+            ctx.watch(key.image_id, || {
+                Sight::new(stage, key, judged.reason, state).of(judged.digest)
+            });
         }
     }
     Ok(counts)
 }
+
+/// Captions that are judged together.
+const AT_ONCE: usize = 8192;
 
 /// What is known of a part without reading it.
 struct Span<'p> {
@@ -239,34 +265,12 @@ fn read_captions(ctx: &Context<'_>, work: &Align, by_image: &mut ByImage) -> Res
                         .at(format!("table {}", work.captions))
                         .help("another program wrote it; `clipmill restore` brings an earlier version back")
                 })?,
-                digest: stored_digest(row.digest)?,
-                text: row.text.into(),
+                digest: row.digest.read()?,
+                text: (*row.text).into(),
             });
         }
         Ok(ControlFlow::Continue(()))
     })
-}
-
-/// All captions, without their texts.
-fn all_captions(ctx: &Context<'_>, work: &Align) -> Result<ByImage> {
-    let mut by_image = ByImage::new();
-    let from = (work.captions.as_str(), work.column.as_str());
-    upstream::each_caption(ctx, from, Which::All, &mut |row| {
-        let waiting = Waiting {
-            caption_index: row.caption_index,
-            split: None,
-            digest: stored_digest(row.digest)?,
-            text: Box::default(),
-        };
-        match by_image.get_mut(row.image_id) {
-            Some(of) => of.push(waiting),
-            None => {
-                by_image.insert(row.image_id.to_owned(), vec![waiting]);
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(by_image)
 }
 
 /// What has to happen to an example, and the digest of what it is made from.
@@ -276,23 +280,22 @@ struct Judged {
 }
 
 impl Judged {
-    fn of(id: &str, one: &Waiting, image: &str, features: &str, state: &State) -> Self {
+    fn of(key: Key<'_>, caption: &Digest, image: &str, features: &str, state: &State) -> Self {
         let digest = Digester::new()
-            .field("caption", one.digest.to_string().as_bytes())
+            .field("caption", caption.to_string().as_bytes())
             .field("image", image.as_bytes())
             .field("features", features.as_bytes())
             .finish();
-        let reason = state.judge(&Key::caption(id, one.caption_index), &digest, 0);
+        let reason = state.judge(&key, &digest, 0);
         Self { reason, digest }
     }
 
     /// Marks the stored row; true if a new one is to be made.
-    fn settle(&self, id: &str, one: &Waiting, state: &State) -> bool {
-        let key = Key::caption(id, one.caption_index);
+    fn settle(&self, key: &Key<'_>, state: &State) -> bool {
         match self.reason {
-            Reason::UpToDate => state.keep(&key),
-            Reason::Resumed => state.take_resumed(&key),
-            _ => state.replace(&key),
+            Reason::UpToDate => state.keep(key),
+            Reason::Resumed => state.take_resumed(key),
+            _ => state.replace(key),
         }
         !matches!(self.reason, Reason::UpToDate | Reason::Resumed)
     }
@@ -318,9 +321,10 @@ fn join(
         let Some(mut waiting) = captions.remove(id) else { continue };
         waiting.sort_by_key(|w| w.caption_index);
         for one in waiting {
-            let judged = Judged::of(id, &one, inputs.value(at), made_by.value(at), state);
+            let key = Key::caption(id, one.caption_index);
+            let judged = Judged::of(key, &one.digest, inputs.value(at), made_by.value(at), state);
             counts.add(judged.reason);
-            if judged.settle(id, &one, state) {
+            if judged.settle(&key, state) {
                 from.push(u32::try_from(at).unwrap_or(u32::MAX));
                 made.push((id, one, judged.digest));
             }

@@ -56,7 +56,7 @@ impl Lessons {
                 return Ok(ControlFlow::Continue(()));
             };
             if contents.contains_key(row.image_id) && !row.text.trim().is_empty() {
-                let one = (row.caption_index, split, row.text.to_owned(), row.digest.to_owned());
+                let one = (row.caption_index, split, row.text.to_string(), row.digest.text());
                 found.entry(row.image_id.to_owned()).or_default().push(one);
             }
             Ok(ControlFlow::Continue(()))

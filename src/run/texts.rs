@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use rayon::prelude::*;
 
 use crate::base::{Digest, Result};
 use crate::embed::{SAMPLE_ROWS, TextEncoder};
@@ -24,7 +25,7 @@ use super::lookout::Sight;
 use super::publish::{self, Made};
 use super::rows;
 use super::sink::Sink;
-use super::state::State;
+use super::state::{FETCHED, State};
 use super::upstream::{self, UpstreamCaption, Which};
 
 /// Columns of tables of caption features.
@@ -49,7 +50,7 @@ impl Wanted {
             image_id: row.image_id.to_owned(),
             caption_index: row.caption_index,
             digest: Digest::of(row.text.as_bytes()),
-            text: row.text.to_owned(),
+            text: row.text.to_string(),
         }
     }
 
@@ -114,31 +115,48 @@ pub(super) fn survey(
     let before = ledger.before();
     let prints = Prints::plain(&stage.fingerprint.digest().to_string());
     let mut any = false;
-    upstream::each_caption(ctx, (&work.captions, &work.column), Which::All, &mut |row| {
-        let key = Key::caption(row.image_id, row.caption_index);
-        let digest = Digest::of(row.text.as_bytes());
-        let reason = match before.refused(&stage.table, &digest, &prints) {
-            Some(_) => Reason::RejectedEarlier,
-            None => state.judge(&key, &digest, 0),
-        };
-        counts.add(state.booked(reason, &key, &digest));
-        ctx.watch(key.image_id, || {
-            Sight::new(stage, key, reason, &state).of(digest).at(&row.origin())
-        });
-        match reason {
-            Reason::UpToDate => state.keep(&key),
-            Reason::Resumed => state.take_resumed(&key),
-            Reason::RejectedEarlier => {
-                state.replace(&key);
-                let origin = origin(work, &key);
-                ledger.carry_at(&stage.table, &prints, &digest, origin, row.image_id);
+    upstream::all_captions(ctx, (&work.captions, &work.column), &mut |rows| {
+        // A key is in one row, so that what is settled of it changes no other's reason.
+        let judge = |key: Key<'_>, row: &UpstreamCaption<'_>| {
+            let digest = Digest::of(row.text.as_bytes());
+            let reason = match before.refused(&stage.table, &digest, &prints) {
+                Some(_) => Reason::RejectedEarlier,
+                None => state.judge(&key, &digest, 0),
+            };
+            match reason {
+                Reason::UpToDate => state.keep(&key),
+                Reason::Resumed => state.take_resumed(&key),
+                Reason::RejectedEarlier => state.replace(&key),
+                _ => {}
             }
-            _ => {
-                any = true;
-                wanted(row.number, &state, &key);
+            (digest, reason)
+        };
+        let judged = rows.par_chunks(FETCHED).flat_map_iter(|some| {
+            let keys: Vec<_> = some.iter().map(UpstreamCaption::key).collect();
+            state.fetch(&keys);
+            keys.into_iter().zip(some).map(|(key, row)| judge(key, row)).collect::<Vec<_>>()
+        });
+        let judged: Vec<_> = judged.collect();
+        for (row, (digest, reason)) in rows.iter().zip(judged) {
+            ctx.watch(row.image_id, || {
+                Sight::new(stage, row.key(), reason, &state).of(digest).at(&row.origin())
+            });
+            match reason {
+                Reason::UpToDate => counts.add(reason),
+                Reason::Resumed => counts.add(state.booked(reason, &row.key(), &digest)),
+                Reason::RejectedEarlier => {
+                    counts.add(reason);
+                    let origin = origin(work, &row.key());
+                    ledger.carry_at(&stage.table, &prints, &digest, origin, row.image_id);
+                }
+                _ => {
+                    counts.add(reason);
+                    any = true;
+                    wanted(row.number, &state, &row.key());
+                }
             }
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(())
     })?;
     if any {
         ctx.trust(&work.captions)?;
@@ -185,8 +203,8 @@ pub(super) fn compare(
     let (mut seen, mut texts) = (BTreeSet::new(), Vec::new());
     let from = (work.captions.as_str(), work.column.as_str());
     upstream::each_caption(ctx, from, Which::Numbers(wanted), &mut |row| {
-        if seen.insert(row.text.to_owned()) {
-            texts.push(row.text.to_owned());
+        if seen.insert(row.text.to_string()) {
+            texts.push(row.text.to_string());
         }
         let enough = texts.len() >= SAMPLE_ROWS;
         Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })

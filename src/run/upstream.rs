@@ -1,16 +1,20 @@
 //! Reads the tables that a stage is made from: as they are stored or, in a plan, as they will be.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use arrow::array::{Array, Int32Array, Int64Array, StringArray};
+use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use rayon::prelude::*;
 
-use crate::base::Result;
+use crate::base::{Digest, Result};
 use crate::flow::{Origin, Split};
 use crate::table::Part;
 
+use super::caption_row::CaptionRow;
 use super::context::Context;
-use super::key::{Key, Short, ends};
+use super::foresight::Captions;
+use super::key::{Key, Short, ends, stored_digest};
 use super::rows;
 
 /// A row of a table of captions.
@@ -21,15 +25,59 @@ pub(super) struct UpstreamCaption<'a> {
     pub image_id: &'a str,
     pub caption_index: i32,
     /// The column that was asked for; null is the empty text.
-    pub text: &'a str,
+    pub text: Cow<'a, str>,
     pub split: Option<&'a str>,
-    pub digest: &'a str,
+    pub digest: RowDigest<'a>,
     source: &'a str,
     member: &'a str,
     offset: u64,
 }
 
-impl UpstreamCaption<'_> {
+/// The digest of a row, which nobody reads or writes for nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RowDigest<'a> {
+    Stored(&'a str),
+    Foreseen(Digest),
+}
+
+impl RowDigest<'_> {
+    /// # Errors
+    /// When the table has something else in its place.
+    pub(super) fn read(self) -> Result<Digest> {
+        match self {
+            Self::Stored(text) => stored_digest(text),
+            Self::Foreseen(digest) => Ok(digest),
+        }
+    }
+
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Stored(text) => text.to_owned(),
+            Self::Foreseen(digest) => digest.to_string(),
+        }
+    }
+}
+
+impl<'a> UpstreamCaption<'a> {
+    /// A row that there will be.
+    fn foreseen(number: u64, row: &'a CaptionRow, column: &str, of: &Captions) -> Self {
+        Self {
+            number,
+            image_id: &row.caption.image_id,
+            caption_index: row.caption.caption_index,
+            text: row.column(column, &of.clean),
+            split: row.split.map(Split::name),
+            digest: RowDigest::Foreseen(row.digest),
+            source: &row.caption.origin.source,
+            member: &row.caption.origin.member,
+            offset: row.caption.origin.offset,
+        }
+    }
+
+    pub(super) fn key(&self) -> Key<'_> {
+        Key::caption(self.image_id, self.caption_index)
+    }
+
     pub(super) fn origin(&self) -> Origin {
         Origin { source: self.source.into(), member: self.member.into(), offset: self.offset }
     }
@@ -102,28 +150,67 @@ pub(super) fn each_caption(
     which: Which<'_>,
     each: &mut dyn FnMut(&UpstreamCaption<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
-    if let Some(of) = ctx.foresight.as_ref().and_then(|world| world.captions.get(table)) {
-        for (number, row) in (0..).zip(&of.rows) {
-            if !which.names(number) {
-                continue;
-            }
-            let flow = each(&UpstreamCaption {
-                number,
-                image_id: &row.caption.image_id,
-                caption_index: row.caption.caption_index,
-                text: &row.column(column, &of.clean),
-                split: row.split.map(Split::name),
-                digest: &row.digest.to_string(),
-                source: &row.caption.origin.source,
-                member: &row.caption.origin.member,
-                offset: row.caption.origin.offset,
-            })?;
-            if flow.is_break() {
+    if let Some(of) = foreseen(ctx, table) {
+        for (number, row) in (0..).zip(&of.rows).filter(|(number, _)| which.names(*number)) {
+            if each(&UpstreamCaption::foreseen(number, row, column, of))?.is_break() {
                 break;
             }
         }
         return Ok(());
     }
+    stored(ctx, (table, column), which, &mut |batch, first| {
+        let rows = (0..batch.rows()).map(|at| (first + at as u64, at));
+        for (number, at) in rows.filter(|(number, _)| which.names(*number)) {
+            if each(&batch.row(number, at))?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// As [`each_caption`], of all rows, many at a time: who judges them does so on all cores.
+///
+/// # Errors
+/// As of [`each_caption`].
+pub(super) fn all_captions(
+    ctx: &Context<'_>,
+    (table, column): (&str, &str),
+    some: &mut dyn FnMut(&[UpstreamCaption<'_>]) -> Result<()>,
+) -> Result<()> {
+    if let Some(of) = foreseen(ctx, table) {
+        for (first, rows) in (0..).step_by(AT_ONCE).zip(of.rows.chunks(AT_ONCE)) {
+            ctx.options.cancel.check()?;
+            let rows = rows.par_iter().enumerate();
+            let rows = rows
+                .map(|(at, row)| UpstreamCaption::foreseen(first + at as u64, row, column, of))
+                .collect::<Vec<_>>();
+            some(&rows)?;
+        }
+        return Ok(());
+    }
+    stored(ctx, (table, column), Which::All, &mut |batch, first| {
+        let rows: Vec<_> = (0..batch.rows()).map(|at| batch.row(first + at as u64, at)).collect();
+        some(&rows)?;
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// Rows that there will be and that are handed on together.
+const AT_ONCE: usize = 8192;
+
+fn foreseen<'c>(ctx: &'c Context<'_>, table: &str) -> Option<&'c Captions> {
+    ctx.foresight.as_ref()?.captions.get(table)
+}
+
+/// The parts of a stored table that [`Which`] means, batch by batch, each with the number of its
+/// first row.
+fn stored(
+    ctx: &Context<'_>,
+    (table, column): (&str, &str),
+    which: Which<'_>,
+    each: &mut dyn FnMut(&StoredRows<'_>, u64) -> Result<ControlFlow<()>>,
+) -> Result<()> {
     let Some(snapshot) = ctx.store.snapshot(table)? else { return Ok(()) };
     let mut columns = vec!["image_id", "caption_index", "split", "digest"];
     columns.extend(["source", "member", "offset", column]);
@@ -133,40 +220,60 @@ pub(super) fn each_caption(
             next = next.saturating_add(part.rows);
             continue;
         }
-        let mut number = next;
         for batch in snapshot.scan_part(part, &columns)? {
             ctx.options.cancel.check()?;
             let batch = batch?;
-            let ids = rows::column::<StringArray>(&batch, "image_id")?;
-            let indices = rows::column::<Int32Array>(&batch, "caption_index")?;
-            let texts = rows::column::<StringArray>(&batch, column)?;
-            let splits = rows::column::<StringArray>(&batch, "split")?;
-            let digests = rows::column::<StringArray>(&batch, "digest")?;
-            let sources = rows::column::<StringArray>(&batch, "source")?;
-            let members = rows::column::<StringArray>(&batch, "member")?;
-            let offsets = rows::column::<Int64Array>(&batch, "offset")?;
-            for at in 0..batch.num_rows() {
-                number += 1;
-                if !which.names(number - 1) {
-                    continue;
-                }
-                let flow = each(&UpstreamCaption {
-                    number: number - 1,
-                    image_id: ids.value(at),
-                    caption_index: indices.value(at),
-                    text: if texts.is_valid(at) { texts.value(at) } else { "" },
-                    split: splits.is_valid(at).then(|| splits.value(at)),
-                    digest: digests.value(at),
-                    source: sources.value(at),
-                    member: members.value(at),
-                    offset: u64::try_from(offsets.value(at)).unwrap_or(0),
-                })?;
-                if flow.is_break() {
-                    return Ok(());
-                }
+            let rows = StoredRows::of(&batch, column)?;
+            if each(&rows, next)?.is_break() {
+                return Ok(());
             }
+            next = next.saturating_add(batch.num_rows() as u64);
         }
-        next = number;
     }
     Ok(())
+}
+
+/// A batch of a table of captions.
+struct StoredRows<'b> {
+    ids: &'b StringArray,
+    indices: &'b Int32Array,
+    texts: &'b StringArray,
+    splits: &'b StringArray,
+    digests: &'b StringArray,
+    sources: &'b StringArray,
+    members: &'b StringArray,
+    offsets: &'b Int64Array,
+}
+
+impl<'b> StoredRows<'b> {
+    fn of(batch: &'b RecordBatch, column: &str) -> Result<Self> {
+        Ok(Self {
+            ids: rows::column(batch, "image_id")?,
+            indices: rows::column(batch, "caption_index")?,
+            texts: rows::column(batch, column)?,
+            splits: rows::column(batch, "split")?,
+            digests: rows::column(batch, "digest")?,
+            sources: rows::column(batch, "source")?,
+            members: rows::column(batch, "member")?,
+            offsets: rows::column(batch, "offset")?,
+        })
+    }
+
+    fn rows(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn row(&self, number: u64, at: usize) -> UpstreamCaption<'b> {
+        UpstreamCaption {
+            number,
+            image_id: self.ids.value(at),
+            caption_index: self.indices.value(at),
+            text: if self.texts.is_valid(at) { self.texts.value(at) } else { "" }.into(),
+            split: self.splits.is_valid(at).then(|| self.splits.value(at)),
+            digest: RowDigest::Stored(self.digests.value(at)),
+            source: self.sources.value(at),
+            member: self.members.value(at),
+            offset: u64::try_from(self.offsets.value(at)).unwrap_or(0),
+        }
+    }
 }

@@ -11,6 +11,8 @@ use crate::plan::source::IdRule;
 use crate::sources::clean::is_blank;
 use crate::sources::names::{self, Named};
 
+use super::ids::Ids;
+
 /// Captions that are handed on together: two megabytes at most are in few hands at a time.
 const HANDED_ON: usize = 2048;
 
@@ -33,10 +35,12 @@ struct Image {
     split: Option<Split>,
     /// Whether a caption was handed on without one.
     without: bool,
-    /// Where captions were first seen, by their number: of the first [`FEW`]. The others are in
-    /// [`Collector::seen`], which is slower: captions of one image stand together as a rule, and a
-    /// map of all of them is too large for any cache.
-    first: Vec<(i32, u64)>,
+    /// The number of its first caption, and where that was seen: many images have no other.
+    first: Option<(i32, u64)>,
+    /// The same of further ones, [`FEW`] at most. The others are in [`Collector::seen`], which is
+    /// slower: captions of one image stand together as a rule, and a map of all of them is too large
+    /// for any cache.
+    further: Vec<(i32, u64)>,
 }
 
 /// Captions of an image that are looked through one by one.
@@ -48,11 +52,11 @@ pub(super) struct Collector<'a> {
     /// The file whose captions are found.
     member: Arc<str>,
     id: &'a IdRule,
-    /// The number of each image in `known`, which keeps no room for images that never come.
-    numbers: HashMap<String, usize, ahash::RandomState>,
+    ids: Ids,
+    /// By the numbers of their ids.
     known: Vec<Image>,
     splits: Splits,
-    /// Where captions were first seen that [`Image::first`] has no room for.
+    /// Where captions were first seen that [`Image::further`] has no room for.
     seen: HashMap<(usize, i32), u64, ahash::RandomState>,
     captions: Vec<Caption>,
     take: &'a mut Take<'a>,
@@ -110,7 +114,7 @@ impl<'a> Collector<'a> {
             source: source.into(),
             member: "".into(),
             id,
-            numbers: HashMap::default(),
+            ids: Ids::default(),
             known: Vec::new(),
             splits,
             seen: HashMap::default(),
@@ -135,25 +139,23 @@ impl<'a> Collector<'a> {
             let (class, message, raw) = reject(RejectClass::EmptyCaption, why);
             return self.reject(member, found.offset, Some(id), class, message, Some(raw));
         }
-        let number = match self.numbers.get(&id) {
-            Some(number) => *number,
-            None => {
-                let split = match &self.splits {
-                    Splits::Kept(sought) => sought.get(&id).copied(),
-                    _ => None,
-                };
-                let number = self.known.len();
-                self.known.push(Image { captions: 0, split, without: false, first: Vec::new() });
-                self.numbers.insert(id.clone(), number);
-                number
-            }
-        };
+        let number = self.ids.number(&id);
+        if number == self.known.len() {
+            let split = match &self.splits {
+                Splits::Kept(sought) => sought.get(&id).copied(),
+                _ => None,
+            };
+            let (first, further) = (None, Vec::new());
+            self.known.push(Image { captions: 0, split, without: false, first, further });
+        }
         let Some(image) = self.known.get_mut(number) else { return };
         let caption_index = found.index.unwrap_or(image.captions);
         image.captions = image.captions.saturating_add(1);
         let key = (number, caption_index);
-        let of_few = image.first.iter().find(|(index, _)| *index == caption_index);
-        let of_many = || (image.first.len() == FEW).then(|| self.seen.get(&key).copied()).flatten();
+        let mut of_few = image.first.iter().chain(&image.further);
+        let of_few = of_few.find(|(index, _)| *index == caption_index);
+        let of_many =
+            || (image.further.len() == FEW).then(|| self.seen.get(&key).copied()).flatten();
         let first = of_few.map(|(_, offset)| *offset).or_else(of_many);
         if let Some(first) = first {
             let why = format!("caption {caption_index} of {id} stands already at byte {first}");
@@ -176,12 +178,11 @@ impl<'a> Collector<'a> {
                 return self.reject(member, found.offset, Some(id), class, why, Some(found.raw));
             }
         };
-        if image.first.len() < FEW {
-            // Many images have one caption.
-            if image.first.is_empty() {
-                image.first.reserve_exact(1);
-            }
-            image.first.push((caption_index, found.offset));
+        let place = (caption_index, found.offset);
+        if image.first.is_none() {
+            image.first = Some(place);
+        } else if image.further.len() < FEW {
+            image.further.push(place);
         } else {
             self.seen.insert(key, found.offset);
         }
@@ -211,9 +212,8 @@ impl<'a> Collector<'a> {
 
     /// The splits of images that have captions before the one that names theirs.
     pub(super) fn late_splits(self) -> HashMap<String, Split> {
-        let known = |number: usize| self.known.get(number).filter(|image| image.without);
-        let numbers = self.numbers.into_iter();
-        numbers.filter_map(|(id, number)| Some((id, known(number)?.split?))).collect()
+        let late = self.ids.iter().zip(&self.known).filter(|(_, image)| image.without);
+        late.filter_map(|(id, image)| Some((id.to_owned(), image.split?))).collect()
     }
 
     /// The image id in a name that stands in what is refused.

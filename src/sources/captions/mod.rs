@@ -3,6 +3,7 @@
 mod coco;
 mod collector;
 mod flickr;
+mod ids;
 mod json;
 mod karpathy;
 mod read;
