@@ -10,6 +10,7 @@ pub mod error;
 pub mod file_stamp;
 pub mod files;
 pub mod progress;
+pub mod text;
 pub mod units;
 
 pub use cancel::Cancel;

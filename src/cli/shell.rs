@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct CommandLine {
     line: String,
     file: PathBuf,
+    /// What of the file was set otherwise, for other commands too.
+    sets: String,
 }
 
 impl CommandLine {
@@ -15,14 +17,14 @@ impl CommandLine {
     #[must_use]
     pub(crate) fn new(command: &str, file: &Path) -> Self {
         let line = format!("clipmill {command} {}", word(&file.display().to_string()));
-        Self { line, file: file.to_owned() }
+        Self { line, file: file.to_owned(), sets: String::new() }
     }
 
     /// A question to the tables of the same file.
     #[must_use]
     pub(crate) fn query(&self, sql: &str) -> Self {
         let mut query = Self::new("query", &self.file);
-        query.line.push_str(&format!(" {}", word(sql)));
+        query.line.push_str(&format!("{} {}", self.sets, word(sql)));
         query
     }
 
@@ -30,7 +32,11 @@ impl CommandLine {
     #[must_use]
     pub(crate) fn each(mut self, flag: &str, values: &[String]) -> Self {
         for value in values {
-            self.line.push_str(&format!(" {flag} {}", word(value)));
+            let more = format!(" {flag} {}", word(value));
+            self.line.push_str(&more);
+            if flag == "--set" {
+                self.sets.push_str(&more);
+            }
         }
         self
     }
@@ -99,6 +105,8 @@ mod tests {
             .each("--only", &[])
             .flag("--locked", false)
             .flag("--retry-rejects", true);
+        let query = line.query("SELECT 1").to_string();
+        assert_eq!(query, "clipmill query 'my data/p.toml' --set 'a.b=c d' --set x=1 'SELECT 1'");
         let said = "clipmill run 'my data/p.toml' --set 'a.b=c d' --set x=1 --retry-rejects";
         assert_eq!(line.to_string(), said);
     }

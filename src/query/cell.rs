@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use polars::prelude::{AnyValue, Series, TimeUnit, TimeZone};
 
+use crate::base::text::visible;
+
 /// Writes a value as JSON.
 ///
 /// Integers are written with all their digits, f32 with the digits of f32. JSON has no NaN and no
@@ -171,15 +173,6 @@ fn short(value: f64, places: usize) -> String {
         Some(whole) => format!("{whole}.0"),
         None => trimmed.to_owned(),
     }
-}
-
-fn visible(text: &str) -> String {
-    if !text.contains(char::is_control) {
-        return text.to_owned();
-    }
-    text.chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
 }
 
 #[cfg(test)]

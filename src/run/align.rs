@@ -26,7 +26,7 @@ use super::lookout::Sight;
 use super::publish::{self, Made};
 use super::rows;
 use super::state::{FETCHED, State};
-use super::upstream::{self, Which};
+use super::upstream::{self, AT_ONCE, Which};
 
 /// Columns of tables of examples.
 pub(super) const EXAMPLES: Columns =
@@ -167,9 +167,6 @@ pub(super) fn survey(
     }
     Ok(counts)
 }
-
-/// Captions that are judged together.
-const AT_ONCE: usize = 8192;
 
 /// What is known of a part without reading it.
 struct Span<'p> {

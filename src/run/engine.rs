@@ -103,14 +103,22 @@ fn finish(
 ) -> Result<()> {
     let (plan, options) = (ctx.plan, ctx.options);
     let told = publish_rejects(ctx, ledger, rejects);
+    let new_rejects = ledger.new_rejects();
     match made {
         Err(error) if error.kind() == Kind::Interrupted => {}
-        other => other?,
+        Err(error) => {
+            // No report comes of this run, and to the next one they are old.
+            for reject in &new_rejects.first {
+                options.progress.note(&format!("rejected: {reject}"));
+            }
+            return Err(error);
+        }
+        Ok(()) => {}
     }
     told?;
     ctx.report.interrupted = options.cancel.is_cancelled();
     ctx.report.rejects = ledger.by_class();
-    ctx.report.new_rejects = ledger.new_rejects();
+    ctx.report.new_rejects = new_rejects;
     let clocks = std::mem::take(&mut ctx.clocks);
     ctx.report.book(&clocks);
     settled::keep_run(plan, options, &ctx.store, settling, &ctx.report, ledger);

@@ -328,15 +328,14 @@ impl Ledger {
         counts
     }
 
-    /// Rejects of the definition's tables that were not there before, or were tried once more.
+    /// Rejects of the definition's tables whose like was not there before.
     pub(super) fn new_rejects(&self) -> NewRejects {
+        let before: BTreeSet<_> =
+            self.before.entries.iter().map(|(slot, entry)| like(&slot.1, entry)).collect();
         let mut found = NewRejects::default();
         for (slot, entry) in &self.now {
-            let old = self.before.entries.get(slot);
-            // One whose bytes stand elsewhere now is as old as it was.
-            let new = old.map_or(entry.first_seen_us == self.at_us, |old| old != entry);
-            if new && !self.foreign.contains(&slot.1) {
-                found.add(&entry.reject);
+            if !before.contains(&like(&slot.1, entry)) && !self.foreign.contains(&slot.1) {
+                found.add(&slot.1, &entry.reject);
             }
         }
         found
@@ -352,6 +351,13 @@ impl Ledger {
         }
         counts
     }
+}
+
+/// What a reject is known by, wherever it stands now: its bytes; where there are none, its image or name.
+fn like<'e>(stage: &'e str, entry: &'e Entry) -> (&'e str, RejectClass, Option<Digest>, &'e str) {
+    let Reject { origin, image_id, class, digest, .. } = &entry.reject;
+    let name = image_id.as_deref().unwrap_or(&origin.member);
+    (stage, *class, *digest, if digest.is_some() { "" } else { name })
 }
 
 const COLUMNS: &[&str] = &[
@@ -467,28 +473,38 @@ mod tests {
     fn what_is_refused_for_the_first_time_is_told_and_what_only_moved_is_not() {
         let told = |ledger: &Ledger| {
             let NewRejects { rows, first } = ledger.new_rejects();
-            let members = first.iter().map(|reject| reject.origin.member.to_string());
+            let members = first.iter().map(|one| one.reject.origin.member.to_string());
             (rows, members.collect::<Vec<_>>())
         };
+        let named =
+            |name: &str, digest| Reject { image_id: Some(name.to_owned()), ..reject(name, digest) };
         let digest = Digest::of(b"x");
         let mut first = Ledger { at_us: 5, ..Ledger::default() };
-        first.refuse("images", "f", reject("a", Some(digest)));
-        first.refuse("images", "f", reject("b", None));
-        let other = Reject { class: RejectClass::BrokenMember, ..reject("c", None) };
+        first.refuse("images", "f", named("a", Some(digest)));
+        first.refuse("images", "f", named("b", None));
+        let other = Reject { class: RejectClass::BrokenMember, ..named("c", None) };
         first.refuse("images", "f", other);
         assert_eq!(told(&first), (3, vec!["a".into(), "c".into()]), "the first of each class");
 
         let mut second = after(&first, false);
-        let moved = Origin { member: "z".into(), ..reject("a", None).origin };
-        second.carry_at("images", &Prints::plain("f"), &digest, moved, "1");
-        second.refuse("images", "f", reject("b", None));
+        let elsewhere = |mut reject: Reject| {
+            reject.origin.offset += 100;
+            reject.origin.member = "z".into();
+            reject
+        };
+        // Carried, refused anew, and under another fingerprint.
+        let moved = elsewhere(named("a", Some(digest)));
+        second.carry_at("images", &Prints::plain("f"), &digest, moved.origin.clone(), "1");
+        second.refuse("images", "g", moved);
+        second.refuse("images", "f", elsewhere(named("b", None)));
         assert_eq!(told(&second), (0, vec![]));
-        second.refuse("images", "f", reject("d", None));
-        assert_eq!(told(&second), (1, vec!["d".into()]));
+        second.refuse("images", "f", named("d", None));
+        second.refuse("captions", "f", named("b", None));
+        assert_eq!(told(&second), (2, vec!["b".into()]), "another image, another table");
 
         let mut again = after(&first, true);
-        again.refuse("images", "f", reject("a", Some(digest)));
-        assert_eq!(told(&again), (1, vec!["a".into()]), "tried once more");
+        again.refuse("images", "f", named("a", Some(digest)));
+        assert_eq!(told(&again), (0, vec![]), "tried once more");
     }
 
     #[test]

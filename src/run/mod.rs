@@ -67,7 +67,9 @@ pub use lookout::Sight;
 pub use metrics::METRICS;
 pub use outlived::{Outlived, outlived, tables_of_checkpoints};
 pub use phases::{run, run_with};
-pub use report::{Broken, Foreseen, NewRejects, Refused, RunReport, Survey, TableReport};
+pub use report::{
+    Broken, Foreseen, NewReject, NewRejects, Refused, RunReport, Survey, TableReport,
+};
 pub use survey::survey;
 pub use unit::{Finished, Order, Reply, Unit};
 pub use work::Worker;

@@ -1,9 +1,11 @@
 //! What a run did.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::base::Digest;
+use crate::base::text::visible;
 use crate::flow::{Fidelity, Reject, RejectClass};
 use crate::plan::{Counts, Stage};
 use crate::table::Snapshot;
@@ -76,31 +78,54 @@ impl Foreseen {
     }
 }
 
-/// What is refused now and was not before, or was tried again and refused once more.
+/// What is refused now and was not before, wherever it stood.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NewRejects {
-    /// Rows of `rejects`.
+    /// How many.
     pub rows: u64,
     /// The first of each class.
-    pub first: Vec<Reject>,
+    pub first: Vec<NewReject>,
+}
+
+/// A reject, and the table that it is none of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewReject {
+    /// The table.
+    pub stage: String,
+    /// What, where and why.
+    pub reject: Reject,
 }
 
 impl NewRejects {
     /// Adds one more.
-    pub(super) fn add(&mut self, reject: &Reject) {
+    pub(super) fn add(&mut self, stage: &str, reject: &Reject) {
         self.rows += 1;
-        self.show(reject);
+        self.show(NewReject { stage: stage.to_owned(), reject: reject.clone() });
     }
 
-    fn show(&mut self, reject: &Reject) {
-        if self.first.iter().all(|shown| shown.class != reject.class) {
-            self.first.push(reject.clone());
+    fn show(&mut self, one: NewReject) {
+        if self.first.iter().all(|shown| shown.reject.class != one.reject.class) {
+            self.first.push(one);
         }
     }
 
-    fn take_over(&mut self, earlier: &Self) {
+    fn take_over(&mut self, earlier: Self) {
         self.rows += earlier.rows;
-        earlier.first.iter().for_each(|reject| self.show(reject));
+        earlier.first.into_iter().for_each(|one| self.show(one));
+    }
+}
+
+/// In one line: names in archives may hold anything.
+impl fmt::Display for NewReject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reject { origin, class, message, .. } = &self.reject;
+        let place = match origin.offset {
+            0 => String::new(),
+            offset => format!(" at byte {offset}"),
+        };
+        let (source, member) = (&origin.source, &origin.member);
+        let text = format!("{}: {source}/{member}{place}: {class}: {message}", self.stage);
+        f.write_str(&visible(&text))
     }
 }
 
@@ -229,7 +254,7 @@ impl RunReport {
         let notes = earlier.notes.into_iter().filter(|note| !self.notes.contains(note));
         let notes: Vec<String> = notes.collect();
         self.notes.splice(0..0, notes);
-        self.new_rejects.take_over(&earlier.new_rejects);
+        self.new_rejects.take_over(earlier.new_rejects);
         for (table, found) in earlier.fidelity {
             self.fidelity.entry(table).or_insert(found);
         }

@@ -196,8 +196,8 @@ pub(super) fn all_captions(
     })
 }
 
-/// Rows that there will be and that are handed on together.
-const AT_ONCE: usize = 8192;
+/// Rows that there will be and that are judged together.
+pub(super) const AT_ONCE: usize = 8192;
 
 fn foreseen<'c>(ctx: &'c Context<'_>, table: &str) -> Option<&'c Captions> {
     ctx.foresight.as_ref()?.captions.get(table)

@@ -78,14 +78,14 @@ fn an_archive_that_was_cut_short_is_told_of_by_the_plan_and_by_the_run_that_meet
     let told = planned.lines().position(|line| line == "Would be rejected, and was not before, 1:");
     let told = told.unwrap_or_else(|| panic!("{planned}"));
     let line = planned.lines().nth(told + 1).unwrap();
-    assert!(line.starts_with("  photos/") && line.ends_with(why), "{planned}");
+    assert!(line.starts_with("  images: photos/") && line.ends_with(why), "{planned}");
     let object = object(&plan(&definition, &["--only", "images"]));
     assert_eq!(object["new_rejects"]["rows"], 1, "{object}");
     assert_eq!(object["new_rejects"]["first"][0]["class"], "broken_member", "{object}");
 
     let ran = perform("run");
     assert!(ran.contains(&format!("New among them, 1:\n{line}\n")), "{ran}");
-    let query = ran.lines().find_map(|line| line.strip_prefix("All are told by: clipmill "));
+    let query = ran.lines().find_map(|line| line.strip_prefix("All rejects: clipmill "));
     let script = assert_cmd::cargo::cargo_bin!("clipmill").display().to_string();
     let script = format!("'{script}' {} --format json", query.unwrap_or_else(|| panic!("{ran}")));
     let told = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();

@@ -14,7 +14,7 @@ use crate::cli::session::Session;
 use crate::cli::shell::CommandLine;
 use crate::plan::Plan;
 use crate::run::clocks::Spent;
-use crate::run::{NewRejects, Refused, RunReport, TableReport};
+use crate::run::{NewReject, NewRejects, Refused, RunReport, TableReport};
 
 use super::drawing;
 
@@ -42,7 +42,7 @@ pub(crate) fn human(report: &RunReport, again: &CommandLine) -> String {
     out.extend(rejected(report));
     if report.new_rejects.rows > 0 {
         out.push(format!("New among them, {}", shown(&report.new_rejects)));
-        out.push(format!("All are told by: {}", again.query("SELECT * FROM rejects")));
+        out.push(format!("All rejects: {}", again.query("SELECT * FROM rejects")));
     }
     for (table, scores) in &report.scores {
         let row = |(name, value): (&String, &f64)| vec![name.clone(), format!("{value:.4}")];
@@ -87,15 +87,16 @@ pub(super) fn shown(new: &NewRejects) -> String {
     let all = new.first.len() as u64 == new.rows;
     let which = if all { "" } else { ", the first of each class" };
     let mut lines = vec![format!("{}{which}:", count(new.rows))];
-    lines.extend(new.first.iter().map(|reject| format!("  {reject}")));
+    lines.extend(new.first.iter().map(|one| format!("  {one}")));
     lines.join("\n")
 }
 
 /// As [`shown`], for scripts.
 pub(super) fn new_rejects(new: &NewRejects) -> Value {
-    let first = new.first.iter().map(|reject| {
+    let first = new.first.iter().map(|NewReject { stage, reject }| {
         json!({
-            "source": *reject.origin.source, "member": *reject.origin.member,
+            "stage": stage, "source": *reject.origin.source, "member": *reject.origin.member,
+            "offset": reject.origin.offset, "image_id": reject.image_id,
             "class": reject.class.name(), "message": reject.message,
         })
     });

@@ -43,7 +43,7 @@ struct Image {
     further: Vec<(i32, u64)>,
 }
 
-/// Captions of an image that are looked through one by one.
+/// Captions of an image, beside its first, that are looked through one by one.
 const FEW: usize = 32;
 
 /// Finds the captions of a source and hands them on.
