@@ -183,16 +183,11 @@ impl<'a> Context<'a> {
 
     /// Notes rows of that image which no source holds any more; when all of `stage` are judged.
     pub(super) fn watch_removed(&self, stage: &Stage, state: &State) {
-        self.watch_stored(stage, state, Reason::Removed);
-    }
-
-    /// Notes the same for every stored row of that image which was not judged.
-    pub(super) fn watch_stored(&self, stage: &Stage, state: &State, reason: Reason) {
         let Some(lookout) = &self.lookout else { return };
         let captions = (0..MOST_CAPTIONS).map(|number| Key::caption(&lookout.image_id, number));
         for key in std::iter::once(Key::image(&lookout.image_id)).chain(captions) {
             if state.is_unseen(&key) {
-                lookout.see(Sight::new(stage, key, reason, state));
+                lookout.see(Sight::new(stage, key, Reason::Removed, state));
             }
         }
     }
