@@ -25,6 +25,8 @@ mod explain;
 mod foreign;
 #[path = "incremental/kinds.rs"]
 mod kinds;
+#[path = "incremental/many.rs"]
+mod many;
 #[path = "incremental/property.rs"]
 mod property;
 #[path = "incremental/rejects.rs"]

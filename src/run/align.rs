@@ -25,7 +25,7 @@ use super::ledger::Ledger;
 use super::lookout::Sight;
 use super::publish::{self, Made};
 use super::rows;
-use super::state::{FETCHED, State};
+use super::state::State;
 use super::upstream::{self, AT_ONCE, Which};
 
 /// Columns of tables of examples.
@@ -139,25 +139,22 @@ pub(super) fn survey(
     }
     for rows in captions.rows.chunks(AT_ONCE) {
         ctx.options.cancel.check()?;
-        let judged = rows.par_chunks(FETCHED).flat_map_iter(|some| {
-            let (mut keys, mut inputs) = (Vec::new(), Vec::new());
-            for row in some {
-                let id = row.caption.image_id.as_str();
-                let found = images.binary_search_by_key(&id, |(id, _)| *id).ok();
-                if let Some((_, input)) = found.and_then(|at| images.get(at)) {
-                    keys.push((row.key(), row.digest));
-                    inputs.push(input.map(|input| input.to_string()).unwrap_or_default());
-                }
-            }
-            state.fetch(&keys.iter().map(|(key, _)| *key).collect::<Vec<_>>());
-            let each = keys.into_iter().zip(inputs).map(|((key, caption), input)| {
-                let judged = Judged::of(key, &caption, &input, &features.fingerprint, state);
-                judged.settle(&key, state);
-                (key, judged)
-            });
-            each.collect::<Vec<_>>()
+        let joined = rows.par_iter().filter_map(|row| {
+            let id = row.caption.image_id.as_str();
+            let (_, input) = images.get(images.binary_search_by_key(&id, |(id, _)| *id).ok()?)?;
+            Some((row.key(), row.digest, *input))
         });
-        let judged: Vec<_> = judged.collect();
+        let joined: Vec<_> = joined.collect();
+        let judged = state.judge_all(
+            &joined,
+            |(key, ..)| *key,
+            |(_, caption, input), key| {
+                let input = input.map(|input| input.to_string()).unwrap_or_default();
+                let judged = Judged::of(key, caption, &input, &features.fingerprint, state);
+                state.settle(&key, judged.reason);
+                (key, judged)
+            },
+        );
         for (key, judged) in judged {
             counts.add(judged.reason);
             ctx.watch(key.image_id, || {
@@ -287,13 +284,8 @@ impl Judged {
         Self { reason, digest }
     }
 
-    /// Marks the stored row; true if a new one is to be made.
-    fn settle(&self, key: &Key<'_>, state: &State) -> bool {
-        match self.reason {
-            Reason::UpToDate => state.keep(key),
-            Reason::Resumed => state.take_resumed(key),
-            _ => state.replace(key),
-        }
+    /// Whether a new row is to be made.
+    fn is_made(&self) -> bool {
         !matches!(self.reason, Reason::UpToDate | Reason::Resumed)
     }
 }
@@ -321,7 +313,8 @@ fn join(
             let key = Key::caption(id, one.caption_index);
             let judged = Judged::of(key, &one.digest, inputs.value(at), made_by.value(at), state);
             counts.add(judged.reason);
-            if judged.settle(&key, state) {
+            state.settle(&key, judged.reason);
+            if judged.is_made() {
                 from.push(u32::try_from(at).unwrap_or(u32::MAX));
                 made.push((id, one, judged.digest));
             }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::SchemaRef;
-use rayon::prelude::*;
 
 use crate::base::Result;
 use crate::flow::{Caption, Reject, Split};
@@ -15,12 +14,12 @@ use super::caption_reading::Reading;
 use super::caption_row::CaptionRow;
 use super::clocks::{Part, Spend};
 use super::context::Context;
-use super::key::{Columns, Key};
+use super::key::Columns;
 use super::ledger::Ledger;
 use super::lookout::Sight;
 use super::publish::{self, Made};
 use super::rows;
-use super::state::{FETCHED, State};
+use super::state::State;
 
 /// Columns of the table of captions. `offset` is where a line began when its row was written.
 pub(super) const CAPTIONS: Columns =
@@ -125,22 +124,11 @@ impl Judge<'_, '_> {
     /// The reason of each row, which is booked.
     fn reasons(&mut self, rows: &[CaptionRow]) -> Vec<Reason> {
         let state = &self.state;
-        // A key is in one row, so that what is settled of it changes no other's reason.
-        let judge = |(row, key): (&CaptionRow, Key<'_>)| {
+        let reasons = state.judge_all(rows, CaptionRow::key, |row, key| {
             let reason = state.judge(&key, &row.digest, place(&row.caption));
-            match reason {
-                Reason::UpToDate => state.keep(&key),
-                Reason::Resumed => state.take_resumed(&key),
-                _ => state.replace(&key),
-            }
+            state.settle(&key, reason);
             reason
-        };
-        let some = rows.par_chunks(FETCHED).flat_map_iter(|some| {
-            let keys: Vec<_> = some.iter().map(CaptionRow::key).collect();
-            state.fetch(&keys);
-            some.iter().zip(keys).map(judge)
         });
-        let reasons: Vec<Reason> = some.collect();
         for (row, reason) in rows.iter().zip(&reasons) {
             self.counts.add(*reason);
             self.ctx.watch(&row.caption.image_id, || {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rayon::prelude::*;
+
 use crate::base::{Digest, Kind, Result};
 use crate::plan::{Fingerprint, Reason, Stage};
 use crate::table::{Snapshot, StagedPart, Store};
@@ -175,6 +177,22 @@ impl State {
         }
     }
 
+    /// Judges rows on all cores, each with what is stored of its key at hand; in their order.
+    pub(super) fn judge_all<'t, T: Sync, J: Send>(
+        &self,
+        rows: &'t [T],
+        key: impl Fn(&'t T) -> Key<'t> + Sync,
+        judge: impl Fn(&'t T, Key<'t>) -> J + Sync,
+    ) -> Vec<J> {
+        let (key, judge) = (&key, &judge);
+        let some = rows.par_chunks(FETCHED).flat_map_iter(|some| {
+            let keys: Vec<_> = some.iter().map(key).collect();
+            self.fetch(&keys);
+            some.iter().zip(keys).map(move |(row, key)| judge(row, key))
+        });
+        some.collect()
+    }
+
     /// Has the rows of these keys at hand before each is judged: [`FETCHED`] or so at a time.
     pub(super) fn fetch(&self, keys: &[Key<'_>]) {
         self.stored.fetch(keys);
@@ -278,6 +296,16 @@ impl State {
             }
         }
         taken
+    }
+
+    /// Settles what becomes of a stored row that was judged so, once a new one is sure to take the
+    /// place of a row that is computed. A key is in one row, so that it changes no other's reason.
+    pub(super) fn settle(&self, key: &Key<'_>, reason: Reason) {
+        match reason {
+            Reason::UpToDate => self.keep(key),
+            Reason::Resumed => self.take_resumed(key),
+            _ => self.replace(key),
+        }
     }
 
     /// The row stays.

@@ -7,7 +7,6 @@ use std::ops::ControlFlow;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use rayon::prelude::*;
 
 use crate::base::{Digest, Result};
 use crate::embed::{SAMPLE_ROWS, TextEncoder};
@@ -25,7 +24,7 @@ use super::lookout::Sight;
 use super::publish::{self, Made};
 use super::rows;
 use super::sink::Sink;
-use super::state::{FETCHED, State};
+use super::state::State;
 use super::upstream::{self, UpstreamCaption, Which};
 
 /// Columns of tables of caption features.
@@ -116,44 +115,34 @@ pub(super) fn survey(
     let prints = Prints::plain(&stage.fingerprint.digest().to_string());
     let mut any = false;
     upstream::all_captions(ctx, (&work.captions, &work.column), &mut |rows| {
-        // A key is in one row, so that what is settled of it changes no other's reason.
-        let judge = |key: Key<'_>, row: &UpstreamCaption<'_>| {
+        let judged = state.judge_all(rows, UpstreamCaption::key, |row, key| {
             let digest = Digest::of(row.text.as_bytes());
             let reason = match before.refused(&stage.table, &digest, &prints) {
                 Some(_) => Reason::RejectedEarlier,
                 None => state.judge(&key, &digest, 0),
             };
-            match reason {
-                Reason::UpToDate => state.keep(&key),
-                Reason::Resumed => state.take_resumed(&key),
-                Reason::RejectedEarlier => state.replace(&key),
-                _ => {}
+            // One that is computed may yet be refused, and its old row stays until then.
+            if !reason.computes() {
+                state.settle(&key, reason);
             }
             (digest, reason)
-        };
-        let judged = rows.par_chunks(FETCHED).flat_map_iter(|some| {
-            let keys: Vec<_> = some.iter().map(UpstreamCaption::key).collect();
-            state.fetch(&keys);
-            keys.into_iter().zip(some).map(|(key, row)| judge(key, row)).collect::<Vec<_>>()
         });
-        let judged: Vec<_> = judged.collect();
         for (row, (digest, reason)) in rows.iter().zip(judged) {
             ctx.watch(row.image_id, || {
                 Sight::new(stage, row.key(), reason, &state).of(digest).at(&row.origin())
             });
-            match reason {
-                Reason::UpToDate => counts.add(reason),
-                Reason::Resumed => counts.add(state.booked(reason, &row.key(), &digest)),
-                Reason::RejectedEarlier => {
-                    counts.add(reason);
-                    let origin = origin(work, &row.key());
-                    ledger.carry_at(&stage.table, &prints, &digest, origin, row.image_id);
-                }
-                _ => {
-                    counts.add(reason);
-                    any = true;
-                    wanted(row.number, &state, &row.key());
-                }
+            if reason == Reason::UpToDate {
+                counts.add(reason);
+                continue;
+            }
+            let key = row.key();
+            counts.add(state.booked(reason, &key, &digest));
+            if reason == Reason::RejectedEarlier {
+                let origin = origin(work, &key);
+                ledger.carry_at(&stage.table, &prints, &digest, origin, row.image_id);
+            } else if reason.computes() {
+                any = true;
+                wanted(row.number, &state, &key);
             }
         }
         Ok(())
