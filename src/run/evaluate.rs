@@ -16,7 +16,7 @@ use crate::train::journal::Metric;
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
-use super::foresight::Captions;
+use super::foresight::Foresight;
 use super::key::{Columns, Key};
 use super::ledger::Ledger;
 use super::lookout::Sight;
@@ -106,11 +106,10 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Judges every row, for a survey, by the captions of people that there will be: what would be
-/// computed counts as replaced.
+/// Judges every row, for a survey, by the images that will have made captions and by the captions of
+/// people that there will be: what would be computed counts as replaced.
 pub(super) fn judged(ctx: &Context<'_>, stage: &Stage, work: &Evaluate) -> Result<(State, Counts)> {
-    let foreseen = ctx.foresight.as_ref().and_then(|world| world.captions.get(&work.captions));
-    let (cases, ..) = cases(&ctx.store, work, foreseen, &ctx.options.cancel)?;
+    let (cases, ..) = cases(&ctx.store, work, ctx.foresight.as_ref(), &ctx.options.cancel)?;
     let (state, counts, _) = judge(ctx, stage, &cases)?;
     if counts.computed() > 0 {
         cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
@@ -145,12 +144,12 @@ pub(super) fn supposed(
 }
 
 /// Every image with a made caption and references, by id; how many have none; and how many made
-/// captions are not the first of their image. The references are those that are stored, or those
-/// `foreseen`.
+/// captions are not the first of their image. Made captions are as they are stored, without those that
+/// will be gone in the world that is `foreseen`; its are the references, or those that are stored.
 fn cases(
     store: &Store,
     work: &Evaluate,
-    foreseen: Option<&Captions>,
+    foreseen: Option<&Foresight>,
     cancel: &Cancel,
 ) -> Result<(Vec<Case>, u64, u64)> {
     let mut further = 0;
@@ -171,14 +170,17 @@ fn cases(
             }
         }
     }
+    if let Some(left) = foreseen.and_then(|world| world.generated.get(&work.generated)) {
+        made.retain(|id, _| left.images.contains(id));
+    }
     let mut references: BTreeMap<String, BTreeMap<i32, String>> = BTreeMap::new();
     let mut refer = |id: &str, index: i32, text: &str| {
         if made.contains_key(id) {
             references.entry(id.to_owned()).or_default().insert(index, text.to_owned());
         }
     };
-    if let Some(foreseen) = foreseen {
-        for row in &foreseen.rows {
+    if let Some(captions) = foreseen.and_then(|world| world.captions.get(&work.captions)) {
+        for row in &captions.rows {
             let of = &row.caption;
             refer(&of.image_id, of.caption_index, &of.text);
         }

@@ -14,8 +14,16 @@ pub(super) struct Foresight {
     pub images: BTreeMap<String, BTreeSet<String>>,
     pub features: BTreeMap<String, Features>,
     pub captions: BTreeMap<String, Captions>,
-    /// The images of tables of made captions.
-    pub generated: BTreeMap<String, BTreeSet<String>>,
+    pub generated: BTreeMap<String, Generated>,
+}
+
+/// A table of made captions.
+#[derive(Debug)]
+pub(super) struct Generated {
+    /// The images that will have captions.
+    pub images: BTreeSet<String>,
+    /// Whether what any of them will say is not known yet: it is to be made, or lies in no version.
+    pub unknown: bool,
 }
 
 /// A table of image features.

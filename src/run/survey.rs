@@ -219,7 +219,7 @@ fn surveyed(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
                 continue;
             }
             Work::Evaluate(work) => {
-                let one = survey_captioner::scores(ctx, stage, work, &found)?;
+                let one = survey_captioner::scores(ctx, stage, work)?;
                 found.insert(stage.table.clone(), one);
                 continue;
             }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{Kind, Result};
+use crate::base::Result;
 use crate::plan::captioner::{Caption, Evaluate, Train};
 use crate::plan::clip::TrainClip;
 use crate::plan::{Counts, Reason, Stage};
@@ -15,6 +15,7 @@ use crate::train::examples::Examples;
 
 use super::checkpoints::Held;
 use super::context::Context;
+use super::foresight::Generated;
 use super::ledger::Ledger;
 use super::pictures::Lessons;
 use super::report::Foreseen;
@@ -24,15 +25,6 @@ type Found = BTreeMap<String, Foreseen>;
 
 fn changes(found: &Found, table: &str) -> bool {
     found.get(table).is_some_and(|one| one.pending)
-}
-
-/// The rows that a table will have, by what is foreseen of it.
-fn rows(found: &Found, table: &str) -> u64 {
-    found.get(table).map_or(0, |one| {
-        let counts = &one.counts;
-        let gone = counts.get(Reason::Removed) + counts.get(Reason::RejectedEarlier);
-        counts.iter().map(|(_, rows)| rows).sum::<u64>().saturating_sub(gone)
-    })
 }
 
 /// All rows of a stage's table, for one reason; `expected` of them where there is no table yet.
@@ -110,13 +102,7 @@ pub(super) fn captions(
     let stage = if changes(found, &work.captioner) {
         caption::made_by(stage, format!("those that `{}` will have", work.captioner))
     } else {
-        match checkpoints::best(&ctx.store, &work.captioner) {
-            Err(error) if error.kind() == Kind::MissingInput => {
-                let expected = rows(found, &work.image_features) * work.strategy.captions() as u64;
-                return whole(ctx, stage, Reason::New, expected);
-            }
-            other => caption::made_by(stage, other?.0.digest),
-        }
+        caption::made_by(stage, checkpoints::best(&ctx.store, &work.captioner)?.0.digest)
     };
     let scored = ctx.plan.stages.iter().any(|of| of.work.reads().contains(&stage.table.as_str()));
     let mut images = BTreeSet::new();
@@ -126,8 +112,9 @@ pub(super) fn captions(
         }
     };
     let (state, mut counts) = caption::judged(ctx, ledger, &stage, work, &mut captioned)?;
-    if let Some(foresight) = &mut ctx.foresight {
-        foresight.generated.insert(stage.table.clone(), images);
+    if let Some(foresight) = ctx.foresight.as_mut().filter(|_| scored) {
+        let unknown = counts.computed() + counts.get(Reason::Resumed) > 0;
+        foresight.generated.insert(stage.table.clone(), Generated { images, unknown });
     }
     // What is still to change may bring images into the split.
     let steady = !stage.work.reads().iter().any(|table| changes(found, table));
@@ -142,18 +129,11 @@ pub(super) fn captions(
 }
 
 /// What a run would do to a table of scores.
-pub(super) fn scores(
-    ctx: &Context<'_>,
-    stage: &Stage,
-    work: &Evaluate,
-    found: &Found,
-) -> Result<Foreseen> {
+pub(super) fn scores(ctx: &Context<'_>, stage: &Stage, work: &Evaluate) -> Result<Foreseen> {
     let made = ctx.foresight.as_ref().and_then(|world| world.generated.get(&work.generated));
     let (state, mut counts) = match made {
         // What people wrote is known beforehand, what a captioner writes is not.
-        Some(images) if changes(found, &work.generated) => {
-            evaluate::supposed(ctx, stage, work, images)?
-        }
+        Some(made) if made.unknown => evaluate::supposed(ctx, stage, work, &made.images)?,
         _ => evaluate::judged(ctx, stage, work)?,
     };
     ctx.watch_removed(stage, &state);

@@ -1,5 +1,7 @@
 //! Whole pipelines with a captioner.
 
+use std::path::Path;
+
 use clipmill::base::{Cancel, Kind};
 use clipmill::plan::{Counts, Reason};
 use clipmill::run::RunReport;
@@ -305,6 +307,24 @@ fn captions_of_a_captioner_that_is_to_be_trained_are_counted_image_by_image() {
     let gone = (Reason::Removed, tests - left);
     let expected = [Reason::WeightsChanged, Reason::ContentChanged];
     assert_eq!(made, expected.map(|reason| vec![(reason, left), gone]));
+}
+
+#[test]
+fn a_contract_of_made_captions_that_changes_alone_changes_no_score() {
+    let house = studio(40, &all());
+    house.run().unwrap();
+    let builtin = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/generated.toml");
+    let contract = std::fs::read_to_string(builtin).unwrap();
+    let more = "\n[checks.text_is_there.length]\ncolumn = \"text\"\nmin = 0\n";
+    put(&house.path("made.toml"), format!("{contract}{more}").as_bytes());
+    let stage = "[stages.generated.caption]\n";
+    let with = format!("{stage}contract = \"made.toml\"\n");
+    house.define(&definition(&all().replace(stage, &with)));
+    let foreseen = survey(&house).unwrap();
+    let generated = foreseen.tables.iter().find(|t| t.table == "generated").unwrap();
+    assert!(generated.pending && generated.contract_changed, "{generated:?}");
+    let scored = house.rows("scores", &["image_id"]).len() as u64;
+    assert_eq!(of_table(&house, "scores"), [(Reason::UpToDate, scored)]);
 }
 
 /// What is foreseen of a table, and then done; both are the same.
