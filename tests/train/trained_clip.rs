@@ -1,5 +1,7 @@
 //! Pipelines that train their own CLIP.
 
+use std::process::Stdio;
+
 use clipmill::base::Kind;
 use clipmill::plan::Reason;
 use clipmill::run::RunReport;
@@ -122,6 +124,23 @@ fn where_nothing_that_trains_can_be_decoded_one_of_them_is_named() {
     };
     assert!(report.is_err() && said.contains("truncated_image"), "{said}");
     assert!(said.contains("clip_training") && said.contains("can be decoded"), "{said}");
+}
+
+#[test]
+fn a_run_that_fails_says_what_it_rejected() {
+    let house = house(STAGE);
+    house.images(&cut_short(&(0..IMAGES).collect::<Vec<_>>()));
+    let ran = command(&house).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    let line = said.lines().find(|line| line.starts_with("rejected: "));
+    let line = line.unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        line.contains("photos/flickr30k-images/") && line.contains("truncated_image"),
+        "{line}"
+    );
+    // It is published, so that no later run would say it.
+    assert!(!house.rows("rejects", &["image_id"]).is_empty());
 }
 
 #[test]
