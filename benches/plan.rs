@@ -121,6 +121,18 @@ fn house_of(definition: &str) -> House {
     house
 }
 
+const PHOTOS: &str = "[sources.photos.tar]\npaths = \"images.tar\"\n";
+const SENTENCES: &str = "[sources.sentences.flickr]\npaths = \"captions.token\"\n";
+const CLIP: &str = "[models.clip.huggingface]\npath = \"clip\"\n";
+const IMAGES: &str = "[stages.images.index_images]\nsource = \"photos\"\n";
+const READ: &str = "[stages.captions.read_captions]\nsource = \"sentences\"\n";
+
+/// A house whose definition has these blocks.
+fn house_with(blocks: &[&str]) -> House {
+    let pipeline = "[pipeline]\nname = \"bench\"\nstore = \"store\"\n";
+    house_of(&format!("{pipeline}{}", blocks.concat()))
+}
+
 fn nothing() {
     let images = setting("CLIPMILL_BENCH_IMAGES", 31_783);
     let house = house_of(&house::DEFINITION.replace("captions.tar.gz", "captions.token"));
@@ -169,13 +181,8 @@ fn rows() {
     let rows = setting("CLIPMILL_BENCH_ROWS", 1_000_000);
     let bound = "(at most 2 s and 500 MB)";
     println!("{rows} images:");
-    let house = house_of(
-        "[pipeline]\nname = \"bench\"\nstore = \"store\"\n\
-         [sources.photos.tar]\npaths = \"images.tar\"\n\
-         [models.clip.huggingface]\npath = \"clip\"\n\
-         [stages.images.index_images]\nsource = \"photos\"\n\
-         [stages.image_features.embed_images]\nimages = \"images\"\nmodel = \"clip\"\n",
-    );
+    let embed = "[stages.image_features.embed_images]\nimages = \"images\"\nmodel = \"clip\"\n";
+    let house = house_with(&[PHOTOS, CLIP, IMAGES, embed]);
     tar(&house, rows);
     let plan = clipmill(&house, &["plan"]);
     assert_eq!(plan.rows("image_features", "new"), rows as u64);
@@ -190,11 +197,7 @@ fn rows() {
 
     for an_image in [CAPTIONS, 1] {
         println!("{rows} captions, {an_image} an image:");
-        let house = house_of(
-            "[pipeline]\nname = \"bench\"\nstore = \"store\"\n\
-             [sources.sentences.flickr]\npaths = \"captions.token\"\n\
-             [stages.captions.read_captions]\nsource = \"sentences\"\n",
-        );
+        let house = house_with(&[SENTENCES, READ]);
         captions(&house, rows, an_image, None);
         let plan = clipmill(&house, &["plan"]);
         assert_eq!(plan.rows("captions", "new"), rows as u64);
@@ -209,13 +212,9 @@ fn rows() {
     }
 
     println!("{rows} captions and as many features:");
-    let house = house_of(
-        "[pipeline]\nname = \"bench\"\nstore = \"store\"\n\
-         [sources.sentences.flickr]\npaths = \"captions.token\"\n\
-         [models.clip.huggingface]\npath = \"clip\"\n\
-         [stages.captions.read_captions]\nsource = \"sentences\"\n\
-         [stages.caption_features.embed_captions]\ncaptions = \"captions\"\nmodel = \"clip\"\n",
-    );
+    let embed =
+        "[stages.caption_features.embed_captions]\ncaptions = \"captions\"\nmodel = \"clip\"\n";
+    let house = house_with(&[SENTENCES, CLIP, READ, embed]);
     captions(&house, rows, CAPTIONS, None);
     say("run, a model of one layer", &clipmill(&house, &["run"]), "");
     captions(&house, rows, CAPTIONS, Some(rows / 2));
@@ -229,11 +228,7 @@ fn archive() {
     let bytes = setting("CLIPMILL_BENCH_BYTES", 4 << 30);
     const MEMBER: usize = 100_000;
     let images = bytes / MEMBER;
-    let house = house_of(
-        "[pipeline]\nname = \"bench\"\nstore = \"store\"\n\
-         [sources.photos.tar]\npaths = \"images.tar\"\n\
-         [stages.images.index_images]\nsource = \"photos\"\n",
-    );
+    let house = house_with(&[PHOTOS, IMAGES]);
     // A picture with comments before it, as many bytes as a photograph has.
     let padded = |seed| {
         let small = picture(seed);
