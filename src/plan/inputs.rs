@@ -178,7 +178,7 @@ pub(super) fn trained(
 
 type Digests = Vec<(Role, Digest)>;
 
-/// The digests of a model's files; none where some are missing, which is found.
+/// The digests of a model's files; none where some are missing or cannot be opened, which is found.
 fn files(
     pipeline: &Pipeline,
     model: &definition::model::Model,
@@ -190,8 +190,13 @@ fn files(
     let mut findings: Vec<_> = inventory
         .absent
         .iter()
-        .map(|absent| missing(pipeline, named, &absent.path, &absent.what, obtain))
+        .map(|absent| {
+            unreadable(pipeline, named, &absent.path)
+                .unwrap_or_else(|| missing(pipeline, named, &absent.path, &absent.what, obtain))
+        })
         .collect();
+    findings
+        .extend(inventory.files.iter().filter_map(|(_, path)| unreadable(pipeline, named, path)));
     if !findings.is_empty() {
         return Ok((None, findings));
     }
@@ -237,6 +242,40 @@ pub(super) fn missing(
         format!("{what}: not there"),
         Some(help),
     )
+}
+
+/// The finding for a file or folder that is there and cannot be opened. Anything else, such as a
+/// pipe, is not opened: it would keep us waiting.
+pub(super) fn unreadable(
+    pipeline: &Pipeline,
+    named: &Spanned<String>,
+    path: &Path,
+) -> Option<Finding> {
+    let opened = std::fs::metadata(path).and_then(|found| {
+        if found.is_dir() {
+            std::fs::read_dir(path).map(drop)
+        } else if found.is_file() {
+            std::fs::File::open(path).map(drop)
+        } else {
+            Ok(())
+        }
+    });
+    let cause = opened.err().filter(|cause| cause.kind() != std::io::ErrorKind::NotFound)?;
+    let shown = super::paths::tidy(path);
+    Some(cannot_be_read(pipeline, named, &Error::io("cannot be opened", shown.display(), cause)))
+}
+
+/// The finding for an input that is there and cannot be read.
+pub(super) fn cannot_be_read(
+    pipeline: &Pipeline,
+    named: &Spanned<String>,
+    error: &Error,
+) -> Finding {
+    let place = error.place().unwrap_or(&named.value);
+    let said = error.to_string();
+    let why = said.strip_prefix(&format!("{place}: ")).unwrap_or(&said);
+    let help = error.help_text().map(str::to_owned);
+    pipeline.finding(named.span, format!("unreadable input: {place}"), why, help)
 }
 
 /// The finding for a file that is not the one the definition means.

@@ -53,7 +53,8 @@ pub fn expand(pattern: &str, base: &Path) -> Result<Found> {
     for name in names {
         let path = base.join(&name);
         // A file of just that name wins: real names hold brackets.
-        if path.exists() {
+        // Where a folder on the way does not let anybody look, who opens it says so.
+        if path.try_exists().unwrap_or(!is_glob(&name)) {
             found.paths.push(path);
         } else if is_glob(&name) {
             let matches = walk(&name, base)?;

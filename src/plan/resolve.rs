@@ -124,8 +124,9 @@ pub fn state_folder(store: &Path) -> PathBuf {
 /// digest where it is not kept, and never loaded.
 ///
 /// # Errors
-/// [`Kind::MissingInput`] with every missing file of the definition, or every file whose
-/// SHA-256 is another than the definition's; [`Kind::Definition`] for a broken contract file.
+/// [`Kind::MissingInput`] with every file of the definition that is missing or cannot be opened,
+/// and every one whose SHA-256 is another than the definition's; [`Kind::Definition`] for a broken
+/// contract file.
 pub fn resolve(pipeline: &Pipeline, definition: &Path) -> Result<Plan> {
     scoped(pipeline, definition, None)
 }
@@ -484,7 +485,13 @@ impl<'a> Resolver<'a> {
         let Some(digests) = self.digests.as_deref_mut() else { return Ok(Vec::new()) };
         let mut all = Vec::new();
         for pattern in patterns {
-            let found = super::paths::expand(&pattern.value, self.base)?;
+            let found = match super::paths::expand(&pattern.value, self.base) {
+                Err(error) if error.kind() == Kind::Io => {
+                    self.absent.push(inputs::cannot_be_read(self.pipeline, pattern, &error));
+                    continue;
+                }
+                found => found?,
+            };
             for path in &found.missing {
                 self.absent.push(inputs::missing(
                     self.pipeline,
@@ -494,7 +501,12 @@ impl<'a> Resolver<'a> {
                     obtain,
                 ));
             }
-            all.extend(found.paths);
+            for path in found.paths {
+                match inputs::unreadable(self.pipeline, pattern, &path) {
+                    Some(finding) => self.absent.push(finding),
+                    None => all.push(path),
+                }
+            }
         }
         let all = super::paths::distinct(all);
         if let (Some(expected), [one]) = (sha256, all.as_slice()) {

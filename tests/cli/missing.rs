@@ -49,6 +49,54 @@ fn every_input_that_cannot_be_read_is_named_at_once_by_plan_and_run() {
     assert!(!copy.path().join("store/images").exists(), "nothing is made");
 }
 
+/// Root may read everything, so the binary runs as somebody else where the tests run as root.
+#[test]
+fn what_is_missing_and_what_may_not_be_read_is_named_at_once() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+
+    let copy = shop().without_store();
+    let root = copy.path();
+    let allow = |name: &str, mode| {
+        std::fs::set_permissions(root.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let is_root = std::fs::metadata(root).unwrap().uid() == 0;
+    allow("", 0o777);
+    let run = |args: &[&str]| {
+        let mut command = clipmill();
+        command.current_dir(root).args(args);
+        if is_root {
+            command.uid(65534).gid(65534);
+        }
+        command.output()
+    };
+    if !run(&["--version"]).is_ok_and(|out| out.status.success()) {
+        eprintln!("skipped: nobody else may run the binary where it lies");
+        return;
+    }
+    allow("flickr30k-images.tar", 0);
+    allow("clip/model.safetensors", 0);
+    std::fs::remove_file(root.join("flickr30k.tar.gz")).unwrap();
+    let sealed = "sources.photos.paths=sealed/*.tar";
+    std::fs::create_dir(root.join("sealed")).unwrap();
+    for (set, photos) in [(None, "flickr30k-images.tar"), (Some(sealed), "sealed")] {
+        allow("sealed", 0);
+        let sets = set.map_or(vec![], |set| vec!["--set", set]);
+        for command in ["plan", "run"] {
+            let out = run(&[&[command, "pipeline.toml"], &sets[..]].concat()).unwrap();
+            let said = stderr(&out);
+            assert_eq!(code(&out), 1, "{said}");
+            assert!(said.contains(&format!("unreadable input: {photos}")), "{said}");
+            assert!(said.contains("unreadable input: clip/model.safetensors"), "{said}");
+            assert!(said.contains("missing input: flickr30k.tar.gz"), "{said}");
+            assert!(said.contains("Permission denied"), "{said}");
+            assert!(said.contains("check who owns it"), "{said}");
+        }
+    }
+    allow("sealed", 0o700);
+    assert!(!root.join("store").exists(), "no work is begun");
+}
+
 #[test]
 fn a_pipe_has_no_digest_and_keeps_nobody_waiting() {
     let copy = shop().without_store();
