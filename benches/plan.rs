@@ -93,12 +93,14 @@ fn say(what: &str, done: &Done, bound: &str) {
     println!("  {what:<34}{:>10.1?}  peak {:>10}  {bound}", done.wall, done.peak.to_string());
 }
 
-fn tar(house: &House, images: usize) {
+/// So many small pictures; that of `other` is another one.
+fn tar(house: &House, images: usize, other: Option<usize>) {
     let file = std::fs::File::create(house.path("images.tar")).unwrap();
     let mut tar = TarWriter::new(BufWriter::new(file));
     let pictures: Vec<_> = (0..256).map(picture).collect();
     for n in 0..images {
-        tar.file(&format!("images/{}.jpg", id(n)), &pictures[n % 256], 0).unwrap();
+        let picture = &pictures[(n + usize::from(other == Some(n))) % 256];
+        tar.file(&format!("images/{}.jpg", id(n)), picture, 0).unwrap();
     }
     tar.finish().unwrap().flush().unwrap();
 }
@@ -125,6 +127,10 @@ const PHOTOS: &str = "[sources.photos.tar]\npaths = \"images.tar\"\n";
 const SENTENCES: &str = "[sources.sentences.flickr]\npaths = \"captions.token\"\n";
 const CLIP: &str = "[models.clip.huggingface]\npath = \"clip\"\n";
 const IMAGES: &str = "[stages.images.index_images]\nsource = \"photos\"\n";
+const EMBED_IMAGES: &str =
+    "[stages.image_features.embed_images]\nimages = \"images\"\nmodel = \"clip\"\n";
+const EMBED_CAPTIONS: &str =
+    "[stages.caption_features.embed_captions]\ncaptions = \"captions\"\nmodel = \"clip\"\n";
 const READ: &str = "[stages.captions.read_captions]\nsource = \"sentences\"\n";
 
 /// A house whose definition has these blocks.
@@ -136,7 +142,7 @@ fn house_with(blocks: &[&str]) -> House {
 fn nothing() {
     let images = setting("CLIPMILL_BENCH_IMAGES", 31_783);
     let house = house_of(&house::DEFINITION.replace("captions.tar.gz", "captions.token"));
-    tar(&house, images);
+    tar(&house, images, None);
     captions(&house, images * CAPTIONS, CAPTIONS, None);
     std::thread::sleep(TICK);
     println!("{images} images, {} captions:", images * CAPTIONS);
@@ -181,9 +187,8 @@ fn rows() {
     let rows = setting("CLIPMILL_BENCH_ROWS", 1_000_000);
     let bound = "(at most 2 s and 500 MB)";
     println!("{rows} images:");
-    let embed = "[stages.image_features.embed_images]\nimages = \"images\"\nmodel = \"clip\"\n";
-    let house = house_with(&[PHOTOS, CLIP, IMAGES, embed]);
-    tar(&house, rows);
+    let house = house_with(&[PHOTOS, CLIP, IMAGES, EMBED_IMAGES]);
+    tar(&house, rows, None);
     let plan = clipmill(&house, &["plan"]);
     assert_eq!(plan.rows("image_features", "new"), rows as u64);
     say("plan, no store, headers are read", &plan, "");
@@ -211,17 +216,30 @@ fn rows() {
         say("run, one in the middle grew", &clipmill(&house, &["run"]), "");
     }
 
-    println!("{rows} captions and as many features:");
-    let embed =
-        "[stages.caption_features.embed_captions]\ncaptions = \"captions\"\nmodel = \"clip\"\n";
-    let house = house_with(&[SENTENCES, CLIP, READ, embed]);
-    captions(&house, rows, CAPTIONS, None);
-    say("run, a model of one layer", &clipmill(&house, &["run"]), "");
-    captions(&house, rows, CAPTIONS, Some(rows / 2));
-    let plan = median(&house, &["plan"], || ());
-    assert_eq!(plan.rows("caption_features", "content_changed"), 1);
-    assert_eq!(plan.rows("caption_features", "up_to_date"), rows as u64 - 1);
-    say("plan, one in the middle grew", &plan, "");
+    // Half of the rows are those of the sources, half their features; then twice as many.
+    for (of, bound) in [(rows / 2, bound), (rows, "")] {
+        println!("{of} captions and as many features:");
+        let house = house_with(&[SENTENCES, CLIP, READ, EMBED_CAPTIONS]);
+        captions(&house, of, CAPTIONS, None);
+        say("run, a model of one layer", &clipmill(&house, &["run"]), "");
+        captions(&house, of, CAPTIONS, Some(of / 2));
+        let plan = median(&house, &["plan"], || ());
+        assert_eq!(plan.rows("caption_features", "content_changed"), 1);
+        assert_eq!(plan.rows("caption_features", "up_to_date"), of as u64 - 1);
+        say("plan, one in the middle grew", &plan, bound);
+        drop(house);
+
+        println!("{of} images and as many features:");
+        let house = house_with(&[PHOTOS, CLIP, IMAGES, EMBED_IMAGES]);
+        tar(&house, of, None);
+        say("run, a model of one layer", &clipmill(&house, &["run"]), "");
+        tar(&house, of, Some(of / 2));
+        say("plan, the tar was written anew", &clipmill(&house, &["plan"]), "");
+        let plan = median(&house, &["plan"], || ());
+        assert_eq!(plan.rows("image_features", "content_changed"), 1);
+        assert_eq!(plan.rows("image_features", "up_to_date"), of as u64 - 1);
+        say("plan, one in the middle changed", &plan, bound);
+    }
 }
 
 fn archive() {
