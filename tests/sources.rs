@@ -13,6 +13,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "sources/caption_caps.rs"]
+mod caption_caps;
 #[path = "sources/captions.rs"]
 mod captions;
 #[path = "../fuzz/targets/captions.rs"]
@@ -27,6 +29,8 @@ mod index;
 mod odd_archives;
 #[path = "sources/seeded.rs"]
 mod seeded;
+#[path = "sources/shards.rs"]
+mod shards;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -52,24 +52,40 @@ impl std::error::Error for PastCap {}
 #[derive(Debug)]
 pub struct Capped<R> {
     inner: R,
-    left: u64,
+    /// None once there was more than that.
+    left: Option<u64>,
     cap: u64,
 }
 
 impl<R: Read> Capped<R> {
     /// Lets `cap_bytes` pass.
     pub fn new(inner: R, cap_bytes: u64) -> Self {
-        Self { inner, left: cap_bytes, cap: cap_bytes }
+        Self { inner, left: Some(cap_bytes), cap: cap_bytes }
+    }
+
+    /// Lets less pass by what others, under the same cap, have given.
+    #[must_use]
+    pub fn after(self, given_bytes: u64) -> Self {
+        Self { left: self.cap.checked_sub(given_bytes), ..self }
+    }
+
+    /// What of the cap is used up, by those before it too.
+    pub fn given_bytes(&self) -> u64 {
+        self.cap - self.left.unwrap_or(0)
+    }
+
+    /// Whether there was more than the cap, so that reading failed.
+    pub fn is_past(&self) -> bool {
+        self.left.is_none()
     }
 }
 
 impl<R: Read> Read for Capped<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buf)?;
-        let left = self.left.checked_sub(read as u64);
-        // what was read is lost, so nothing may follow it
-        self.left = left.unwrap_or(0);
-        match left {
+        // what was read past it is lost, so nothing may follow
+        self.left = self.left.and_then(|left| left.checked_sub(read as u64));
+        match self.left {
             Some(_) => Ok(read),
             None => Err(io::Error::other(PastCap { cap_bytes: self.cap })),
         }
@@ -98,7 +114,22 @@ mod tests {
         let mut buf = [0; 4];
         let past = PastCap::of(&capped.read(&mut buf).unwrap_err());
         assert_eq!(past, Some(PastCap { cap_bytes: 3 }));
+        assert!(capped.is_past() && capped.given_bytes() == 3);
         assert!(capped.read(&mut buf).is_err());
+        assert!(capped.read(&mut buf).is_err(), "at its end, too");
         assert_eq!(PastCap::of(&io::Error::other("more")), None);
+    }
+
+    #[test]
+    fn readers_under_one_cap_give_no_more_than_it_together() {
+        let mut text = String::new();
+        let mut first = Capped::new(&b"abc"[..], 5);
+        first.read_to_string(&mut text).unwrap();
+        let mut second = Capped::new(&b"de"[..], 5).after(first.given_bytes());
+        second.read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), second.given_bytes()), ("abcde", 5));
+        let mut third = Capped::new(&b"f"[..], 5).after(second.given_bytes());
+        let past = PastCap::of(&third.read_to_string(&mut text).unwrap_err());
+        assert_eq!(past, Some(PastCap { cap_bytes: 5 }), "the whole of it is told");
     }
 }

@@ -44,9 +44,10 @@ pub(super) fn line_bytes() -> ByteSize {
     ByteSize(1 << 20)
 }
 
-/// The default of `max_member_bytes` of caption files, whose one member holds everything.
+/// The default of `max_member_bytes` of caption files, whose one member holds everything: tables of
+/// captions have tens of gigabytes.
 pub(super) fn text_member_bytes() -> ByteSize {
-    ByteSize(4 << 30)
+    ByteSize(256 << 30)
 }
 
 impl Default for SourceCaps {

@@ -37,7 +37,8 @@ pub struct CaptionFiles {
     /// Longest line of the text, in bytes.
     #[schemars(default = "super::caps::line_bytes")]
     pub max_line_bytes: ByteSize,
-    /// Largest member of an archive, and largest JSON file, in bytes.
+    /// Largest text, in bytes: a file that is no archive, unpacked, or a member of one. What lies
+    /// behind is not read, and is a reject.
     #[schemars(default = "super::caps::text_member_bytes")]
     pub max_member_bytes: ByteSize,
     /// Most members an archive may have.
@@ -46,7 +47,7 @@ pub struct CaptionFiles {
     /// Longest name of a member, in bytes.
     #[schemars(default = "super::caps::name_bytes")]
     pub max_name_bytes: ByteSize,
-    /// Most bytes that a compressed archive may unpack to.
+    /// Most bytes that a compressed file, or all members of an archive together, may unpack to.
     #[schemars(default = "super::caps::unpacked_bytes")]
     pub max_unpacked_bytes: ByteSize,
 }

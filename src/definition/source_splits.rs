@@ -29,6 +29,9 @@ pub struct SplitFiles {
     /// Longest line, in bytes.
     #[schemars(default = "super::caps::line_bytes")]
     pub max_line_bytes: ByteSize,
+    /// Most bytes that a file may have, unpacked where it is compressed.
+    #[schemars(default = "super::caps::unpacked_bytes")]
+    pub max_unpacked_bytes: ByteSize,
 }
 
 /// SHA-256 of split files, 64 hexadecimal digits each.
@@ -56,6 +59,7 @@ impl SplitFiles {
             obtain: table.optional("obtain"),
             sha256: SplitDigests::read(table),
             max_line_bytes: table.or("max_line_bytes", caps::line_bytes()),
+            max_unpacked_bytes: table.or("max_unpacked_bytes", caps::unpacked_bytes()),
         };
         let given = [&files.train, &files.val, &files.test].map(Option::is_some);
         if given == [false; 3]

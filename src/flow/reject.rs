@@ -51,7 +51,8 @@ macro_rules! classes {
 }
 
 classes! {
-    /// An archive ends in the middle of this member, or its header is broken.
+    /// An archive ends in the middle of this member, its header is broken, or a shard lacks what
+    /// others hold.
     BrokenMember = "broken_member",
     /// A link, device, FIFO or other member that holds no bytes of its own.
     NotAFile = "not_a_file",

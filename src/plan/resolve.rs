@@ -471,6 +471,7 @@ impl<'a> Resolver<'a> {
             id: inputs::id_rule(files.id.as_ref())?,
             caps: super::source::Caps {
                 line_bytes: files.max_line_bytes.0,
+                unpacked_bytes: files.max_unpacked_bytes.0,
                 ..super::source::Caps::default()
             },
         })

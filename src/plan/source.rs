@@ -43,13 +43,13 @@ pub enum IdRule {
 /// Limits on what a source may hold; each is a setting of its block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caps {
-    /// Largest member, in bytes.
+    /// Largest member, or caption file that is no archive, in bytes.
     pub member_bytes: u64,
     /// Most members an archive.
     pub members: u64,
     /// Longest name of a member, in bytes.
     pub name_bytes: u64,
-    /// Most bytes that a compressed archive may unpack to.
+    /// Most bytes that a file may unpack to.
     pub unpacked_bytes: u64,
     /// Longest line of a caption file, in bytes.
     pub line_bytes: u64,

@@ -9,7 +9,7 @@ use super::lines::Lines;
 use super::names::{self, Named};
 use crate::base::digest::Digester;
 use crate::base::units::Bytes;
-use crate::base::{Digest, Error, Result};
+use crate::base::{Digest, Result};
 use crate::flow::{Origin, Reject, RejectClass, Split};
 use crate::plan::source::SplitSource;
 
@@ -17,7 +17,7 @@ use crate::plan::source::SplitSource;
 /// that lists it first, and the second line is a reject.
 ///
 /// # Errors
-/// When a file is not there or cannot be read.
+/// When a file is not there, cannot be read or is larger than its cap.
 pub fn read(source: &SplitSource) -> Result<(BTreeMap<String, Split>, Vec<Reject>)> {
     let mut splits = BTreeMap::new();
     let mut rejects = Vec::new();
@@ -29,8 +29,8 @@ pub fn read(source: &SplitSource) -> Result<(BTreeMap<String, Split>, Vec<Reject
         let reader = compressed::unpack(path, packing, source.caps.unpacked_bytes)?;
         let mut reader = BufReader::new(reader);
         let mut lines = Lines::new(&mut reader, source.caps.line_bytes);
-        let io = |cause| Error::io("cannot read", path.display(), cause);
-        while let Some(line) = lines.next_line().map_err(io)? {
+        let unread = |cause| compressed::unread(path, cause);
+        while let Some(line) = lines.next_line().map_err(unread)? {
             let mut reject = |class, image_id, message: String| {
                 let (member, offset) = (member.clone(), line.offset);
                 rejects.push(Reject {

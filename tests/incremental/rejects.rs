@@ -2,8 +2,9 @@
 
 use clipmill::flow::RejectClass;
 use clipmill::plan::Reason;
+use clipmill::sources::write::TarWriter;
 
-use super::house::{self, House, id, pictures};
+use super::house::{self, House, gz, id, pictures, put};
 use super::step::{changes, options, plan_and_run, step, step_with};
 
 fn rejected(house: &House) -> Vec<String> {
@@ -231,4 +232,95 @@ fn another_part_in_place_of_the_rejects_is_no_part_of_them() {
         assert_eq!(found.report.rejects.values().sum::<u64>(), 2);
         assert_eq!(rejected(&house), two);
     }
+}
+
+/// The captions of a house in another form.
+fn sentences(house: &House, block: &str) {
+    let block = format!("[sources.sentences.{block}");
+    let plain = "[sources.sentences.flickr]\npaths = \"captions.tar.gz\"";
+    assert!(house::DEFINITION.contains(plain));
+    house.define(&house::DEFINITION.replace(plain, &block));
+}
+
+#[test]
+fn every_text_that_is_none_is_a_row_also_where_several_stand_at_one_place() {
+    let house = House::new(2);
+    let places = |file: &str, expected: &[&str]| {
+        let report = plan_and_run(&house, &options()).report;
+        assert_eq!(house.rows("rejects", &["member", "offset", "class"]), expected);
+        assert_eq!(report.rejects.values().sum::<u64>(), expected.len() as u64);
+        assert_eq!(report.new_rejects.rows, expected.len() as u64);
+        // Read once more, they are known again.
+        put(&house.path(file), &std::fs::read(house.path(file)).unwrap());
+        let again = plan_and_run(&house, &options()).report;
+        assert!(again.is_up_to_date(), "{again:?}");
+        std::fs::remove_dir_all(house.path("store")).unwrap();
+    };
+
+    // An image of Karpathy's has one offset for all its sentences.
+    let json = format!(
+        r#"{{"images": [{{"filename": "{}.jpg", "split": "train", "sentences":
+            [{{"raw": ""}}, {{"tokens": []}}, {{"raw": "a dog"}}, {{"raw": " "}}]}}]}}"#,
+        id(0)
+    );
+    put(&house.path("dataset.json"), json.as_bytes());
+    sentences(&house, "karpathy]\npaths = \"dataset.json\"");
+    places(
+        "dataset.json",
+        &[
+            "dataset.json#0|12|empty_caption",
+            "dataset.json#1|12|bad_line",
+            "dataset.json#3|12|empty_caption",
+        ],
+    );
+
+    // The captions in one member of a shard have that of the member.
+    let mut tar = TarWriter::new(Vec::new());
+    let (good, bad) = (format!("{}.json", id(0)), format!("{}.json", id(1)));
+    tar.file(&good, br#"{"caption": ["", "a dog", " "]}"#, 0).unwrap();
+    tar.file(&bad, br#"{"caption": ""}"#, 0).unwrap();
+    put(&house.path("shard.tar"), &tar.finish().unwrap());
+    sentences(&house, "webdataset_json]\npaths = \"shard.tar\"");
+    places(
+        "shard.tar",
+        &[
+            &format!("{good}#0|512|empty_caption"),
+            &format!("{good}#2|512|empty_caption"),
+            &format!("{bad}|1536|empty_caption"),
+        ],
+    );
+
+    // A text that breaks off does so behind its lines.
+    let filled = "a dog ".repeat(200);
+    let text = format!("nonsense\n{}.jpg#0\t{filled}\n", id(0));
+    let mut packed = gz(text.as_bytes());
+    packed.truncate(packed.len() - 8);
+    put(&house.path("cut.token.gz"), &packed);
+    sentences(&house, "flickr]\npaths = \"cut.token.gz\"");
+    places(
+        "cut.token.gz",
+        &["cut.token.gz|0|bad_line", &format!("cut.token.gz|{}|broken_member", text.len())],
+    );
+}
+
+#[test]
+fn caps_of_captions_and_splits_are_those_of_the_definition() {
+    let house = House::new(2);
+    sentences(&house, "flickr]\npaths = \"captions.tar.gz\"\nmax_member_bytes = 100");
+    let report = plan_and_run(&house, &options()).report;
+    assert_eq!(report.rejects.get(&RejectClass::OverCap), Some(&1));
+
+    put(&house.path("train.txt"), format!("{}\n{}\n", id(0), id(1)).as_bytes());
+    let listed = |cap: &str| {
+        let lists = format!("[sources.lists.splits]\ntrain = \"train.txt\"\n{cap}\n[models.clip");
+        let text = house::DEFINITION.replacen("[models.clip", &lists, 1);
+        house.define(
+            &text.replace("source = \"sentences\"", "source = \"sentences\"\nsplits = \"lists\""),
+        );
+    };
+    listed("max_unpacked_bytes = 20");
+    let error = house.run().unwrap_err();
+    assert!(error.help_text().unwrap().contains("max_unpacked_bytes"), "{error:?}");
+    listed("");
+    assert!(house.run().unwrap().rejects.is_empty());
 }

@@ -15,7 +15,7 @@ use clipmill::sources::write::{TarWriter, gzip, zstd};
 
 use super::real;
 
-fn source(path: &Path, format: CaptionFormat) -> CaptionSource {
+pub fn source(path: &Path, format: CaptionFormat) -> CaptionSource {
     CaptionSource {
         name: "sentences".into(),
         paths: vec![path.to_path_buf()],
@@ -238,7 +238,7 @@ fn real_splits_cover_every_image() {
     assert!(rejects.is_empty());
 }
 
-fn text(dir: &Path, name: &str, content: &[u8]) -> PathBuf {
+pub fn text(dir: &Path, name: &str, content: &[u8]) -> PathBuf {
     let path = dir.join(name);
     std::fs::write(&path, content).unwrap();
     path
@@ -504,30 +504,6 @@ fn a_column_that_is_there_twice_is_an_error_where_it_is_used() {
     assert!(wrong.unwrap_err().what().contains("more than one column `text`"));
     let path = text(dir.path(), "b.csv", b"image,text,more,more\n1.jpg,a,b,c\n");
     assert_eq!(all(&path, csv(",", ["image", "text"], None, true)).captions.len(), 1);
-}
-
-#[test]
-fn captions_past_the_cap_of_unpacking_say_which_cap() {
-    let dir = tempfile::tempdir().unwrap();
-    let line = b"1.jpg#0\ta dog\n";
-    let mut lines = line.to_vec();
-    lines.extend([b'x'; 300_000]);
-    let mut tar = TarWriter::new(Vec::new());
-    tar.file("x.token", &lines, 0).unwrap();
-    for bytes in [lines.clone(), tar.finish().unwrap()] {
-        let mut packer = gzip(Vec::new());
-        packer.write_all(&bytes).unwrap();
-        let path = text(dir.path(), "a.gz", &packer.finish().unwrap());
-        let mut source = source(&path, CaptionFormat::Flickr);
-        source.caps.unpacked_bytes = 200_000;
-        let found = read(&source, &Cancel::new()).unwrap();
-        assert_eq!((found.captions.len(), found.rejects.len()), (1, 1), "{:?}", found.rejects);
-        assert_eq!(found.rejects[0].class, RejectClass::OverCap);
-        assert!(found.rejects[0].message.contains("max_unpacked_bytes"), "{}", found.rejects[0]);
-        source.caps.unpacked_bytes = 100;
-        let error = read(&source, &Cancel::new()).unwrap_err();
-        assert!(error.help_text().unwrap().contains("max_unpacked_bytes"), "{error:?}");
-    }
 }
 
 #[test]

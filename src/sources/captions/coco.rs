@@ -77,8 +77,8 @@ pub(super) fn read(
             out.bad_line(member, offset, None, two_images(&id, image, other), raw);
             continue;
         }
-        let (text, named) = (caption.caption.as_str(), Named::Text);
-        out.add(member, &Found { image, named, index: None, text, split, offset, raw });
+        let (text, named, index, item) = (caption.caption.as_str(), Named::Text, None, None);
+        out.add(member, &Found { image, named, index, text, split, offset, raw, item });
     }
     stop
 }

@@ -82,6 +82,16 @@ pub(super) struct Found<'a> {
     /// Where it stands, and its bytes, for rejects.
     pub(super) offset: u64,
     pub(super) raw: &'a [u8],
+    /// Its number in the list that stands there, where it is of one.
+    pub(super) item: Option<usize>,
+}
+
+/// What a reject is known by.
+type Refusal = (Option<String>, RejectClass, String);
+
+/// The place of one of several texts that stand at one offset of `member`.
+pub(super) fn numbered(member: &str, item: usize) -> String {
+    format!("{member}#{item}")
 }
 
 impl Image {
@@ -126,18 +136,17 @@ impl<'a> Collector<'a> {
     }
 
     pub(super) fn add(&mut self, member: &str, found: &Found<'_>) {
-        let reject = |class, message: String| (class, message, found.raw);
-        let id = match names::image_id(found.image, self.id, found.named) {
-            Ok(id) => id,
-            Err(why) => {
-                let (class, message, raw) = reject(RejectClass::BadName, why);
-                return self.reject(member, found.offset, None, class, message, Some(raw));
-            }
-        };
+        let Err((id, class, why)) = self.keep(member, found) else { return };
+        let place = found.item.map(|item| numbered(member, item));
+        let place = place.as_deref().unwrap_or(member);
+        self.reject(place, found.offset, id, class, why, Some(found.raw));
+    }
+
+    fn keep(&mut self, member: &str, found: &Found<'_>) -> Result<(), Refusal> {
+        let id = names::image_id(found.image, self.id, found.named)
+            .map_err(|why| (None, RejectClass::BadName, why))?;
         if is_blank(found.text) {
-            let why = "its caption is empty".to_string();
-            let (class, message, raw) = reject(RejectClass::EmptyCaption, why);
-            return self.reject(member, found.offset, Some(id), class, message, Some(raw));
+            return Err((Some(id), RejectClass::EmptyCaption, "its caption is empty".to_string()));
         }
         let number = self.ids.number(&id);
         if number == self.known.len() {
@@ -148,7 +157,7 @@ impl<'a> Collector<'a> {
             let (first, further) = (None, Vec::new());
             self.known.push(Image { captions: 0, split, without: false, first, further });
         }
-        let Some(image) = self.known.get_mut(number) else { return };
+        let Some(image) = self.known.get_mut(number) else { return Ok(()) };
         let caption_index = found.index.unwrap_or(image.captions);
         image.captions = image.captions.saturating_add(1);
         let key = (number, caption_index);
@@ -159,8 +168,7 @@ impl<'a> Collector<'a> {
         let first = of_few.map(|(_, offset)| *offset).or_else(of_many);
         if let Some(first) = first {
             let why = format!("caption {caption_index} of {id} stands already at byte {first}");
-            let class = RejectClass::DuplicateCaption;
-            return self.reject(member, found.offset, Some(id), class, why, Some(found.raw));
+            return Err((Some(id), RejectClass::DuplicateCaption, why));
         }
         let split = match &self.splits {
             Splits::Elsewhere => Ok(found.split),
@@ -173,10 +181,7 @@ impl<'a> Collector<'a> {
         };
         let split = match split {
             Ok(split) => split,
-            Err(why) => {
-                let class = RejectClass::BadLine;
-                return self.reject(member, found.offset, Some(id), class, why, Some(found.raw));
-            }
+            Err(why) => return Err((Some(id), RejectClass::BadLine, why)),
         };
         let place = (caption_index, found.offset);
         if image.first.is_none() {
@@ -200,6 +205,7 @@ impl<'a> Collector<'a> {
         if self.captions.len() >= HANDED_ON {
             self.hand_on();
         }
+        Ok(())
     }
 
     /// Hands on what waits.
@@ -277,7 +283,8 @@ mod tests {
         for (offset, index) in (1000..).zip(numbers) {
             let named = Named::Text;
             let (image, index, text, split, raw) = ("a.jpg", Some(index), "a", None, &b""[..]);
-            collector.add("m", &Found { image, named, index, text, split, offset, raw });
+            let found = Found { image, named, index, text, split, offset, raw, item: None };
+            collector.add("m", &found);
         }
         collector.hand_on();
         let told: Vec<_> = collector.rejects.iter().map(|reject| reject.message.as_str()).collect();

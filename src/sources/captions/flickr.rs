@@ -37,8 +37,8 @@ pub(super) fn read(
         match parts(text) {
             Ok((image, index, text)) => {
                 let (offset, raw) = (line.offset, line.bytes);
-                let named = Named::Text;
-                out.add(member, &Found { image, named, index, text, split: None, offset, raw });
+                let (named, split, item) = (Named::Text, None, None);
+                out.add(member, &Found { image, named, index, text, split, offset, raw, item });
             }
             Err((image, why)) => {
                 let image = image.map(|name| (name, Named::Text));

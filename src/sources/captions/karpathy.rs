@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::collector::{Collector, Found};
+use super::collector::{Collector, Found, numbered};
 use super::json::{self, Stop};
 use crate::base::units::Bytes;
 use crate::flow::{RejectClass, Split};
@@ -45,11 +45,13 @@ pub(super) fn read(
             let index = i32::try_from(at).ok();
             let Some(text) = sentence.get("raw").and_then(Value::as_str) else {
                 let why = format!("sentence {at} of {} has no `raw` text", image.filename);
-                out.bad_line(member, offset, named, why, sentence.to_string().as_bytes());
+                let raw = sentence.to_string();
+                out.bad_line(&numbered(member, at), offset, named, why, raw.as_bytes());
                 continue;
             };
             let (image, named, raw) = (image.filename.as_str(), Named::Text, text.as_bytes());
-            out.add(member, &Found { image, named, index, text, split, offset, raw });
+            let item = Some(at);
+            out.add(member, &Found { image, named, index, text, split, offset, raw, item });
         }
     })
 }

@@ -160,15 +160,17 @@ fn each<'s>(
     let patterns = source.member.clone().map_or(usual, |member| vec![member]);
     let pick = Pick {
         globs: Globs::new(&patterns).map_err(place)?,
-        many: source.member.is_some() || in_shards(&source.format),
+        shards: in_shards(&source.format),
+        named: source.member.is_some(),
         patterns,
     };
     let mut out = Collector::new(&source.name, &source.id, splits, take);
     let labels = names::labels(&source.paths);
+    let (mut any, mut lacking) = (false, None);
     for (path, label) in source.paths.iter().zip(&labels) {
         let label = (labels.len() > 1).then_some(label.as_str());
         let opener = Opener { path, label, caps: &source.caps, pick: &pick, cancel };
-        opener.each(&mut out, &mut |text, out| {
+        let lacks = opener.each(&mut out, &mut |text, out| {
             cancel.check()?;
             if out.is_closed() {
                 // who took them failed, and says why
@@ -176,8 +178,19 @@ fn each<'s>(
             }
             visit(text, out)
         })?;
+        match lacks {
+            None => any = true,
+            // a broken shard is no reason to lose the others
+            Some(error) if pick.shards => {
+                lacking.get_or_insert(error);
+            }
+            Some(error) => return Err(error),
+        }
     }
-    Ok(out)
+    match lacking {
+        Some(error) if !any => Err(error),
+        _ => Ok(out),
+    }
 }
 
 /// What a format's file is usually called inside an archive.

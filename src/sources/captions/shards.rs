@@ -42,20 +42,21 @@ pub(super) fn read(
         out.reject(member, offset, id, RejectClass::BadText, why, Some(raw));
         return Ok(());
     };
-    let mut add = |text: &str| {
+    let mut add = |text: &str, item| {
         let (named, index, split) = (Named::Shard, None, None);
-        out.add(member, &Found { image, named, index, text, split, offset, raw });
+        out.add(member, &Found { image, named, index, text, split, offset, raw, item });
     };
     let Some(field) = field else {
-        add(text.trim_start_matches('\u{feff}').trim_end_matches(['\n', '\r']));
+        add(text.trim_start_matches('\u{feff}').trim_end_matches(['\n', '\r']), None);
         return Ok(());
     };
     let texts = match serde_json::from_str::<Value>(text) {
         Ok(value) => match value.get(field) {
-            Some(Value::String(text)) => Ok(vec![text.clone()]),
+            Some(Value::String(text)) => Ok(vec![(text.clone(), None)]),
             Some(Value::Array(list)) => list
                 .iter()
-                .map(|text| text.as_str().map(str::to_string))
+                .enumerate()
+                .map(|(at, text)| Some((text.as_str()?.to_string(), Some(at))))
                 .collect::<Option<Vec<_>>>()
                 .ok_or_else(|| format!("its field `{field}` holds what is no text")),
             Some(_) => Err(format!("its field `{field}` is neither a text nor a list of texts")),
@@ -64,7 +65,7 @@ pub(super) fn read(
         Err(cause) => Err(format!("it is no JSON: {cause}")),
     };
     match texts {
-        Ok(texts) => texts.iter().for_each(|text| add(text)),
+        Ok(texts) => texts.iter().for_each(|(text, item)| add(text, *item)),
         Err(why) => out.bad_line(member, offset, Some((image, Named::Shard)), why, raw),
     }
     Ok(())

@@ -237,6 +237,6 @@ impl Columns {
             Ok(split) => split,
             Err(why) => return out.bad_line(member, offset, name, why, raw),
         };
-        out.add(member, &Found { image, named, index, text, split, offset, raw });
+        out.add(member, &Found { image, named, index, text, split, offset, raw, item: None });
     }
 }

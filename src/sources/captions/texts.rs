@@ -21,8 +21,10 @@ pub(super) struct Pick {
     pub(super) globs: Globs,
     /// The patterns, for messages.
     pub(super) patterns: Vec<String>,
-    /// Whether several may match: asked for by name, or shards.
-    pub(super) many: bool,
+    /// Whether they were asked for by name, so that several may match.
+    pub(super) named: bool,
+    /// Whether they lie among the images of shards: any number of them, and none in a broken one.
+    pub(super) shards: bool,
 }
 
 /// One text, at its start.
@@ -58,8 +60,13 @@ struct Tally {
 }
 
 impl Opener<'_> {
-    /// Reads every text of the path.
-    pub(super) fn each<'c>(&self, out: &mut Collector<'c>, each: &mut Each<'_, 'c>) -> Result<()> {
+    /// Reads every text of the path. Gives what is wrong with an archive that holds none; a shard is
+    /// a reject by then.
+    pub(super) fn each<'c>(
+        &self,
+        out: &mut Collector<'c>,
+        each: &mut Each<'_, 'c>,
+    ) -> Result<Option<Error>> {
         if compressed::metadata(self.path)?.is_dir() {
             return Err(Error::new(Kind::BadInput, "is a folder, not a caption file")
                 .at(self.path.display()));
@@ -89,13 +96,8 @@ impl Opener<'_> {
                 }
                 let file = self.path.file_name().unwrap_or(self.path.as_os_str());
                 let name = names::display(file.as_encoded_bytes());
-                let member = self.label.map_or_else(|| name.clone(), str::to_string);
-                let mut reader = BufReader::with_capacity(1 << 16, whole);
-                let text = Text { name, member: member.clone(), offset: 0, reader: &mut reader };
-                if let Err(cause) = each(text, out)? {
-                    self.broken(&member, 0, &cause, out);
-                }
-                Ok(())
+                self.text(name, &self.whole(), 0, whole, out, each)?;
+                Ok(None)
             }
         }
     }
@@ -114,6 +116,35 @@ impl Opener<'_> {
         self.label.map_or_else(shown, str::to_owned)
     }
 
+    /// Has a text read. Says whether what lies behind it can be read, too.
+    fn text<'c>(
+        &self,
+        name: String,
+        member: &str,
+        offset: u64,
+        content: impl Read,
+        out: &mut Collector<'c>,
+        each: &mut Each<'_, 'c>,
+    ) -> Result<bool> {
+        let capped = Capped::new(content, self.caps.member_bytes);
+        let mut reader = BufReader::with_capacity(1 << 16, capped);
+        let text = Text { name, member: member.to_owned(), offset, reader: &mut reader };
+        let Err(cause) = each(text, out)? else { return Ok(true) };
+        let capped = reader.get_ref();
+        // a text of a shard stands where it begins, and lines before the break where they do
+        let at = if self.pick.shards { offset } else { capped.given_bytes() };
+        if capped.is_past() {
+            let why = format!(
+                "it has {cause}, and what lies behind is not read: raise `max_member_bytes` of its \
+                 source if this is meant"
+            );
+            out.reject(member, at, None, RejectClass::OverCap, why, None);
+            return Ok(true);
+        }
+        self.broken(member, at, &cause, out);
+        Ok(false)
+    }
+
     /// A text that could not be read to its end: what came before stays.
     fn broken(&self, member: &str, offset: u64, cause: &io::Error, out: &mut Collector<'_>) {
         let (class, message) = match PastCap::of(cause) {
@@ -130,7 +161,7 @@ impl Opener<'_> {
         input: I,
         out: &mut Collector<'c>,
         each: &mut Each<'_, 'c>,
-    ) -> Result<()> {
+    ) -> Result<Option<Error>> {
         let mut entries = Entries::new(input, self.caps);
         let mut tally = Tally::default();
         loop {
@@ -138,10 +169,12 @@ impl Opener<'_> {
             let entry = match entries.next_entry() {
                 Ok(Some(entry)) => entry,
                 Ok(None) => {
-                    if let Some((class, why)) = scan::check_rest(&mut entries, self.cancel)? {
+                    let damaged = scan::check_rest(&mut entries, self.cancel)?;
+                    let told = damaged.is_some();
+                    if let Some((class, why)) = damaged {
                         out.reject(&self.whole(), entries.next_at(), None, class, why, None);
                     }
-                    return self.settle(&tally);
+                    return Ok(self.settle(&tally, told, out));
                 }
                 Err(broken) => {
                     let cause = match broken.past_cap {
@@ -149,7 +182,7 @@ impl Opener<'_> {
                         None => io::Error::other(broken.message),
                     };
                     self.broken(&self.whole(), broken.at, &cause, out);
-                    return self.settle(&tally);
+                    return Ok(self.settle(&tally, true, out));
                 }
             };
             let name = names::display(&entry.name);
@@ -169,17 +202,14 @@ impl Opener<'_> {
                 out.reject(&member, entry.offset, None, class, why, None);
                 continue;
             }
-            let mut reader = BufReader::with_capacity(1 << 16, entries.content(&entry));
-            let (offset, reader) = (entry.offset, &mut reader);
-            let read = each(Text { name, member: member.clone(), offset, reader }, out)?;
-            if let Err(cause) = read {
-                self.broken(&member, entry.offset, &cause, out);
-                return Ok(());
+            let content = entries.content(&entry);
+            if !self.text(name, &member, entry.offset, content, out, each)? {
+                return Ok(None);
             }
         }
     }
 
-    fn zip<'c>(&self, out: &mut Collector<'c>, each: &mut Each<'_, 'c>) -> Result<()> {
+    fn zip<'c>(&self, out: &mut Collector<'c>, each: &mut Each<'_, 'c>) -> Result<Option<Error>> {
         let place = self.path.display();
         let wrong = |cause: zip::result::ZipError| {
             Error::new(Kind::BadInput, "is no zip that can be read").at(place).caused_by(cause)
@@ -187,6 +217,7 @@ impl Opener<'_> {
         let reader: BufReader<File> = BufReader::new(compressed::open(self.path)?);
         let mut archive = zip::ZipArchive::new(reader).map_err(wrong)?;
         let mut tally = Tally::default();
+        let mut unpacked_bytes = 0;
         for at in 0..archive.len() {
             self.cancel.check()?;
             let (name, kind) = {
@@ -215,14 +246,14 @@ impl Opener<'_> {
                     continue;
                 }
             };
-            let capped = Capped::new(member, self.caps.unpacked_bytes);
-            let mut reader = BufReader::with_capacity(1 << 16, capped);
-            let text = Text { name, member: shown.clone(), offset: 0, reader: &mut reader };
-            if let Err(cause) = each(text, out)? {
-                self.broken(&shown, 0, &cause, out);
+            let mut member = Capped::new(member, self.caps.unpacked_bytes).after(unpacked_bytes);
+            self.text(name, &shown, 0, &mut member, out, each)?;
+            if member.is_past() {
+                break;
             }
+            unpacked_bytes = member.given_bytes();
         }
-        self.settle(&tally)
+        Ok(self.settle(&tally, false, out))
     }
 
     /// Whether a member is to be read; counts it either way.
@@ -240,7 +271,8 @@ impl Opener<'_> {
         if !self.pick.globs.matches(name) {
             return Ok(false);
         }
-        if let Some(first) = tally.picked.as_ref().filter(|_| !self.pick.many && is_file) {
+        let one = !self.pick.named && !self.pick.shards;
+        if let Some(first) = tally.picked.as_ref().filter(|_| one && is_file) {
             let what = format!("holds `{first}` and `{name}`: which one is meant is unclear");
             return Err(Error::new(Kind::BadInput, what)
                 .at(self.path.display())
@@ -250,14 +282,18 @@ impl Opener<'_> {
         Ok(true)
     }
 
-    /// An archive must hold what was asked for.
-    fn settle(&self, tally: &Tally) -> Result<()> {
+    /// An archive must hold what was asked for: gives what is wrong with one that does not. A shard
+    /// may where others do, and becomes a reject, unless one was `told` of it.
+    fn settle(&self, tally: &Tally, told: bool, out: &mut Collector<'_>) -> Option<Error> {
         if tally.picked.is_some() {
-            return Ok(());
+            return None;
         }
-        let patterns = self.pick.patterns.join("`, `");
-        Err(Error::new(Kind::BadInput, format!("holds no member named `{patterns}`"))
-            .at(self.path.display())
-            .help(format!("it holds: {}; name one with `member`", tally.names.join(", "))))
+        let what = format!("holds no member named `{}`", self.pick.patterns.join("`, `"));
+        if self.pick.shards && !told {
+            let (class, why) = (RejectClass::BrokenMember, format!("it {what}"));
+            out.reject(&self.whole(), 0, None, class, why, None);
+        }
+        let help = format!("it holds: {}; name one with `member`", tally.names.join(", "));
+        Some(Error::new(Kind::BadInput, what).at(self.path.display()).help(help))
     }
 }
