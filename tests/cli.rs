@@ -14,6 +14,8 @@
 )]
 
 mod readers;
+#[path = "house/signal.rs"]
+mod signal;
 
 #[path = "cli/check.rs"]
 mod check;

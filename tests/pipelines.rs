@@ -18,6 +18,8 @@ mod house;
 
 #[path = "pipelines/memory.rs"]
 mod memory;
+#[path = "pipelines/real.rs"]
+mod real;
 
 use clipmill::flow::RejectClass;
 use clipmill::plan::Reason;
@@ -45,6 +47,12 @@ fn archives_become_tables_and_a_second_run_does_nothing() {
         ]
     );
     assert_eq!(report.images, 10);
+    let stages: Vec<_> = report.stages.iter().map(|stage| stage.tables.join(" ")).collect();
+    assert_eq!(stages, ["images image_features", "captions", "caption_features", "examples"]);
+    let took = |images| report.stages.iter().filter(move |s| s.images == images).map(|s| s.took);
+    assert!(took(true).chain(took(false)).sum::<std::time::Duration>() <= report.elapsed);
+    let rate = 10.0 / took(true).next().unwrap().as_secs_f64();
+    assert!((report.images_per_second() - rate).abs() < 1e-9 * rate);
     let ids = house.rows("images", &["image_id"]);
     assert_eq!(ids.first(), Some(&id(0)));
 

@@ -7,6 +7,13 @@ use crate::base::digest::Digester;
 
 use super::reason::Reason;
 
+/// The fact that names how a model's files are laid out.
+pub const LAYOUT: &str = "layout";
+/// The fact that says whether vectors are scaled to an L2 norm of one.
+pub const NORMALIZE: &str = "settings.normalize";
+/// The fact that says whether images are turned as their EXIF orientation says.
+pub const ORIENTATION: &str = "settings.apply_orientation";
+
 /// Everything that could change a stage's numbers, by name: `operator`, `weights`,
 /// `tokenizer`, `preprocessing`, `dtype`, `settings.normalize`, …
 ///
@@ -41,6 +48,12 @@ impl Fingerprint {
         digester.finish()
     }
 
+    /// One fact; none where there is none of that name.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Option<&str> {
+        self.parts.get(name).map(String::as_str)
+    }
+
     /// The facts, sorted by name.
     #[must_use]
     pub fn parts(&self) -> &BTreeMap<String, String> {
@@ -52,8 +65,8 @@ impl Fingerprint {
     #[must_use]
     pub fn as_defined<'f>(name: &'f str, value: &'f str) -> (&'f str, &'f str) {
         match (name, value) {
-            ("settings.apply_orientation", "false") => ("settings.orientation", "ignore"),
-            ("settings.apply_orientation", "true") => ("settings.orientation", "apply"),
+            (ORIENTATION, "false") => ("settings.orientation", "ignore"),
+            (ORIENTATION, "true") => ("settings.orientation", "apply"),
             fact => fact,
         }
     }

@@ -23,7 +23,7 @@ use super::scope::Scope;
 use super::source::{CaptionSource, ImageCaps, ImageSource, SplitSource};
 use super::stage::{Stage, Work};
 use super::trained::UNTRAINED;
-use super::work::Known;
+use super::work::{Known, model_facts};
 use super::{contracts, inputs};
 
 /// A definition whose inputs are all there.
@@ -58,6 +58,9 @@ pub struct Plan {
     pub locked: Option<BTreeMap<String, Digest>>,
     /// Digests of weights that were taken for this plan, or were kept.
     pub digests: FileDigests,
+    /// What the files of each model are, by its name: the facts that stages which embed with it
+    /// have in their fingerprints, of either tower.
+    pub models: BTreeMap<String, Fingerprint>,
     /// The part of the definition that it is a plan of; none for all of it.
     scope: Option<Scope>,
 }
@@ -183,6 +186,7 @@ fn scoped(pipeline: &Pipeline, definition: &Path, scope: Option<Scope>) -> Resul
     let mut resolver = Resolver::new(pipeline, &base, Some(&mut digests));
     resolver.scope = scope.as_ref();
     let stages = resolver.stages();
+    let models = std::mem::take(&mut resolver.models);
     let mut findings = std::mem::take(&mut resolver.absent);
     findings.append(&mut resolver.findings);
     if !findings.is_empty() {
@@ -222,6 +226,7 @@ fn scoped(pipeline: &Pipeline, definition: &Path, scope: Option<Scope>) -> Resul
             .collect(),
         locked: None,
         digests,
+        models,
         scope,
     })
 }
@@ -265,12 +270,22 @@ struct Resolver<'a> {
     absent: Vec<Finding>,
     /// What else is wrong.
     findings: Vec<Finding>,
+    /// As [`Plan::models`].
+    models: BTreeMap<String, Fingerprint>,
     scope: Option<&'a Scope>,
 }
 
 impl<'a> Resolver<'a> {
     fn new(pipeline: &'a Pipeline, base: &'a Path, digests: Option<&'a mut FileDigests>) -> Self {
-        Self { pipeline, base, digests, absent: Vec::new(), findings: Vec::new(), scope: None }
+        Self {
+            pipeline,
+            base,
+            digests,
+            absent: Vec::new(),
+            findings: Vec::new(),
+            models: BTreeMap::new(),
+            scope: None,
+        }
     }
 
     fn stages(&mut self) -> Result<Vec<Stage>> {
@@ -355,6 +370,8 @@ impl<'a> Resolver<'a> {
             }
             stages.push(made);
         }
+        let facts = known.models.iter().map(|(name, model)| (name.clone(), model_facts(model)));
+        self.models = facts.collect();
         Ok(stages)
     }
 
@@ -521,5 +538,5 @@ impl<'a> Resolver<'a> {
 /// Which model made a table's vectors, as its commits keep it.
 #[must_use]
 pub fn weights_of(fingerprint: &Fingerprint) -> Option<&str> {
-    fingerprint.parts().get(Role::Weights.name()).map(String::as_str)
+    fingerprint.part(Role::Weights.name())
 }

@@ -9,7 +9,7 @@ use crate::flow::Split;
 
 use super::captioner::{Caption, Course, Evaluate, Gpt2Spec, Network, Strategy, Train};
 use super::clip::TrainClip;
-use super::fingerprint::Fingerprint;
+use super::fingerprint::{Fingerprint, LAYOUT, NORMALIZE, ORIENTATION};
 use super::model::{ModelSpec, Role, is_word_piece};
 use super::source::{CaptionSource, ImageSource, SplitSource};
 use super::stage::{
@@ -51,8 +51,8 @@ impl Known {
                     matches!(settings.orientation, definition::embed_images::Orientation::Apply);
                 let fingerprint = image_model(
                     Fingerprint::new(operator.name(), versions::EMBED_IMAGES)
-                        .with("settings.normalize", settings.normalize)
-                        .with("settings.apply_orientation", apply_orientation),
+                        .with(NORMALIZE, settings.normalize)
+                        .with(ORIENTATION, apply_orientation),
                     model,
                 );
                 let work = Work::EmbedImages(EmbedImages {
@@ -70,7 +70,7 @@ impl Known {
                 let fingerprint = with_roles(
                     versions::with_numbers(
                         Fingerprint::new(operator.name(), versions::EMBED_CAPTIONS)
-                            .with("settings.normalize", settings.normalize)
+                            .with(NORMALIZE, settings.normalize)
                             .with("settings.column", &settings.column.value),
                         model.spec.dtype,
                     ),
@@ -213,12 +213,18 @@ fn image_model(fingerprint: Fingerprint, model: &inputs::Model<ModelSpec>) -> Fi
     )
 }
 
+/// What a model's files are, whichever tower they are of.
+pub(super) fn model_facts(model: &inputs::Model<ModelSpec>) -> Fingerprint {
+    let roles = [Role::Weights, Role::Config, Role::Preprocessing, Role::Tokenizer];
+    with_roles(Fingerprint::default(), model, &roles)
+}
+
 fn with_roles(
     fingerprint: Fingerprint,
     model: &inputs::Model<ModelSpec>,
     roles: &[Role],
 ) -> Fingerprint {
-    with_digests(fingerprint, model, roles).with("layout", model.spec.files.layout())
+    with_digests(fingerprint, model, roles).with(LAYOUT, model.spec.files.layout())
 }
 
 fn with_digests<S>(

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use arrow::datatypes::{DataType, SchemaRef};
 
+use crate::plan::Fingerprint;
 use crate::table::schema::{MEANING, UNIT};
 
 /// All tables that a session sees, each at one version; sorted by name.
@@ -27,6 +28,8 @@ pub struct TableEntry {
     pub columns: Vec<ColumnEntry>,
     /// Names the weights that made its embeddings, where it has some: equal names, equal weights.
     pub model: Option<String>,
+    /// What made its embeddings, besides their input; none where it has none or nothing tells.
+    pub made_under: Option<Fingerprint>,
 }
 
 /// One column of a table.

@@ -151,6 +151,7 @@ mod tests {
             parts: Vec::new(),
             columns: vec![column("text"), column("caption_index")],
             model: None,
+            made_under: None,
         }])
     }
 

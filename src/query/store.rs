@@ -8,6 +8,7 @@ use super::fault::choices;
 use super::session::Session;
 use super::vectors::VectorSource;
 use crate::base::{Error, Kind, Result};
+use crate::plan::Fingerprint;
 use crate::table::{Commit, Snapshot, Store};
 
 impl Session {
@@ -58,13 +59,14 @@ fn entry(store: &Store, name: String, snapshot: &Snapshot) -> Result<TableEntry>
     let columns = ColumnEntry::of_schema(&snapshot.schema());
     // A newer version may have been made without the model, by removing rows or restoring; all
     // rows of a table are of one model, so the last that was named is it.
-    let model = match columns.iter().any(ColumnEntry::is_vector) {
+    let made_by = match columns.iter().any(ColumnEntry::is_vector) {
         true => {
-            let model = named(snapshot)?;
-            if model.is_none() { carried(store, snapshot)? } else { model }
+            let made_by = named(snapshot)?;
+            if made_by.is_none() { carried(store, snapshot)? } else { made_by }
         }
         false => None,
     };
+    let (model, made_under) = made_by.unzip();
     Ok(TableEntry {
         name,
         version: snapshot.version(),
@@ -72,17 +74,24 @@ fn entry(store: &Store, name: String, snapshot: &Snapshot) -> Result<TableEntry>
         parts: snapshot.part_paths(),
         columns,
         model,
+        made_under: made_under.flatten(),
     })
 }
 
+/// The name of a model, and all that a table was made under.
+type MadeBy = (String, Option<Fingerprint>);
+
 /// The model that a version was made by.
-fn named(snapshot: &Snapshot) -> Result<Option<String>> {
-    let model = |commit: Result<Commit>| commit.map(|c| c.note?.model).transpose();
-    snapshot.commits().find_map(model).transpose()
+fn named(snapshot: &Snapshot) -> Result<Option<MadeBy>> {
+    let made_by = |commit: Commit| {
+        let note = commit.note?;
+        Some((note.model?, serde_json::from_value(note.fingerprint_parts).ok()))
+    };
+    snapshot.commits().find_map(|commit| commit.map(made_by).transpose()).transpose()
 }
 
 /// The model of the vectors that a version took over from the tables it was made of.
-fn carried(store: &Store, snapshot: &Snapshot) -> Result<Option<String>> {
+fn carried(store: &Store, snapshot: &Snapshot) -> Result<Option<MadeBy>> {
     let inputs = |commit: Result<Commit>| {
         let read = commit.map(|c| c.note.map(|note| note.inputs).filter(|read| !read.is_empty()));
         read.transpose()
@@ -93,9 +102,9 @@ fn carried(store: &Store, snapshot: &Snapshot) -> Result<Option<String>> {
         let Ok(snapshot) = store.snapshot_at(&table, version) else { continue };
         let columns = ColumnEntry::of_schema(&snapshot.schema());
         if columns.iter().any(ColumnEntry::is_vector)
-            && let Some(model) = named(&snapshot)?
+            && let Some(made_by) = named(&snapshot)?
         {
-            return Ok(Some(model));
+            return Ok(Some(made_by));
         }
     }
     Ok(None)

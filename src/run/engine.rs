@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::base::{Kind, Result};
+use crate::plan::stage::EmbedImages;
 use crate::plan::{Plan, Stage, Work};
 use crate::table::schema::arrow_schema;
 use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
@@ -12,7 +13,7 @@ use super::context::{Context, Means, Options};
 use super::ledger::{self, Ledger, REJECTS};
 use super::metrics::METRICS;
 use super::order::{dependents, readable, wanted};
-use super::report::{Broken, RunReport, TableReport};
+use super::report::{Broken, RunReport, StageTime, TableReport};
 use super::sink::Sink;
 use super::{
     align, caption, captions, evaluate, handout, images, settled, texts, train, train_clip,
@@ -140,29 +141,52 @@ fn stages(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<()> {
             ctx.hold_back(stage);
             continue;
         }
+        let (mut with, mut images) = (Vec::new(), false);
         match &stage.work {
-            Work::IndexImages(work) => {
-                let mut dependents = dependents(plan, &stage.table, &wanted);
-                dependents.retain(|(_, work)| !work.model.awaits_training);
-                done.extend(dependents.iter().map(|(stage, _)| stage.table.as_str()));
-                handout::images(ctx, ledger, stage, work, &dependents)?;
-                images::run(ctx, ledger, stage, work, dependents)?;
-            }
             // Made in the pass over their images.
-            Work::EmbedImages(_) => {}
-            Work::ReadCaptions(work) => captions::run(ctx, ledger, stage, work)?,
-            Work::EmbedCaptions(work) => {
-                handout::texts(ctx, ledger, stage, work)?;
-                texts::run(ctx, ledger, stage, work)?;
+            Work::EmbedImages(_) => continue,
+            Work::IndexImages(_) => {
+                images = true;
+                with = dependents(plan, &stage.table, &wanted);
+                with.retain(|(_, work)| !work.model.awaits_training);
             }
-            Work::Align(work) => align::run(ctx, ledger, stage, work)?,
-            Work::TrainClip(work) => train_clip::run(ctx, ledger, stage, work)?,
-            Work::Train(work) => train::run(ctx, ledger, stage, work)?,
-            Work::Caption(work) => caption::run(ctx, ledger, stage, work)?,
-            Work::Evaluate(work) => evaluate::run(ctx, ledger, stage, work)?,
+            _ => {}
         }
+        done.extend(with.iter().map(|(stage, _)| stage.table.as_str()));
+        let tables = std::iter::once(stage).chain(with.iter().map(|(stage, _)| *stage));
+        let tables = tables.map(|stage| stage.table.clone()).collect();
+        let begun = Instant::now();
+        let made = make(ctx, ledger, stage, with);
+        ctx.report.stages.push(StageTime { tables, took: begun.elapsed(), images });
+        made?;
     }
     Ok(())
+}
+
+/// Makes the table of a stage; `with` are those that are made in the same pass over images.
+fn make(
+    ctx: &mut Context<'_>,
+    ledger: &mut Ledger,
+    stage: &Stage,
+    with: Vec<(&Stage, &EmbedImages)>,
+) -> Result<()> {
+    match &stage.work {
+        Work::IndexImages(work) => {
+            handout::images(ctx, ledger, stage, work, &with)?;
+            images::run(ctx, ledger, stage, work, with)
+        }
+        Work::EmbedImages(_) => Ok(()),
+        Work::ReadCaptions(work) => captions::run(ctx, ledger, stage, work),
+        Work::EmbedCaptions(work) => {
+            handout::texts(ctx, ledger, stage, work)?;
+            texts::run(ctx, ledger, stage, work)
+        }
+        Work::Align(work) => align::run(ctx, ledger, stage, work),
+        Work::TrainClip(work) => train_clip::run(ctx, ledger, stage, work),
+        Work::Train(work) => train::run(ctx, ledger, stage, work),
+        Work::Caption(work) => caption::run(ctx, ledger, stage, work),
+        Work::Evaluate(work) => evaluate::run(ctx, ledger, stage, work),
+    }
 }
 
 /// Whether a table that this stage reads broke its contract, or was held back itself.

@@ -68,7 +68,7 @@ pub use metrics::METRICS;
 pub use outlived::{Outlived, outlived, tables_of_checkpoints};
 pub use phases::{run, run_with};
 pub use report::{
-    Broken, Foreseen, NewReject, NewRejects, Refused, RunReport, Survey, TableReport,
+    Broken, Foreseen, NewReject, NewRejects, Refused, RunReport, StageTime, Survey, TableReport,
 };
 pub use survey::survey;
 pub use unit::{Finished, Order, Reply, Unit};

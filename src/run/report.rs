@@ -177,6 +177,17 @@ pub struct Refused {
     pub kept_back: bool,
 }
 
+/// How long a stage took, from its first look at what is there to the commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageTime {
+    /// Its table, and the tables of features that are made in the same pass over images.
+    pub tables: Vec<String>,
+    /// Wall time: one stage runs after the other.
+    pub took: Duration,
+    /// Whether it is a pass over images.
+    pub images: bool,
+}
+
 /// What a run did, table by table.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunReport {
@@ -212,6 +223,8 @@ pub struct RunReport {
     pub elapsed: Duration,
     /// Images read and found good or bad.
     pub images: u64,
+    /// Time by stage, in the order they ran.
+    pub stages: Vec<StageTime>,
     /// Time by part of the work.
     pub spent: Vec<(&'static str, Spent)>,
     /// How full the queues between the parts were; those that something went through.
@@ -221,13 +234,21 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    /// Images a second of wall time.
+    /// Images a second of the passes over them: reading, decoding, encoding and writing, and nothing
+    /// of captions or training.
     #[must_use]
     pub fn images_per_second(&self) -> f64 {
-        let seconds = self.elapsed.as_secs_f64();
+        let passes = self.stages.iter().filter(|stage| stage.images);
+        let seconds = passes.map(|stage| stage.took).sum::<Duration>().as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let images = self.images as f64;
         if seconds > 0.0 { images / seconds } else { 0.0 }
+    }
+
+    /// The stage that took longest.
+    #[must_use]
+    pub fn slowest(&self) -> Option<&StageTime> {
+        self.stages.iter().max_by_key(|stage| stage.took)
     }
 
     /// Whether nothing had to be done.
@@ -260,6 +281,13 @@ impl RunReport {
         }
         for (table, rows) in earlier.smaller_batches {
             self.smaller_batches.entry(table).or_insert(rows);
+        }
+        for before in earlier.stages {
+            let first = before.tables.first();
+            match self.stages.iter_mut().find(|now| now.tables.first() == first) {
+                Some(now) => now.took += before.took,
+                None => self.stages.push(before),
+            }
         }
         for (part, before) in earlier.spent {
             match self.spent.iter_mut().find(|(name, _)| *name == part) {

@@ -81,7 +81,7 @@ fn people_see_tables_answers_and_what_to_type_next() {
     for expected in [
         "│ caption_features ┆       0 ┆   60 ┆       60 ┆          0 ┆ new version │",
         "cosine(embedding, clip_text('A large red star in the middle .')) AS score",
-        "images/s",
+        "images/s. Stages: images with image_features ",
         "the bottleneck was",
         ". Queues: members ",
         &format!("  clipmill run {definition}"),

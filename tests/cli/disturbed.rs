@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use super::shop::{all_rows, clipmill, code, object, run_in, shop, stderr};
 
@@ -27,8 +27,7 @@ fn run_until(folder: &Path, line: &str) -> (Child, impl Read + use<>) {
 }
 
 fn send(signal: &str, to: &Child) {
-    let status = Command::new("kill").args([signal, &to.id().to_string()]).status().unwrap();
-    assert!(status.success());
+    assert!(crate::signal::send(signal, to.id()));
 }
 
 fn the_next_run_completes(folder: &Path) -> serde_json::Value {

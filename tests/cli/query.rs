@@ -320,3 +320,103 @@ fn an_old_version_by_other_weights_is_refused_as_a_new_one_is() {
         );
     }
 }
+
+/// The one score of a statement, or what is said in place of it.
+fn score(folder: &std::path::Path, score: &str, table: &str, set: &[&str]) -> Result<f64, String> {
+    let sql = format!("SELECT {score} AS s FROM {table} ORDER BY s DESC LIMIT 1");
+    let mut command = clipmill();
+    command.arg("query").arg(folder.join("pipeline.toml")).arg(sql).args(["--format", "json"]);
+    let out = command.args(set).output().unwrap();
+    match code(&out) {
+        0 => Ok(object(&out)[0]["s"].as_f64().unwrap()),
+        _ => Err(stderr(&out)),
+    }
+}
+
+#[test]
+fn a_vector_by_other_files_than_the_columns_is_refused_and_says_which() {
+    let dir = tempfile::tempdir().unwrap();
+    super::shop::make(dir.path(), 4, 3);
+    let photo = dir.path().join("photo.jpg");
+    let pixels = Pixels { width_px: 40, height_px: 30, data: vec![90; 40 * 30 * 3] };
+    std::fs::write(&photo, clipmill::decode::encode_jpeg(&pixels, 90).unwrap()).unwrap();
+    let text = "cosine(embedding, clip_text('a star'))".to_owned();
+    let image = format!("cosine(embedding, clip_image('{}'))", photo.display());
+    let (images, captions) = ("image_features", "caption_features");
+    let all = [
+        (&text, images),
+        (&text, captions),
+        (&text, "examples"),
+        (&image, images),
+        (&image, captions),
+        (&image, "examples"),
+    ];
+    let asked = || all.map(|(of, table)| score(dir.path(), of, table, &[]));
+    let before = asked().map(Result::unwrap);
+    // What is edited, its old and new text, and what is said in place of each score.
+    for (file, (old, new), fact, refused) in [
+        ("config.json", ("\"quick_gelu\"", "\"gelu\""), "config", [true; 6]),
+        ("tokenizer.json", ("{", "{ "), "tokenizer", [true, true, true, false, false, false]),
+        (
+            "preprocessor_config.json",
+            ("{", "{ "),
+            "preprocessing",
+            [false, false, false, true, true, true],
+        ),
+    ] {
+        let path = dir.path().join("clip").join(file);
+        let kept = std::fs::read_to_string(&path).unwrap();
+        assert!(kept.contains(old), "{file}: {kept}");
+        std::fs::write(&path, kept.replace(old, new)).unwrap();
+        for (number, got) in asked().into_iter().enumerate() {
+            let (of, table) = all[number];
+            match got {
+                Ok(score) => {
+                    assert!(!refused[number], "{file}: {of} of {table} is answered");
+                    assert_eq!(score, before[number], "{file}: {of} of {table}");
+                }
+                Err(said) => {
+                    assert!(refused[number], "{file}: {of} of {table}: {said}");
+                    assert!(said.contains(&format!("was made by {fact} ")), "{file}: {said}");
+                    assert!(said.contains("that at hand is"), "{file}: {said}");
+                    assert!(said.contains("run the pipeline"), "{file}: {said}");
+                }
+            }
+        }
+        // The images' table cannot tell of the tokenizer: that of captions by the same model does.
+        if fact == "tokenizer" {
+            let said = score(dir.path(), &text, images, &[]).unwrap_err();
+            assert!(said.contains("`caption_features` was made by tokenizer"), "{said}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, kept).unwrap();
+        assert_eq!(asked().map(Result::unwrap), before, "{file} is as it was");
+    }
+    // An edit that a run followed is answered.
+    let path = dir.path().join("clip/config.json");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace("\"quick_gelu\"", "\"gelu\"")).unwrap();
+    assert_eq!(code(&super::shop::run_in(dir.path(), &[])), 0);
+    let after = asked().map(Result::unwrap);
+    assert!(after[1] != before[1], "{after:?}");
+}
+
+#[test]
+fn a_vector_is_scaled_as_the_column_was() {
+    let dir = tempfile::tempdir().unwrap();
+    super::shop::make(dir.path(), 4, 3);
+    for table in ["image_features", "caption_features", "examples"] {
+        let stage = if table == "examples" { "image_features" } else { table };
+        let dot = |value: &str| {
+            let set = format!("stages.{stage}.normalize={value}");
+            score(dir.path(), "dot(embedding, clip_text('a star'))", table, &["--set", &set])
+        };
+        assert_eq!(dot("false").unwrap(), dot("true").unwrap(), "{table}");
+    }
+    // Another numeric type is the same model.
+    let set = ["--set", "models.clip.dtype=int8"];
+    let of = |set: &[&str]| {
+        score(dir.path(), "cosine(embedding, clip_text('a star'))", "image_features", set).unwrap()
+    };
+    assert!((of(&set) - of(&[])).abs() < 0.05);
+}

@@ -44,6 +44,47 @@ fn a_pickle_that_would_run_something_is_refused_by_name() {
     assert_eq!(Weights::from_bytes(&legacy(b"\x80\x02}.")).unwrap().names().count(), 0);
 }
 
+/// A list of so many times `item`, which later bytes recall as `0`; `1` is a pair.
+fn long_list(item: &[u8], count: usize) -> Vec<u8> {
+    [b"\x80\x02NN\x86q\x010]q\x00(", item.repeat(count).as_slice(), b"e0"].concat()
+}
+
+#[test]
+fn a_pickle_that_asks_for_much_by_few_bytes_is_refused() {
+    let calls = |global: &str, args: &[u8], count: usize| {
+        let call = [format!("c{global}\n").as_bytes(), args, b"R0"].concat();
+        let list = long_list(b"h\x01", 100_000);
+        Weights::from_bytes(&legacy(&[list, call.repeat(count), b"}.".to_vec()].concat()))
+    };
+    for global in ["builtins\nlist", "torch\nSize", "collections\nOrderedDict"] {
+        assert!(calls(global, b"h\x00\x85", 1).is_ok(), "{global}");
+        let error = calls(global, b"h\x00\x85", 100).unwrap_err();
+        assert_eq!(error.kind(), Kind::BadInput);
+        assert!(error.to_string().contains("more than 8000000 values"), "{global}: {error}");
+    }
+    // What a call hands back is not there twice.
+    assert!(calls("torch.jit._pickle\nrestore_type_tag", b"h\x00N\x86", 1000).is_ok());
+    // A tensor has few dimensions.
+    let call = b"ctorch._utils\n_rebuild_tensor_v2\n(NK\x00h\x00h\x00tR0}.";
+    let shape = legacy(&[&long_list(b"K\x01", 1000)[..], call].concat());
+    let error = Weights::from_bytes(&shape).unwrap_err().to_string();
+    assert!(error.contains("a tensor out of odd parts"), "{error}");
+}
+
+#[test]
+fn names_that_are_long_and_many_are_refused() {
+    let of = |key_bytes: u32, items: usize| {
+        let key = vec![b'k'; key_bytes as usize];
+        let list = long_list(b"N", items);
+        let root = [&list, &b"}X"[..], &key_bytes.to_le_bytes(), &key, b"h\x00s."].concat();
+        Weights::from_bytes(&legacy(&root))
+    };
+    assert!(of(100, 100_000).is_ok());
+    let error = of(100_000, 5000).unwrap_err();
+    assert_eq!(error.kind(), Kind::BadInput);
+    assert!(error.to_string().contains("too widely"), "{error}");
+}
+
 fn refused(names: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("open_clip_model.safetensors");

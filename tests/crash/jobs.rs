@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clipmill::run::{Means, Workers};
 
 use super::binary;
-use super::house::{Images, id, picture, put, tar_of};
+use super::house::{Images, id, picture, put, signal, tar_of};
 use super::killed::PLAN;
 use super::shapes::{Packing, Plan, Shape};
 use super::tables;
@@ -127,11 +127,6 @@ fn start(shape: &Shape) -> (Child, Vec<u32>) {
     (child, found)
 }
 
-/// Sends a signal to a process, which may have ended meanwhile.
-fn send(signal: &str, to: u32) {
-    std::process::Command::new("kill").args([signal, &to.to_string()]).status().unwrap();
-}
-
 /// Starts a run and, once it has computed something, sends `signal` to one of its processes, if that
 /// is still there; again where it came too late, which is where the end is not `as_wanted`.
 fn disturbed(
@@ -149,7 +144,8 @@ fn disturbed(
             !lives(whom) || !binary::computed(shape.house.dir.path()).is_empty()
         }));
         if lives(whom) {
-            send(signal, whom);
+            // It may have ended meanwhile.
+            signal::send(signal, whom);
         }
         let out = child.wait_with_output().unwrap();
         if as_wanted(&out) {

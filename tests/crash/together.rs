@@ -77,8 +77,7 @@ fn holds(house: &House, child: &Child) -> bool {
 }
 
 fn send(signal: &str, to: &Child) {
-    let mut command = std::process::Command::new("kill");
-    assert!(command.args([signal, &to.id().to_string()]).status().unwrap().success());
+    assert!(house::signal::send(signal, to.id()));
 }
 
 /// A run that stands still amid its work, with the store in its hand.

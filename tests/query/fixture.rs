@@ -193,6 +193,7 @@ impl Tables {
             parts,
             columns,
             model: model.map(str::to_owned),
+            made_under: None,
         });
     }
 }

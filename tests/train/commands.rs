@@ -8,7 +8,7 @@ use clipmill::nn::clip::write_random;
 use clipmill::nn::weights::{Weights, write_safetensors};
 use serde_json::Value;
 
-use crate::house::{House, copy, picture, put, quick_clip};
+use crate::house::{House, copy, picture, put, quick_clip, signal};
 use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio, survey};
 
 pub fn clipmill(house: &House, args: &[&str]) -> Output {
@@ -518,9 +518,7 @@ fn ctrl_c_finishes_the_step_and_saves() {
     while found().is_none() && begun.elapsed().as_secs() < 120 {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    assert!(
-        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
-    );
+    assert!(signal::send("-INT", child.id()));
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let step: u64 = found().unwrap().trim_start_matches("step-").parse().unwrap();
     let told = house.rows("metrics", &["name", "step"]);

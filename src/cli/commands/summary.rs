@@ -14,7 +14,7 @@ use crate::cli::session::Session;
 use crate::cli::shell::CommandLine;
 use crate::plan::Plan;
 use crate::run::clocks::Spent;
-use crate::run::{NewReject, NewRejects, Refused, RunReport, TableReport};
+use crate::run::{NewReject, NewRejects, Refused, RunReport, StageTime, TableReport};
 
 use super::drawing;
 
@@ -175,6 +175,14 @@ fn times(report: &RunReport) -> String {
             report.images_per_second()
         ));
     }
+    if let Some(slowest) = report.slowest().filter(|_| !report.is_up_to_date()) {
+        let took = |stage: &StageTime| {
+            format!("{} {:.1} s", stage.tables.join(" with "), stage.took.as_secs_f64())
+        };
+        let stages: Vec<String> = report.stages.iter().map(took).collect();
+        let slowest = slowest.tables.join(" with ");
+        out.push_str(&format!(". Stages: {}; the bottleneck was {slowest}", stages.join(", ")));
+    }
     let parts: Vec<String> = report
         .spent
         .iter()
@@ -234,6 +242,11 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         let parts = report.spent.iter();
         parts.map(|(part, spent)| ((*part).to_owned(), json!(of(spent).as_secs_f64()))).collect()
     };
+    let stages: Vec<Value> = report
+        .stages
+        .iter()
+        .map(|stage| json!({"tables": stage.tables, "seconds": stage.took.as_secs_f64()}))
+        .collect();
     let queues: Map<String, Value> = report
         .queues
         .iter()
@@ -279,6 +292,8 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         "refused": refused,
         "interrupted": report.interrupted,
         "images_per_second": report.images_per_second(),
+        "stages": stages,
+        "slowest_stage": report.slowest().filter(|_| !report.is_up_to_date()).map(|s| &s.tables),
         "busy_seconds": seconds(|spent| spent.busy),
         "starved_seconds": seconds(|spent| spent.starved),
         "blocked_seconds": seconds(|spent| spent.blocked),
@@ -363,6 +378,28 @@ pub(crate) fn complain(report: &RunReport, session: &Session) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_of_each_stage_is_told_and_images_have_a_rate_of_their_own() {
+        let stage = |tables: &[&str], seconds| StageTime {
+            tables: tables.iter().map(|table| (*table).to_owned()).collect(),
+            took: Duration::from_secs(seconds),
+            images: tables.contains(&"images"),
+        };
+        let mut report = RunReport { images: 100, ..RunReport::default() };
+        report.elapsed = Duration::from_secs(51);
+        report.stages = vec![stage(&["images", "image_features"], 10), stage(&["captions"], 40)];
+        report.interrupted = true;
+        let said = times(&report);
+        let expected = "Took 51.0 s; 100 images, 10 images/s. Stages: images with image_features \
+                        10.0 s, captions 40.0 s; the bottleneck was captions.";
+        assert_eq!(said, expected);
+        let json = json("run", &report);
+        assert_eq!(json["images_per_second"], 10.0);
+        assert_eq!(json["stages"][0]["tables"], json!(["images", "image_features"]));
+        assert_eq!(json["stages"][1]["seconds"], 40.0);
+        assert_eq!(json["slowest_stage"], json!(["captions"]));
+    }
 
     #[test]
     fn a_batch_that_was_halved_is_told_to_people_and_scripts() {

@@ -4,30 +4,41 @@ use super::globals::Global;
 use super::value::{Arena, Id, TensorParts, Value};
 use crate::base::{Error, Kind, Result};
 
+/// More dimensions than PyTorch computes with.
+const MOST_DIMENSIONS: usize = 64;
+
+/// What a call gives.
+pub(super) enum Given {
+    /// A value of its own.
+    New(Value),
+    /// One that is there.
+    Same(Id),
+}
+
 impl Global {
     /// What `self(*args)` stands for; no code of the file or of Python runs.
-    pub(super) fn call(self, arena: &mut Arena, args: &[Id]) -> Result<Value> {
+    pub(super) fn call(self, arena: &Arena, args: &[Id]) -> Result<Given> {
         let odd = || Error::new(Kind::BadInput, "its pickle builds a tensor out of odd parts");
-        Ok(match self {
+        Ok(Given::New(match self {
             Self::RebuildTensor => {
                 let [storage, first, shape, strides, ..] = args else { return Err(odd()) };
+                let sizes = |id: &Id| arena.sizes(*id, MOST_DIMENSIONS).ok_or_else(odd);
                 Value::Tensor(TensorParts {
                     storage: *storage,
                     first: arena.size(*first).ok_or_else(odd)?,
-                    shape: arena.sizes(*shape).ok_or_else(odd)?,
-                    strides: arena.sizes(*strides).ok_or_else(odd)?,
+                    shape: sizes(shape)?,
+                    strides: sizes(strides)?,
                 })
             }
             Self::RebuildParameter | Self::First => {
-                arena.get(*args.first().ok_or_else(odd)?).clone()
+                return Ok(Given::Same(*args.first().ok_or_else(odd)?));
             }
             Self::RebuildFromType => {
                 let [function, _, inner, ..] = args else { return Err(odd()) };
                 let Value::Global(Self::RebuildTensor) = arena.get(*function) else {
                     return Err(odd());
                 };
-                let inner = arena.tuple(*inner).ok_or_else(odd)?.to_vec();
-                Self::RebuildTensor.call(arena, &inner)?
+                return Self::RebuildTensor.call(arena, arena.tuple(*inner).ok_or_else(odd)?);
             }
             Self::Dict => Value::Dict(args.first().map_or(Vec::new(), |pairs| {
                 let items = match arena.get(*pairs) {
@@ -51,6 +62,6 @@ impl Global {
             }
             Self::ScriptClass => Value::Object(None),
             Self::Inert | Self::Storage(_) | Self::OtherStorage => Value::None,
-        })
+        }))
     }
 }

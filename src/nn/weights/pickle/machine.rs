@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::calls::Given;
 use super::globals::{Global, refused};
 use super::input::Input;
 use super::value::{Arena, Id, Value};
@@ -264,11 +265,16 @@ impl Machine<'_> {
         let Value::Global(global) = *self.arena.get(callee) else {
             return Err(bad("its pickle calls something that is no global"));
         };
-        let Value::Tuple(args) = self.arena.get(args).clone() else {
+        let Value::Tuple(args) = self.arena.get(args) else {
             return Err(bad("its pickle calls with something that is no tuple"));
         };
-        let value = global.call(self.arena, &args)?;
-        self.push(value)
+        match global.call(self.arena, args)? {
+            Given::New(value) => self.push(value),
+            Given::Same(id) => {
+                self.stack.push(id);
+                Ok(())
+            }
+        }
     }
 
     /// State for an object: kept for TorchScript's, dropped for containers (`_metadata` of a

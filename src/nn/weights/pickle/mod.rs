@@ -2,7 +2,7 @@
 //! name, and nothing is ever called.
 //!
 //! Format: CPython's `Lib/pickletools.py`. Values live in an arena, so that neither deep nesting
-//! nor cycles can exhaust the stack; their number is capped.
+//! nor cycles can exhaust the stack; their number is capped, those in containers included.
 
 mod calls;
 mod globals;

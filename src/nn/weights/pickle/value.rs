@@ -40,37 +40,54 @@ pub(in crate::nn::weights) enum Value {
     Tensor(TensorParts),
 }
 
-/// More values than any checkpoint holds; a guard against small files that ask for much.
+impl Value {
+    /// Other values that it names: a list may be taken up again and again by a few bytes each time.
+    fn names(&self) -> usize {
+        match self {
+            Self::Tuple(items) | Self::List(items) => items.len(),
+            Self::Dict(pairs) => 2 * pairs.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// More values, those in containers counted each time, than any checkpoint holds; a guard against
+/// small files that ask for much.
 const MOST_VALUES: usize = 8_000_000;
 
 /// All values of a pickle.
 #[derive(Debug, Default)]
-pub(in crate::nn::weights) struct Arena(Vec<Value>);
+pub(in crate::nn::weights) struct Arena {
+    values: Vec<Value>,
+    /// Values, and those that each of them named when it was added.
+    held: usize,
+}
 
 impl Arena {
     pub(in crate::nn::weights) fn add(&mut self, value: Value) -> Result<Id> {
-        if self.0.len() >= MOST_VALUES {
+        self.held = self.held.saturating_add(1 + value.names());
+        if self.held > MOST_VALUES {
             return Err(Error::new(
                 Kind::BadInput,
                 format!("its pickle holds more than {MOST_VALUES} values"),
             ));
         }
-        self.0.push(value);
-        Ok(self.0.len() - 1)
+        self.values.push(value);
+        Ok(self.values.len() - 1)
     }
 
     pub(in crate::nn::weights) fn get(&self, id: Id) -> &Value {
-        self.0.get(id).unwrap_or(&Value::None)
+        self.values.get(id).unwrap_or(&Value::None)
     }
 
     /// Every persistent id.
     pub(in crate::nn::weights) fn persistent(&self) -> impl Iterator<Item = Id> {
         let is = |(id, value): (Id, &Value)| matches!(value, Value::Persistent(_)).then_some(id);
-        self.0.iter().enumerate().filter_map(is)
+        self.values.iter().enumerate().filter_map(is)
     }
 
     pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut Value> {
-        self.0.get_mut(id)
+        self.values.get_mut(id)
     }
 
     pub(in crate::nn::weights) fn text(&self, id: Id) -> Option<&str> {
@@ -94,10 +111,10 @@ impl Arena {
         }
     }
 
-    /// A tuple or a list of sizes.
-    pub(super) fn sizes(&self, id: Id) -> Option<Vec<usize>> {
+    /// A tuple or a list of at most so many sizes.
+    pub(super) fn sizes(&self, id: Id, most: usize) -> Option<Vec<usize>> {
         match self.get(id) {
-            Value::Tuple(items) | Value::List(items) => {
+            Value::Tuple(items) | Value::List(items) if items.len() <= most => {
                 items.iter().map(|item| self.size(*item)).collect()
             }
             _ => None,

@@ -9,6 +9,34 @@ use crate::nn::weights::store::{Storage, Stored};
 
 const DEEPEST: usize = 64;
 const MOST_STEPS: usize = 4_000_000;
+/// All names together: each is as long as the keys above it.
+const MOST_NAME_BYTES: usize = 256 << 20;
+
+/// What is still to be looked at, with its name and depth; and what was asked for so far.
+#[derive(Default)]
+struct Open {
+    places: Vec<(String, Id, usize)>,
+    steps: usize,
+    name_bytes: usize,
+}
+
+impl Open {
+    /// Opens `id`, which is `key` of what is named `above`, or is that itself.
+    fn push(&mut self, above: &str, key: Option<&str>, id: Id, depth: usize) -> Result<()> {
+        self.steps += 1;
+        self.name_bytes += above.len() + 1 + key.map_or(0, str::len);
+        if depth > DEEPEST || self.steps > MOST_STEPS || self.name_bytes > MOST_NAME_BYTES {
+            let what = "its pickle nests too deeply or too widely";
+            return Err(Error::new(Kind::BadInput, what));
+        }
+        let name = match (above, key) {
+            (name, None) | ("", Some(name)) => name.to_owned(),
+            (above, Some(key)) => format!("{above}.{key}"),
+        };
+        self.places.push((name, id, depth));
+        Ok(())
+    }
+}
 
 /// What a persistent id says of a storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,19 +85,10 @@ pub(super) fn flatten(
     root: Id,
     mut storage: impl FnMut(&StorageId) -> Result<Storage>,
 ) -> Result<BTreeMap<String, Stored>> {
-    let too_much = || Error::new(Kind::BadInput, "its pickle nests too deeply or too widely");
     let mut out = BTreeMap::new();
-    let mut open: Vec<(String, Id, usize)> = vec![(String::new(), root, 0)];
-    let mut steps = 0;
-    while let Some((name, id, depth)) = open.pop() {
-        steps += 1;
-        if depth > DEEPEST || steps + open.len() > MOST_STEPS {
-            return Err(too_much());
-        }
-        let below = |key: &str| match name.as_str() {
-            "" => key.to_owned(),
-            above => format!("{above}.{key}"),
-        };
+    let mut open = Open::default();
+    open.push("", None, root, 0)?;
+    while let Some((name, id, depth)) = open.places.pop() {
         match arena.get(id) {
             Value::Tensor(parts) => {
                 let id = storage_id(arena, parts.storage).map_err(|e| named(e, &name))?;
@@ -85,20 +104,24 @@ pub(super) fn flatten(
             }
             Value::Dict(pairs) => {
                 for (key, value) in pairs {
+                    let number;
                     let key = match arena.get(*key) {
-                        Value::Text(text) => below(text),
-                        Value::Int(n) => below(&n.to_string()),
+                        Value::Text(text) => text,
+                        Value::Int(n) => {
+                            number = n.to_string();
+                            number.as_str()
+                        }
                         _ => continue,
                     };
-                    open.push((key, *value, depth + 1));
+                    open.push(&name, Some(key), *value, depth + 1)?;
                 }
             }
             Value::List(items) | Value::Tuple(items) => {
                 for (i, item) in items.iter().enumerate() {
-                    open.push((below(&i.to_string()), *item, depth + 1));
+                    open.push(&name, Some(&i.to_string()), *item, depth + 1)?;
                 }
             }
-            Value::Object(Some(attributes)) => open.push((name, *attributes, depth + 1)),
+            Value::Object(Some(attributes)) => open.push(&name, None, *attributes, depth + 1)?,
             _ => {}
         }
     }
