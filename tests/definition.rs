@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use clipmill::base::environment::Environment;
 use clipmill::base::files::{read_text_capped, write_atomic};
 use clipmill::definition::contract::{self, CheckKind, TableKind};
+use clipmill::definition::warm_up::WarmUp;
 use clipmill::definition::{self, Operator, Pipeline};
 use proptest::prelude::*;
 
@@ -199,6 +200,21 @@ fn features_for_clipcap_chinese_are_not_normalised() {
         _ => None,
     });
     assert_eq!(normalised, Some(false));
+}
+
+/// Both take transformers' AdamW as it comes, and leave gradients as they are; dropout is that of the
+/// published configurations.
+#[test]
+fn captioners_train_as_in_the_projects_that_definitions_name() {
+    for name in ["flickr30k.toml", "flickr8k-zh.toml"] {
+        let path = root().join("pipelines").join(name);
+        let pipeline = parse(&read_text_capped(&path, 1 << 20).unwrap(), &[]).unwrap();
+        let Operator::Train(of) = &pipeline.find_stage("captioner").unwrap().operator else {
+            panic!("{name} trains no captioner");
+        };
+        assert_eq!((of.dropout, of.weight_decay, of.clip_norm), (0.1, 0.0, 0.0), "{name}");
+        assert_eq!((of.warmup_steps, of.batch_size), (WarmUp::Steps(5000), 40), "{name}");
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub mod span;
 pub mod stage;
 pub mod train;
 pub mod train_clip;
+pub mod warm_up;
 
 mod digest;
 mod findings;

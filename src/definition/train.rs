@@ -8,6 +8,7 @@ use super::numbers::{optional_whole, real, whole};
 use super::reader::{Setting, TableReader, read_name};
 use super::span::Spanned;
 use super::tree::Node;
+use super::warm_up::WarmUp;
 
 /// Settings of `train`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -53,16 +54,18 @@ pub struct Train {
     /// How the learning rate falls to zero after the warm-up.
     #[schemars(default)]
     pub schedule: Schedule,
-    /// Steps over which the learning rate rises from zero; a tenth of all steps at most.
-    #[schemars(default = "warmup_steps", range(max = 10_000_000))]
-    pub warmup_steps: u32,
+    /// Steps over which the learning rate rises from zero. Without it 5,000, and a tenth of all steps
+    /// at most.
+    #[schemars(with = "Option<u32>", range(max = 10_000_000))]
+    pub warmup_steps: WarmUp,
     /// Share of each weight that a step takes away, times the learning rate (`AdamW`).
     #[schemars(default = "weight_decay", range(min = 0.0, max = 1.0))]
     pub weight_decay: f64,
     /// Largest L2 norm of all gradients together; 0 leaves them as they are.
     #[schemars(default = "clip_norm", range(min = 0.0))]
     pub clip_norm: f64,
-    /// Share of activations that training sets to zero, in GPT-2 and in the mapper of kind `bert`.
+    /// Share of activations that training sets to zero: in the mapper of kind `bert`, and in GPT-2
+    /// unless that is frozen.
     #[schemars(default, range(min = 0.0, max = 0.9))]
     pub dropout: f64,
     /// Numeric type of the computation; weights and optimiser are `f32` in both.
@@ -158,10 +161,6 @@ fn learning_rate() -> f64 {
     2e-5
 }
 
-fn warmup_steps() -> u32 {
-    5000
-}
-
 fn weight_decay() -> f64 {
     0.01
 }
@@ -208,7 +207,7 @@ impl Train {
                 x > 0.0 && x <= 10.0
             }),
             schedule: table.or("schedule", Schedule::default()),
-            warmup_steps: whole(table, "warmup_steps", warmup_steps(), 0, 10_000_000),
+            warmup_steps: WarmUp::read(table, 5000),
             weight_decay: real(table, "weight_decay", weight_decay(), "0 to 1", share),
             clip_norm: real(table, "clip_norm", clip_norm(), "0 or more", |x| {
                 x >= 0.0 && x.is_finite()

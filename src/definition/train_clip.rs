@@ -7,6 +7,7 @@ use super::numbers::{optional_whole, real, whole};
 use super::reader::TableReader;
 use super::span::Spanned;
 use super::train::Schedule;
+use super::warm_up::WarmUp;
 
 /// Settings of `train_clip`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -36,9 +37,10 @@ pub struct TrainClip {
     /// How the learning rate falls to zero after the warm-up.
     #[schemars(default)]
     pub schedule: Schedule,
-    /// Steps over which the learning rate rises from zero; a tenth of all steps at most.
-    #[schemars(default = "warmup_steps", range(max = 10_000_000))]
-    pub warmup_steps: u32,
+    /// Steps over which the learning rate rises from zero. Without it 1,000, and a tenth of all steps
+    /// at most.
+    #[schemars(with = "Option<u32>", range(max = 10_000_000))]
+    pub warmup_steps: WarmUp,
     /// Share of each weight that a step takes away, times the learning rate (`AdamW`).
     #[schemars(default = "weight_decay", range(min = 0.0, max = 1.0))]
     pub weight_decay: f64,
@@ -71,10 +73,6 @@ fn batch_size() -> u32 {
 
 fn learning_rate() -> f64 {
     1e-5
-}
-
-fn warmup_steps() -> u32 {
-    1000
 }
 
 fn weight_decay() -> f64 {
@@ -110,7 +108,7 @@ impl TrainClip {
                 x > 0.0 && x <= 10.0
             }),
             schedule: table.or("schedule", Schedule::default()),
-            warmup_steps: whole(table, "warmup_steps", warmup_steps(), 0, 10_000_000),
+            warmup_steps: WarmUp::read(table, 1000),
             weight_decay: real(table, "weight_decay", weight_decay(), "0 to 1", |x| {
                 (0.0..=1.0).contains(&x)
             }),

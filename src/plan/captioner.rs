@@ -12,6 +12,7 @@ use super::versions;
 pub use crate::definition::caption::LEAST_TEMPERATURE;
 pub use crate::definition::evaluate::Words;
 pub use crate::definition::train::{Compute, MapperKind, Schedule};
+pub use crate::definition::warm_up::WarmUp;
 
 /// A GPT-2 on disk.
 #[derive(Debug, Clone)]
@@ -80,8 +81,8 @@ pub struct Course {
     pub learning_rate: f64,
     /// How it falls.
     pub schedule: Schedule,
-    /// Steps of its rise, before they are capped.
-    pub warmup_steps: u64,
+    /// Steps of its rise.
+    pub warmup_steps: WarmUp,
     /// Decoupled weight decay.
     pub weight_decay: f64,
     /// Largest norm of the gradients; none leaves them.
@@ -172,6 +173,16 @@ impl Network {
         }
     }
 
+    /// What a share of dropout sets to zero. A frozen GPT-2 had dropout once: trainings with it are
+    /// told from those.
+    fn dropped(&self, share: f64) -> String {
+        match self.mapper {
+            _ if !self.freeze || share == 0.0 => share.to_string(),
+            MapperKind::Bert => format!("{share} in the mapper"),
+            MapperKind::Mlp | MapperKind::Transformer => "0".to_owned(),
+        }
+    }
+
     fn facts(&self, fingerprint: Fingerprint) -> Fingerprint {
         let fingerprint = fingerprint
             .with("settings.mapper", mapper_name::of(self.mapper))
@@ -196,7 +207,7 @@ impl Course {
             accumulate: settings.accumulate as usize,
             learning_rate: settings.learning_rate,
             schedule: settings.schedule,
-            warmup_steps: settings.warmup_steps.into(),
+            warmup_steps: settings.warmup_steps,
             weight_decay: settings.weight_decay,
             clip_norm: (settings.clip_norm > 0.0).then_some(settings.clip_norm),
             dropout: settings.dropout,
@@ -216,7 +227,6 @@ impl Course {
             .with("settings.schedule", self.schedule.name())
             .with("settings.warmup_steps", self.warmup_steps)
             .with("settings.weight_decay", self.weight_decay)
-            .with("settings.dropout", self.dropout)
             .with("dtype", self.compute.name())
             .with("settings.seed", self.seed)
             .with("settings.max_tokens", self.max_tokens);
@@ -287,7 +297,9 @@ impl Train {
     /// The facts that change a training's numbers; the files' digests are added to it.
     pub(super) fn fingerprint(&self) -> Fingerprint {
         let fingerprint = Fingerprint::new("train", versions::TRAIN);
-        self.course.facts(self.network.facts(fingerprint))
+        self.course
+            .facts(self.network.facts(fingerprint))
+            .with("settings.dropout", self.network.dropped(self.course.dropout))
     }
 }
 
@@ -340,5 +352,83 @@ mod mapper_name {
             .find(|(known, _)| *known == name)
             .map(|(_, kind)| *kind)
             .ok_or_else(|| serde::de::Error::custom(format!("`{name}` is no mapper")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::environment::Environment;
+    use crate::plan::locked;
+
+    const TEXT: &str = r#"
+[pipeline]
+name = "p"
+store = "s"
+[sources.photos.tar]
+paths = "a.tar"
+[sources.sentences.flickr]
+paths = "a.token"
+[models.clip.huggingface]
+path = "clip"
+[models.gpt2.gpt2]
+path = "gpt2"
+[stages.images.index_images]
+source = "photos"
+[stages.image_features.embed_images]
+images = "images"
+model = "clip"
+[stages.captions.read_captions]
+source = "sentences"
+images = "images"
+[stages.examples.align]
+captions = "captions"
+image_features = "image_features"
+[stages.training.train_clip]
+images = "images"
+captions = "captions"
+model = "clip"
+[stages.captioner.train]
+examples = "examples"
+model = "gpt2"
+"#;
+
+    /// What the fingerprint of a stage of [`TEXT`] has of a setting, with what `sets` sets in it.
+    fn fact(table: &str, setting: &str, sets: &[(&str, &str)]) -> String {
+        let sets: Vec<(String, String)> = sets
+            .iter()
+            .map(|(key, value)| (format!("stages.{table}.{key}"), (*value).to_owned()))
+            .collect();
+        let env = Environment::from_iter(std::iter::empty::<(&str, &str)>());
+        let pipeline = definition::parse("p.toml", TEXT, &env, &sets).unwrap();
+        let facts = locked::facts(&pipeline, std::path::Path::new("p.toml")).unwrap();
+        facts.stages[table].parts[&format!("settings.{setting}")].clone()
+    }
+
+    #[test]
+    fn trainings_without_dropout_or_with_a_gpt2_that_trains_have_the_facts_they_had() {
+        let dropped = |dropout, freeze, mapper| {
+            let mapper = format!("\"{mapper}\"");
+            let sets = [("dropout", dropout), ("freeze", freeze), ("mapper", mapper.as_str())];
+            fact("captioner", "dropout", &sets)
+        };
+        for mapper in ["mlp", "transformer", "bert"] {
+            assert_eq!(dropped("0.0", "true", mapper), "0", "{mapper}");
+            assert_eq!(dropped("0.1", "false", mapper), "0.1", "{mapper}");
+        }
+        assert_eq!(dropped("0.1", "true", "bert"), "0.1 in the mapper");
+        assert_eq!(dropped("0.1", "true", "mlp"), "0", "as without it");
+        assert_eq!(dropped("0.1", "true", "transformer"), "0", "as without it");
+    }
+
+    #[test]
+    fn trainings_whose_warm_up_is_not_cut_any_more_are_told_from_those_before() {
+        for (table, default) in [("captioner", "5000"), ("training", "1000")] {
+            let warm_up = |sets: &[(&str, &str)]| fact(table, "warmup_steps", sets);
+            assert_eq!(warm_up(&[]), default, "as it was");
+            assert_eq!(warm_up(&[("warmup_steps", "0")]), "0", "as it was");
+            let named = warm_up(&[("warmup_steps", default)]);
+            assert_eq!(named, format!("{default} in full"));
+        }
     }
 }

@@ -39,7 +39,7 @@ impl TrainClip {
                 accumulate: 1,
                 learning_rate: settings.learning_rate,
                 schedule: settings.schedule,
-                warmup_steps: settings.warmup_steps.into(),
+                warmup_steps: settings.warmup_steps,
                 weight_decay: settings.weight_decay,
                 clip_norm: (settings.clip_norm > 0.0).then_some(settings.clip_norm),
                 dropout: 0.0,

@@ -18,7 +18,7 @@ use crate::nn::layers::Dropout;
 use crate::nn::mapper::{self, Mapper, MapperConfig};
 use crate::nn::tokens::TextCodec;
 use crate::nn::weights::Weights;
-use crate::plan::captioner::{Compute, Gpt2Spec, MapperKind, Network, Train};
+use crate::plan::captioner::{Compute, Course, Gpt2Spec, MapperKind, Network, Train};
 use crate::plan::model::{DeviceChoice, Dtype};
 
 const CONFIG_CAP_BYTES: u64 = 16 << 20;
@@ -147,6 +147,10 @@ impl Learner for Learning {
         self.captioner.loss(&batch, dropout.as_mut()).map_err(fault())
     }
 
+    fn saves_memory(&self, course: &Course) -> String {
+        saves_memory(course, self.freeze, self.device.is_cuda())
+    }
+
     fn gradients(&self, loss: &Tensor, earlier: Option<GradStore>) -> Result<GradStore> {
         self.captioner.backward_onto(loss, earlier).map_err(candle("computing gradients"))
     }
@@ -164,6 +168,22 @@ impl Learner for Learning {
         let trained: Vec<String> = self.weights().into_iter().map(|(name, _)| name).collect();
         Ok(state.into_iter().filter(|(name, _)| trained.contains(name)).collect())
     }
+}
+
+/// What is set already, or saves nothing on the device, is left out.
+fn saves_memory(course: &Course, freeze: bool, on_gpu: bool) -> String {
+    let smaller = match course.batch_rows / 2 {
+        0 => "lower `max_tokens`".to_owned(),
+        half => format!(
+            "lower `batch_size` to {half} and raise `accumulate` to {}: the steps stay the same; or \
+             lower `max_tokens`",
+            course.accumulate * 2
+        ),
+    };
+    let half = (on_gpu && course.compute == Compute::F32).then_some("take `compute = \"bf16\"`");
+    let frozen = (!freeze).then_some("train with `freeze = true`");
+    let others = half.into_iter().chain(frozen).map(|other| format!(", or {other}"));
+    std::iter::once(smaller).chain(others).collect()
 }
 
 /// A captioner to caption with.
@@ -296,4 +316,29 @@ fn gpt2_config(folder: &Path) -> Result<Gpt2Config> {
     let path = folder.join("config.json");
     let text = read_text_capped(&path, CONFIG_CAP_BYTES)?;
     Gpt2Config::parse(&text).map_err(|error| error.at(path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::schedule::tests::course;
+
+    #[test]
+    fn what_saves_memory_is_not_set_yet() {
+        let course = course();
+        assert_eq!(
+            saves_memory(&course, false, true),
+            "lower `batch_size` to 4 and raise `accumulate` to 6: the steps stay the same; or lower \
+             `max_tokens`, or take `compute = \"bf16\"`, or train with `freeze = true`"
+        );
+        let one = Course { batch_rows: 1, ..course.clone() };
+        assert_eq!(
+            saves_memory(&one, false, false),
+            "lower `max_tokens`, or train with `freeze = true`",
+            "bf16 saves nothing on a processor"
+        );
+        assert_eq!(saves_memory(&one, true, false), "lower `max_tokens`");
+        let half = Course { compute: Compute::Bf16, ..one };
+        assert_eq!(saves_memory(&half, true, true), "lower `max_tokens`");
+    }
 }

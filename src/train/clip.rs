@@ -14,10 +14,13 @@ use crate::nn::contrastive::{Pair, TrainableClip};
 use crate::nn::device;
 use crate::nn::tokens::{HuggingFaceTokenizer, Tokenizer};
 use crate::nn::weights::Weights;
+use crate::plan::captioner::Course;
 use crate::plan::model::{DeviceChoice, Dtype, HF_TOKENIZER, HF_WEIGHTS};
 
 const CONFIG_CAP_BYTES: u64 = 16 << 20;
 const WEIGHTS_CAP_BYTES: u64 = 64 << 30;
+/// Captions that are told apart: fewer teach nothing.
+const LEAST_ROWS: usize = 2;
 
 /// A CLIP that trains.
 #[derive(Debug)]
@@ -110,6 +113,10 @@ impl Learner for ClipLearning {
         self.clip.loss(&pair).map_err(candle("computing the loss"))
     }
 
+    fn saves_memory(&self, course: &Course) -> String {
+        saves_memory(course.batch_rows)
+    }
+
     fn gradients(&self, loss: &Tensor, earlier: Option<GradStore>) -> Result<GradStore> {
         self.clip.backward_onto(loss, earlier).map_err(candle("computing gradients"))
     }
@@ -120,6 +127,17 @@ impl Learner for ClipLearning {
 
     fn state(&self) -> Result<Vec<(String, Tensor)>> {
         Ok(self.clip.state())
+    }
+}
+
+/// Captions are told apart within a batch, so that several do not add up to a large one.
+fn saves_memory(batch_rows: usize) -> String {
+    match batch_rows {
+        0..=LEAST_ROWS => "start from a smaller CLIP".to_owned(),
+        _ => {
+            let half = (batch_rows / 2).max(LEAST_ROWS);
+            format!("lower `batch_size` to {half}, which trains another CLIP")
+        }
     }
 }
 
@@ -160,6 +178,13 @@ mod tests {
 
     use super::*;
     use crate::nn::weights::write_safetensors;
+
+    #[test]
+    fn only_its_batches_may_be_smaller() {
+        assert_eq!(saves_memory(64), "lower `batch_size` to 32, which trains another CLIP");
+        assert_eq!(saves_memory(3), "lower `batch_size` to 2, which trains another CLIP");
+        assert_eq!(saves_memory(2), "start from a smaller CLIP");
+    }
 
     #[test]
     fn weights_are_taken_from_the_file_that_the_plan_takes_the_digest_of() {

@@ -9,6 +9,7 @@ use super::fault::candle;
 use crate::base::Result;
 use crate::flow::Vectors;
 use crate::nn::weights::Weights;
+use crate::plan::captioner::Course;
 
 /// Captions that go through the model together, each beside what is known of its image.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +56,10 @@ pub trait Learner {
     /// # Errors
     /// When the device fails or the batch does not fit the model.
     fn loss(&self, batch: &Batch, draw: Option<Draw>) -> Result<Tensor>;
+
+    /// What the definition may say so that a step needs less of the device's memory, as help for
+    /// people.
+    fn saves_memory(&self, course: &Course) -> String;
 
     /// The gradients of a loss by every weight that trains, added to those from `earlier`, so that
     /// several batches need the room of one.

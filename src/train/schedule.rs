@@ -1,8 +1,8 @@
 //! The learning rate of each step.
 
-use crate::plan::captioner::{Course, Schedule};
+use crate::plan::captioner::{Course, Schedule, WarmUp};
 
-/// Share of all steps that a warm-up takes at most.
+/// Share of all steps that a warm-up takes at most, where the definition says nothing of it.
 const MOST_WARMUP: u64 = 10;
 
 /// Rises in a straight line from zero, then falls to zero, as `get_linear_schedule_with_warmup`
@@ -16,15 +16,24 @@ pub struct LearningRate {
 }
 
 impl LearningRate {
-    /// Of a course of `total` steps; its warm-up is a tenth of them at most.
+    /// Of a course of `total` steps.
     #[must_use]
     pub fn of(course: &Course, total: u64) -> Self {
         Self {
             peak: course.learning_rate,
-            warmup: course.warmup_steps.min(total / MOST_WARMUP),
+            warmup: match course.warmup_steps {
+                WarmUp::Steps(steps) => steps.into(),
+                WarmUp::AtMost(steps) => u64::from(steps).min(total / MOST_WARMUP),
+            },
             total,
             schedule: course.schedule,
         }
+    }
+
+    /// Steps of its rise, where they are all steps or more: the highest rate is never reached.
+    #[must_use]
+    pub fn endless_warmup(&self) -> Option<u64> {
+        (self.warmup >= self.total.max(1)).then_some(self.warmup)
     }
 
     /// The rate of the step after `done` others.
@@ -45,8 +54,27 @@ impl LearningRate {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::plan::captioner::Compute;
+
+    pub(in crate::train) fn course() -> Course {
+        Course {
+            epochs: 1,
+            batch_rows: 8,
+            accumulate: 3,
+            learning_rate: 2.0,
+            schedule: Schedule::Linear,
+            warmup_steps: WarmUp::Steps(0),
+            weight_decay: 0.0,
+            clip_norm: None,
+            dropout: 0.0,
+            compute: Compute::F32,
+            seed: 0,
+            patience: None,
+            max_tokens: 8,
+        }
+    }
 
     fn rate(schedule: Schedule, warmup: u64, total: u64) -> LearningRate {
         LearningRate { peak: 2.0, warmup, total, schedule }
@@ -62,5 +90,25 @@ mod tests {
         for (ours, theirs) in cosine.iter().zip(golden) {
             assert!((ours - theirs).abs() < 1e-12, "{cosine:?}");
         }
+    }
+
+    #[test]
+    fn only_a_warm_up_that_nobody_asked_for_is_cut() {
+        let of = |warmup_steps, total| {
+            let course = Course { warmup_steps, ..course() };
+            LearningRate::of(&course, total)
+        };
+        let linear = |warmup, total| rate(Schedule::Linear, warmup, total);
+        // Flickr30k with its five captions an image, in batches of 40, ten times.
+        assert_eq!(of(WarmUp::Steps(5000), 35_760), linear(5000, 35_760));
+        assert_eq!(of(WarmUp::AtMost(5000), 35_760), linear(3576, 35_760));
+        assert_eq!(of(WarmUp::AtMost(5000), 60_000), linear(5000, 60_000));
+
+        let endless = of(WarmUp::Steps(400), 400);
+        assert_eq!(endless.endless_warmup(), Some(400));
+        assert!(endless.at(399) < 2.0);
+        let reached = of(WarmUp::Steps(399), 400);
+        assert_eq!((reached.endless_warmup(), reached.at(399)), (None, 2.0));
+        assert_eq!(of(WarmUp::Steps(0), 0).endless_warmup(), None);
     }
 }

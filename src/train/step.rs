@@ -45,7 +45,7 @@ pub fn make<L: Learner>(
             learner.recycle(gradients);
             Ok(Measured { loss, norm, tokens })
         })
-        .map_err(|error| explain_memory(error, course, batches))
+        .map_err(|error| explain_memory(error, learner, course, batches))
 }
 
 /// The gradients, the loss and the tokens of all batches together.
@@ -94,19 +94,16 @@ pub(super) fn scalar(tensor: &Tensor) -> Result<f32> {
 }
 
 /// A device whose memory is too small, told in the words of the definition.
-pub(super) fn explain_memory(error: Error, course: &Course, batches: &[Batch]) -> Error {
+pub(super) fn explain_memory<L: Learner>(
+    error: Error,
+    learner: &L,
+    course: &Course,
+    batches: &[Batch],
+) -> Error {
     if !is_of_memory(&error.to_string()) {
         return error;
     }
     let longest = batches.iter().flat_map(|b| &b.tokens).map(Vec::len).max().unwrap_or(0);
-    let lower = match (course.batch_rows, course.batch_rows / 2) {
-        (0 | 1, _) => "lower `max_tokens`, or train with `freeze = true`".to_owned(),
-        (_, half) => format!(
-            "lower `batch_size` to {half} and raise `accumulate` to {}: the steps stay the same; \
-             or lower `max_tokens`, on a GPU take `compute = \"bf16\"`, or train with `freeze = true`",
-            course.accumulate * 2
-        ),
-    };
     Error::new(
         Kind::Device,
         format!(
@@ -115,6 +112,6 @@ pub(super) fn explain_memory(error: Error, course: &Course, batches: &[Batch]) -
             course.batch_rows
         ),
     )
-    .help(lower)
+    .help(learner.saves_memory(course))
     .caused_by(error)
 }

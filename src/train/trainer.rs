@@ -15,9 +15,10 @@ use super::schedule::LearningRate;
 use super::step::{self, Measured};
 use crate::base::clock::Clock;
 use crate::base::progress::Progress;
+use crate::base::units::count;
 use crate::base::{Cancel, Digest, Error, Kind, Result};
 use crate::nn::weights::Weights;
-use crate::plan::captioner::{Course, Network, Schedule};
+use crate::plan::captioner::{Compute, Course, Network, Schedule};
 
 /// What is trained on.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +129,15 @@ pub fn train<L: Learner>(
                 "{}: `patience` ends nothing: no caption is in the split `val`, so there is no \
                  validation loss",
                 identity.stage
+            ));
+        }
+        if let Some(steps) = rate.endless_warmup() {
+            watch.progress.note(&format!(
+                "{}: the learning rate rises to the end and stays below `learning_rate`: \
+                 `warmup_steps` is {}, and all steps are {}",
+                identity.stage,
+                count(steps),
+                count(total)
             ));
         }
         watch.progress.begin(&identity.stage, Some(total));
@@ -281,10 +291,14 @@ impl<L: Learner> Run<'_, L> {
             ),
         )
         .at(&self.identity.stage)
-        .help(
-            "lower `learning_rate` or `clip_norm`, or take `compute = \"f32\"`; if it is always \
-             these images, look at their features and captions",
-        ))
+        .help(format!(
+            "lower `learning_rate` or `clip_norm`{}; if it is always these images, look at them and \
+             their captions",
+            match self.course.compute {
+                Compute::Bf16 => ", or take `compute = \"f32\"`",
+                Compute::F32 => "",
+            }
+        )))
     }
 
     /// Validates, shows samples, and writes the epoch's checkpoint.
@@ -296,7 +310,7 @@ impl<L: Learner> Run<'_, L> {
         state: &mut State,
     ) -> Result<()> {
         let epoch = state.epoch + 1;
-        state.validation_loss = self.validate(learner)?;
+        state.validation_loss = self.validate(learner, state.step, epoch)?;
         if let Some(loss) = state.validation_loss {
             let now = self.watch.clock.now_us();
             journal.record(state.step, epoch, &[("validation_loss", loss)], now)?;
@@ -330,8 +344,8 @@ impl<L: Learner> Run<'_, L> {
         self.save(learner, optimizer, journal, state)
     }
 
-    /// Mean loss over the split `val`; none where that is empty.
-    fn validate(&self, learner: &L) -> Result<Option<f64>> {
+    /// Mean loss over the split `val`, after `step` steps; none where that is empty.
+    fn validate(&self, learner: &L, step: u64, epoch: u32) -> Result<Option<f64>> {
         let validation = self.data.validation;
         if validation.is_empty() {
             return Ok(None);
@@ -339,10 +353,11 @@ impl<L: Learner> Run<'_, L> {
         let (mut sum, mut tokens) = (0.0, 0.0);
         for numbers in validation.in_order(self.course.batch_rows) {
             let batch = validation.batch(self.data.inputs, &numbers)?;
-            let loss = learner
-                .loss(&batch, None)
-                .and_then(|loss| step::scalar(&loss))
-                .map_err(|e| step::explain_memory(e, self.course, std::slice::from_ref(&batch)))?;
+            let loss = learner.loss(&batch, None).and_then(|loss| step::scalar(&loss)).map_err(
+                |error| {
+                    step::explain_memory(error, learner, self.course, std::slice::from_ref(&batch))
+                },
+            )?;
             #[expect(clippy::cast_precision_loss, reason = "tokens of a batch are few")]
             let weight = learner.weight(&batch) as f64;
             sum += f64::from(loss) * weight;
@@ -352,9 +367,8 @@ impl<L: Learner> Run<'_, L> {
         if loss.is_finite() {
             return Ok(Some(loss));
         }
-        Err(Error::new(Kind::BadInput, "the validation loss is no number")
-            .at(&self.identity.stage)
-            .help("lower `learning_rate`"))
+        let what = format!("the validation loss is no number after step {step} (epoch {epoch})");
+        Err(Error::new(Kind::BadInput, what).at(&self.identity.stage).help("lower `learning_rate`"))
     }
 
     fn save(

@@ -12,7 +12,7 @@ use clipmill::base::progress::Progress;
 use clipmill::base::{Cancel, Digest, Result};
 use clipmill::flow::Vectors;
 use clipmill::nn::weights::Weights;
-use clipmill::plan::captioner::{Compute, Course, MapperKind, Network, Schedule};
+use clipmill::plan::captioner::{Compute, Course, MapperKind, Network, Schedule, WarmUp};
 use clipmill::train::data::Encoded;
 use clipmill::train::examples::{Examples, Part};
 use clipmill::train::learner::{Batch, Draw, Learner};
@@ -27,6 +27,8 @@ pub struct Tiny {
     table: Var,
     /// The loss becomes NaN once so many were asked for.
     pub spoil_after: Option<usize>,
+    /// The validation loss is NaN.
+    pub spoils_validation: bool,
     /// The device runs out of memory.
     pub no_memory: bool,
     asked: Mutex<usize>,
@@ -42,6 +44,7 @@ impl Tiny {
             map: filled(WIDTH, 1.3),
             table: filled(WORDS, 0.7),
             spoil_after: None,
+            spoils_validation: false,
             no_memory: false,
             asked: Mutex::new(0),
         }
@@ -78,10 +81,18 @@ impl Learner for Tiny {
                 "CUDA_ERROR_OUT_OF_MEMORY",
             ));
         }
-        if draw.is_some() && self.spoil_after.is_some_and(|most| *asked > most) {
+        let spoilt = match draw {
+            Some(_) => self.spoil_after.is_some_and(|most| *asked > most),
+            None => self.spoils_validation,
+        };
+        if spoilt {
             return Ok((loss * f64::NAN).unwrap());
         }
         Ok(loss)
+    }
+
+    fn saves_memory(&self, course: &Course) -> String {
+        format!("lower what is {}", course.batch_rows)
     }
 
     fn gradients(&self, loss: &Tensor, earlier: Option<GradStore>) -> Result<GradStore> {
@@ -178,7 +189,7 @@ pub fn course() -> Course {
         accumulate: 1,
         learning_rate: 0.05,
         schedule: Schedule::Linear,
-        warmup_steps: 3,
+        warmup_steps: WarmUp::Steps(3),
         weight_decay: 0.01,
         clip_norm: Some(1.0),
         dropout: 0.0,

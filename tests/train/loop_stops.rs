@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clipmill::base::Kind;
-use clipmill::plan::captioner::{Course, Schedule};
+use clipmill::plan::captioner::{Compute, Course, Schedule, WarmUp};
 use clipmill::train::journal::{self, Metric};
 
 use crate::lesson::{StopAfter, Tiny, course, train};
@@ -121,15 +121,48 @@ fn memory_that_is_too_small_names_the_batch_size() {
     let error = train(dir.path(), &mut learner, &course(), &never()).unwrap_err();
     assert_eq!(error.kind(), Kind::Device);
     assert!(error.what().contains("batch_size of 4"), "{error}");
-    assert!(
-        error.help_text().unwrap().contains("lower `batch_size` to 2 and raise `accumulate` to 2")
-    );
+    assert_eq!(error.help_text(), Some("lower what is 4"), "as the learner has it");
+}
+
+#[test]
+fn a_loss_that_is_no_number_names_its_step_and_what_may_be_set() {
+    let error = |learner: &mut Tiny, course: &Course| {
+        let dir = tempfile::tempdir().unwrap();
+        train(dir.path(), learner, course, &never()).unwrap_err()
+    };
+    for compute in [Compute::F32, Compute::Bf16] {
+        let course = Course { compute, ..course() };
+        let mut spoilt = Tiny::new();
+        spoilt.spoil_after = Some(0);
+        let error = error(&mut spoilt, &course);
+        assert!(error.what().contains("in step 1 (epoch 1, batch 1)"), "{error}");
+        let asks = error.help_text().unwrap().contains("`compute = \"f32\"`");
+        assert_eq!(asks, compute == Compute::Bf16, "{error:?}");
+    }
+    let mut spoilt = Tiny::new();
+    spoilt.spoils_validation = true;
+    let error = error(&mut spoilt, &course());
+    assert_eq!(error.what(), "the validation loss is no number after step 10 (epoch 1)");
+}
+
+#[test]
+fn a_warm_up_without_end_is_told() {
+    let told = |steps| {
+        let (dir, stop) = (tempfile::tempdir().unwrap(), never());
+        let course = Course { warmup_steps: WarmUp::Steps(steps), ..course() };
+        train(dir.path(), &mut Tiny::new(), &course, &stop).unwrap();
+        let notes = stop.notes.lock().unwrap();
+        notes
+            .iter()
+            .any(|note| note.contains("rises to the end") && note.ends_with("all steps are 40"))
+    };
+    assert!(told(40) && !told(39));
 }
 
 #[test]
 fn an_accumulated_step_is_that_of_the_large_batch() {
     // Batches are drawn in another order, so one step an epoch is compared: all captions.
-    let large = Course { batch_rows: 64, epochs: 3, warmup_steps: 0, ..course() };
+    let large = Course { batch_rows: 64, epochs: 3, warmup_steps: WarmUp::Steps(0), ..course() };
     let small = Course { batch_rows: 4, accumulate: 64, ..large.clone() };
     let value = |(_, _, _, bits): &(u64, u32, String, u64)| f64::from_bits(*bits);
     let (one, many) = (undisturbed(&large), undisturbed(&small));

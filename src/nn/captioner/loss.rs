@@ -55,6 +55,9 @@ impl Captioner {
     /// tokens before it. Padding neither counts nor is seen; the head, and the last block behind its
     /// attention, are computed for the positions that predict a token and no others.
     ///
+    /// With dropout in the mapper, and in a GPT-2 that trains: a frozen one is in `eval()` in both
+    /// projects.
+    ///
     /// # Shapes
     /// The result: a single f32.
     ///
@@ -84,6 +87,7 @@ impl Captioner {
             }
         }
         // Padding is on the right and attention looks to the left: no mask is needed.
+        let dropout = dropout.filter(|_| self.gpt2.trains());
         let hidden = self.gpt2.hidden_at(&embeds, &at, dropout)?;
         let targets = Tensor::new(targets, hidden.device())?;
         let targets = batch.tokens.flatten_all()?.index_select(&targets, 0)?;

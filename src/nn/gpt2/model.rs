@@ -119,6 +119,12 @@ impl Gpt2 {
         &self.weights
     }
 
+    /// Whether it trains; else it is frozen.
+    #[must_use]
+    pub fn trains(&self) -> bool {
+        self.weights.iter().any(|(_, weight)| weight.trains())
+    }
+
     /// Name and shape of every weight of a GPT-2 of these sizes.
     #[must_use]
     pub fn expected(config: &Gpt2Config) -> Expected {
@@ -294,7 +300,7 @@ impl Gpt2 {
     fn factors(&self, keeps: bool) -> [Factors; 2] {
         let blocks = self.weights.iter().filter(|(name, _)| name.contains(".h."));
         let blocks: usize = blocks.map(|(_, weight)| weight.tensor().elem_count()).sum();
-        let keeps = keeps && !self.weights.iter().any(|(_, weight)| weight.trains());
+        let keeps = keeps && !self.trains();
         [blocks, blocks + self.head.tensor().elem_count()].map(|numbers| {
             if keeps && numbers <= PACKED { Factors::Packed } else { Factors::AsTheyLie }
         })
@@ -320,7 +326,7 @@ impl Gpt2 {
             }
             return Tensor::from_vec(numbers, x.shape(), x.device());
         }
-        let keeps = x.track_op() || self.weights.iter().any(|(_, weight)| weight.trains());
+        let keeps = x.track_op() || self.trains();
         let [how, _] = self.factors(keeps);
         let places = at.map(|at| Places::new(at, sizes)).transpose()?;
         let mut kept = Vec::with_capacity(if keeps { self.blocks.len() } else { 0 });
