@@ -1,5 +1,6 @@
 //! Decoding and preprocessing of the 240 photos on one core: `cargo bench --bench decode`. Figures
-//! are of the sum of the photos' medians.
+//! are of the sum of the photos' medians. With `values=FILE` the numbers that a model gets of each
+//! photo are written there instead, little-endian.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
@@ -16,6 +17,7 @@
 )]
 
 use std::hint::black_box;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -64,6 +66,16 @@ fn main() {
     let limits = Limits::default();
     let p = Preprocessing::clip(224);
     let mut out = vec![0.0; 3 * 224 * 224];
+    let file = std::env::args().find_map(|arg| arg.strip_prefix("values=").map(PathBuf::from));
+    if let Some(path) = file {
+        let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+        for photo in &photos {
+            let pixels = decode_for(photo, &limits, Orientation::Ignore, &[p]).unwrap();
+            preprocess_into(&pixels, &p, &mut out).unwrap();
+            out.iter().for_each(|number| file.write_all(&number.to_le_bytes()).unwrap());
+        }
+        return file.flush().unwrap();
+    }
     // photo by photo in turn, so that what disturbs one disturbs the other
     let mut of_photo = vec![[Vec::new(), Vec::new()]; photos.len()];
     for _ in 0..ROUNDS {

@@ -134,7 +134,7 @@ fn sets_replace_values_with_and_without_the_operator() {
         let pipeline = parse(GOOD, &[(key, "8")]).unwrap();
         let stage = pipeline.find_stage("image_features").unwrap();
         let Operator::EmbedImages(settings) = &stage.operator else { panic!() };
-        assert_eq!(settings.batch_size, 8);
+        assert_eq!(settings.batch_size, Some(8));
     }
     let sets = [
         ("models.clip.path", "${DATA}/clip"),

@@ -21,6 +21,8 @@ mod memory;
 #[path = "pipelines/real.rs"]
 mod real;
 
+use std::collections::BTreeSet;
+
 use clipmill::flow::RejectClass;
 use clipmill::plan::Reason;
 use house::{House, caption_lines, id, pictures};
@@ -60,6 +62,27 @@ fn archives_become_tables_and_a_second_run_does_nothing() {
     assert!(again.is_up_to_date(), "{again:?}");
     assert_eq!(table(&again, "image_features").counts.get(Reason::UpToDate), 10);
     assert_eq!(again.images, 0, "no byte of an image is read again");
+}
+
+#[test]
+fn captions_of_one_text_have_one_vector_however_far_apart() {
+    let lines: Vec<_> = (0..30)
+        .map(|n| format!("{}.jpg#{}\ta text that comes {} times .", id(n / 3), n % 3, n % 7))
+        .collect();
+    let embedded = |store: &str| {
+        let house = House::new(10);
+        house.captions(&lines);
+        house.define(&house::DEFINITION.replace("store = \"store\"", store));
+        house.run().unwrap();
+        let rows = house.rows("captions", &["caption_index", "text"]).len();
+        (rows, house.rows("caption_features", &["image_id", "caption_index", "embedding"]))
+    };
+    // Four captions at a time, and all of them.
+    let (rows, apart) = embedded("store = \"store\"\npart_rows = 4");
+    assert_eq!((rows, &apart), (30, &embedded("store = \"store\"").1));
+    let distinct: BTreeSet<&str> =
+        apart.iter().map(|row| row.rsplit_once('|').unwrap().1).collect();
+    assert_eq!(distinct.len(), 7);
 }
 
 #[test]

@@ -4,7 +4,7 @@ python table.py OURS MODELS TESTDATA [--rounds 3] [--seconds 4] [--only PART...]
 
 OURS is the folder of the built benches (`encode`, `decode`, `alone`, `train`, `caption`) and of
 `clipmill`, MODELS a folder for models.py to fill. Prints Markdown: the median over the rounds of
-each process's figure, and ours over the best peer. Parts: f32, bf16, int8, texts, preprocess,
+each process's figure, and ours over the best peer; a peer that is not installed is named. Parts: f32, bf16, int8, texts, preprocess,
 overlap, memory, train, caption. `cargo bench --bench plan` has its peer, dvc, in itself.
 """
 
@@ -14,6 +14,7 @@ import itertools
 import os
 import pathlib
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -38,13 +39,20 @@ parser.add_argument("--model", nargs="*", default=MODELS)
 parser.add_argument("--batches", default="1,8,32")
 parser.add_argument("--captions", type=int, default=2048)
 parser.add_argument("--images", type=int, default=31783, help="of the run whose memory is looked at")
+parser.add_argument("--whole", action="store_true", help="all images through ViT-B/32 for its memory too, in f32 25 minutes")
 args = parser.parse_args()
 # Some shells pin OpenBLAS to an old core.
 environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
 
 
+# Python packages of peers that were looked for in vain.
+missing = set()
+
+
 def run(command):
     done = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True)
+    missing.update(re.findall(r"^not installed: (\S+)", done.stdout, re.M))
+    missing.update(re.findall(r"^ModuleNotFoundError: No module named '([^'.]+)", done.stderr, re.M))
     if done.returncode:
         print(f"failed: {command}\n{done.stderr[-600:]}", file=sys.stderr)
         return {}
@@ -113,7 +121,7 @@ def texts():
         tail = [folder, "f32", f"texts={file.name}", args.seconds]
         found = rounds({"ours": [args.ours / "encode", *tail],
                         "torch": [sys.executable, HERE / "encode.py", "torch", *tail]})
-    ours, torch = found["ours"]["texts"], found["torch"]["texts"]
+    ours, torch = (found[name].get("texts", float("nan")) for name in ("ours", "torch"))
     print(f"\n### Captions/s, {len(lines)} of Flickr30k's, text tower of ViT-B/32\n")
     print("| clipmill | torch, padded to 77 | ours / torch |\n|---|---|---|")
     print(f"| {ours:.0f} | {torch:.0f} | {ours / torch:.1f} |")
@@ -122,16 +130,19 @@ def texts():
 def preprocess():
     environment["CLIPMILL_TESTDATA"] = str(args.testdata)
     environment["RAYON_NUM_THREADS"] = "1"
-    found = rounds({"ours": [args.ours / "decode"],
-                    "peers": [sys.executable, HERE / "preprocess.py", args.testdata]})
+    with tempfile.NamedTemporaryFile(suffix=".f32") as values:
+        run([args.ours / "decode", f"values={values.name}"])
+        found = rounds({"ours": [args.ours / "decode"],
+                        "peers": [sys.executable, HERE / "preprocess.py", args.testdata, values.name]})
     del environment["RAYON_NUM_THREADS"]
     ours, peers = found["ours"], found["peers"]
-    print("\n### Photos/s on one thread, 240 photos of Flickr30k\n\n| what | photos/s | ours / it | values equal to Pillow's |\n|---|---|---|---|")
-    shares = {k: f"{peers.pop(k):.1f} %" for k in list(peers) if k.endswith(", equal")}
-    shares["clipmill preprocess, equal"] = "100 % (tests/decode.rs)"
+    print("\n### Photos/s on one thread, 240 photos of Flickr30k\n")
+    print("| what | photos/s | ours / it | values that are Pillow's and torchvision's | within one level |\n|---|---|---|---|---|")
+    shares = {k: f"{peers.pop(k):.3f} %" for k in list(peers) if k.endswith((", equal", ", within a level"))}
     for what, figure in [*((f"clipmill {k}", v) for k, v in ours.items()), *peers.items()]:
-        same = ours["preprocess"] if "torchvision" in what or what.endswith("preprocess") else ours["decode"]
-        print(f"| {what} | {figure:.0f} | {same / figure:.2f} | {shares.get(f'{what}, equal', '')} |")
+        same = "preprocess" if "torchvision" in what or what.endswith("preprocess") else "decode"
+        both = " | ".join(shares.get(f"{what}, {of}", "") for of in ("equal", "within a level"))
+        print(f"| {what} | {figure:.0f} | {ours.get(same, float('nan')) / figure:.2f} | {both} |")
 
 
 def overlap():
@@ -139,7 +150,7 @@ def overlap():
 
 
 def memory():
-    whole.memory(args.ours, environment, args.testdata, model_folder, args.images)
+    whole.memory(args.ours, environment, args.testdata, model_folder, args.images, args.whole)
 
 
 def train():
@@ -168,7 +179,20 @@ def caption():
     print(f"\n32 images at once: {many / one:.1f} times the images/s of one.")
 
 
-print(f"{platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores, "
-      f"{datetime.date.today()}, {args.rounds} rounds of {args.seconds:g} s")
+def processor():
+    names = re.findall(r"^model name\s*: (.+)", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
+    return names[0] if names else platform.machine()
+
+
+def commit():
+    command = ["git", "-C", HERE, "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"
+
+
+print(f"{processor()}, {len(os.sched_getaffinity(0))} cores, {datetime.date.today()}, "
+      f"at commit {commit()}, {args.rounds} rounds of {args.seconds:g} s")
 for part in args.only:
     encoder(part) if part in PEERS else globals()[part]()
+    if missing:
+        print(f"\nNot installed, and so not measured: {', '.join(sorted(missing))}.")
+        missing.clear()

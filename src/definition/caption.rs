@@ -122,7 +122,7 @@ impl Caption {
         let samples = whole(table, "samples", samples(), 1, 1000);
         let seed = table.or("seed", 0);
         let max_tokens = whole(table, "max_tokens", max_tokens(), 1, 1000);
-        let batch_size = embed_images::read_batch_size(table, batch_size());
+        let batch_size = whole(table, "batch_size", batch_size(), 1, embed_images::MAX_BATCH);
         check_strategy(table);
         Some(Self {
             captioner: captioner?,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::embed_images;
+use super::numbers::optional_whole;
 use super::reader::TableReader;
 use super::span::Spanned;
 
@@ -22,13 +23,10 @@ pub struct EmbedCaptions {
     /// Whether each feature is scaled to an L2 norm of one.
     #[schemars(default = "super::embed_images::normalize")]
     pub normalize: bool,
-    /// Captions a batch; never changes a number.
-    #[schemars(default = "batch_size", range(min = 1, max = 65536))]
-    pub batch_size: u32,
-}
-
-fn batch_size() -> u32 {
-    64
+    /// Captions a batch; without it, as many as the memory of machine and device does for. Never
+    /// changes a number.
+    #[schemars(range(min = 1, max = 65536))]
+    pub batch_size: Option<u32>,
 }
 
 impl EmbedCaptions {
@@ -38,7 +36,7 @@ impl EmbedCaptions {
         // The graph puts in what the captions have, where it is left out.
         let column = table.optional("column").unwrap_or_default();
         let normalize = table.or("normalize", embed_images::normalize());
-        let batch_size = embed_images::read_batch_size(table, batch_size());
+        let batch_size = optional_whole(table, "batch_size", 1, embed_images::MAX_BATCH);
         Some(Self { captions: captions?, model: model?, column, normalize, batch_size })
     }
 }

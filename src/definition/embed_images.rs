@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::findings::Findings;
+use super::numbers::optional_whole;
 use super::reader::{Setting, TableReader, read_name};
 use super::span::Spanned;
 use super::tree::Node;
@@ -22,9 +23,10 @@ pub struct EmbedImages {
     /// as their EXIF orientation says.
     #[schemars(default)]
     pub orientation: Orientation,
-    /// Images a batch; never changes a number.
-    #[schemars(default = "batch_size", range(min = 1, max = 65536))]
-    pub batch_size: u32,
+    /// Images a batch; without it, as many as the memory of machine and device does for. Never
+    /// changes a number.
+    #[schemars(range(min = 1, max = 65536))]
+    pub batch_size: Option<u32>,
 }
 
 /// What is done about EXIF orientation.
@@ -44,12 +46,8 @@ pub(super) fn normalize() -> bool {
     true
 }
 
-fn batch_size() -> u32 {
-    32
-}
-
 /// Most rows a batch.
-pub(super) const MAX_BATCH: u64 = 65_536;
+pub(super) const MAX_BATCH: u32 = 65_536;
 
 impl EmbedImages {
     pub(super) fn read(table: &mut TableReader<'_, '_>) -> Option<Self> {
@@ -57,15 +55,9 @@ impl EmbedImages {
         let model = table.required("model");
         let normalize = table.or("normalize", normalize());
         let orientation = table.or("orientation", Orientation::default());
-        let batch_size = read_batch_size(table, batch_size());
+        let batch_size = optional_whole(table, "batch_size", 1, MAX_BATCH);
         Some(Self { images: images?, model: model?, normalize, orientation, batch_size })
     }
-}
-
-/// `batch_size`, here and for captions.
-pub(super) fn read_batch_size(table: &mut TableReader<'_, '_>, default: u32) -> u32 {
-    let rows = table.number_or("batch_size", default.into(), 1, MAX_BATCH);
-    u32::try_from(rows).unwrap_or(default)
 }
 
 impl Setting for Orientation {

@@ -2,6 +2,7 @@
 
 use candle_core::Device;
 
+use super::batch::{self, Free, RowSize};
 use super::load;
 use super::portion::Portion;
 use crate::base::{Error, Kind, Result};
@@ -11,6 +12,9 @@ use crate::nn::clip::{Images, VisionTowers};
 use crate::nn::device::{self, Opened};
 use crate::plan::model::ModelSpec;
 
+/// Images of a batch on the processor.
+const USUAL_BATCH: usize = 32;
+
 /// The image tower of a model, on its device.
 #[derive(Debug)]
 pub struct ImageEncoder {
@@ -19,6 +23,7 @@ pub struct ImageEncoder {
     preprocessing: Preprocessing,
     scale: Box<Scale>,
     width: usize,
+    batch_rows: usize,
     portion: Portion,
 }
 
@@ -53,8 +58,15 @@ impl ImageEncoder {
     ) -> Result<Self> {
         let opened = load::open(model)?;
         let (preprocessing, width) = (opened.preprocessing, opened.architecture.width);
+        let vision = opened.architecture.vision;
         let tower = read(opened, &device.device)?;
+        let row = RowSize {
+            input_bytes: 3 * vision.size_px * vision.size_px,
+            activation_bytes: if tower.grows_with_batch() { vision.row_bytes() } else { 0 },
+        };
+        let free = Free { machine: batch::free_bytes(), gpu: device.free_bytes() };
         Ok(Self {
+            batch_rows: batch::rows(row, USUAL_BATCH, tower.at_once(), free),
             portion: Portion::new(tower.at_once()),
             tower,
             device,
@@ -80,6 +92,13 @@ impl ImageEncoder {
     #[must_use]
     pub fn device(&self) -> &str {
         &self.device.name
+    }
+
+    /// Images of a batch: as many as were asked for, else as many as the memory that was free when it
+    /// was loaded does for.
+    #[must_use]
+    pub fn batch_rows(&self, asked: Option<usize>) -> usize {
+        asked.unwrap_or(self.batch_rows).max(1)
     }
 
     /// The most rows that it computes at once, where its device had no memory for more.

@@ -31,13 +31,15 @@ fn placed(path: &std::path::Path) -> impl Fn(Error) -> Error {
     }
 }
 
-/// Whether the device that a model asks for by name is there and computes in its numeric type;
-/// `auto` takes what it finds.
+/// Whether the device that a model asks for is there and computes in its numeric type; with `auto`,
+/// whether the one that it takes does.
 ///
 /// # Errors
-/// [`Kind::Device`] when this build or this machine does not have it.
+/// [`Kind::Device`] when this build or this machine does not have it, or it does not compute in
+/// that type.
 pub fn check_device(model: &ModelSpec) -> Result<()> {
-    if model.device == DeviceChoice::Auto {
+    // A GPU is not opened only to find one that does.
+    if model.device == DeviceChoice::Auto && device::computes_everywhere(model.dtype) {
         return Ok(());
     }
     let opened = device::open(model.device)?;

@@ -2,6 +2,7 @@
 //!
 //! [`describe`] needs no weights in memory; [`ImageEncoder`] and [`TextEncoder`] load one tower each.
 
+mod batch;
 mod facts;
 mod fidelity;
 mod files;

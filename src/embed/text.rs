@@ -1,7 +1,9 @@
 //! Texts to features.
 
 use candle_core::Device;
+use rayon::prelude::*;
 
+use super::batch::{self, Free, RowSize};
 use super::load;
 use super::portion::Portion;
 use crate::base::{Error, Kind, Result};
@@ -11,6 +13,9 @@ use crate::nn::device::{self, Opened};
 use crate::nn::tokens::Tokenizer;
 use crate::plan::model::ModelSpec;
 
+/// Texts of a batch on the processor.
+const USUAL_BATCH: usize = 64;
+
 /// The text tower of a model, with its tokenizer, on its device.
 #[derive(Debug)]
 pub struct TextEncoder {
@@ -19,6 +24,7 @@ pub struct TextEncoder {
     device: Opened,
     context: usize,
     width: usize,
+    batch_rows: usize,
     portion: Portion,
 }
 
@@ -74,8 +80,15 @@ impl TextEncoder {
             ));
         }
         let width = opened.architecture.width;
+        let tower = read(opened, &device.device)?;
+        let row = RowSize {
+            input_bytes: size_of::<u32>() * text.context,
+            activation_bytes: if tower.grows_with_batch() { text.row_bytes() } else { 0 },
+        };
+        let free = Free { machine: batch::free_bytes(), gpu: device.free_bytes() };
         Ok(Self {
-            tower: read(opened, &device.device)?,
+            batch_rows: batch::rows(row, USUAL_BATCH, None, free),
+            tower,
             tokenizer,
             device,
             context: text.context,
@@ -102,19 +115,19 @@ impl TextEncoder {
         self.context
     }
 
-    /// Tokens of a whole text, start and end included, before it is cut; 0 where the tokenizer's
-    /// rules fail on it.
-    #[must_use]
-    pub fn token_count(&self, text: &str) -> usize {
-        self.tokenizer.count(text).unwrap_or(0)
-    }
-
-    /// The token ids of a text, start and end included, cut as the reference cuts them.
+    /// The token ids of each text, start and end included, cut as the reference cuts them; on all
+    /// cores.
     ///
     /// # Errors
-    /// When the tokenizer's rules fail on it.
-    pub fn token_ids(&self, text: &str) -> Result<Vec<u32>> {
-        self.tokenizer.ids(text, self.context)
+    /// When the tokenizer's rules fail on one.
+    pub fn token_ids(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>> {
+        texts.par_iter().map(|text| self.tokenizer.ids(text, self.context)).collect()
+    }
+
+    /// As [`ImageEncoder::batch_rows`](super::ImageEncoder::batch_rows), of texts.
+    #[must_use]
+    pub fn batch_rows(&self, asked: Option<usize>) -> usize {
+        asked.unwrap_or(self.batch_rows).max(1)
     }
 
     /// The most rows that it computes at once, where its device had no memory for more.
@@ -129,20 +142,24 @@ impl TextEncoder {
         self.portion.news()
     }
 
-    /// Features of texts, not normalised, in as many turns as the device's memory asks for;
-    /// overlong texts are cut as the reference cuts them. On
-    /// the processor a row's numbers do not depend on the other rows.
+    /// Features of texts, as [`Self::encode_ids`] gives them; overlong texts are cut as the
+    /// reference cuts them.
     ///
     /// # Errors
     /// When the tokenizer's rules fail on a text, or the device fails.
     pub fn encode(&self, texts: &[&str]) -> Result<Vectors> {
-        if texts.is_empty() {
+        self.encode_ids(&self.token_ids(texts)?)
+    }
+
+    /// Features of texts, not normalised, in as many turns as the device's memory asks for. On the
+    /// processor a row's numbers do not depend on the other rows.
+    ///
+    /// # Errors
+    /// When the ids are not those of [`Self::token_ids`], or the device fails.
+    pub fn encode_ids(&self, ids: &[Vec<u32>]) -> Result<Vectors> {
+        if ids.is_empty() {
             return Ok(Vectors { width: self.width, data: Vec::new() });
         }
-        let ids = texts
-            .iter()
-            .map(|text| self.tokenizer.ids(text, self.context))
-            .collect::<Result<Vec<_>>>()?;
         let data = self
             .portion
             .over(ids.len(), |range| self.tower.forward(ids.get(range).unwrap_or_default()))?;

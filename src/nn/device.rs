@@ -15,6 +15,19 @@ pub struct Opened {
     pub name: String,
 }
 
+impl Opened {
+    /// Bytes of its memory that are free, for a GPU whose driver says so; none for the processor.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        #[cfg(feature = "cuda")]
+        if let Device::Cuda(device) = &self.device {
+            let (free, _) = device.cuda_stream().context().mem_get_info().ok()?;
+            return free.try_into().ok();
+        }
+        None
+    }
+}
+
 /// Opens what was asked for.
 ///
 /// # Errors
@@ -138,19 +151,45 @@ pub(in crate::nn) enum Computation {
 /// [`Kind::Device`] where it does not: bfloat16 on a processor without instructions for it, int8
 /// on a GPU.
 pub(in crate::nn) fn computation(dtype: Dtype, device: &Device) -> Result<Computation> {
+    let of = match device.is_cpu() {
+        true if Level::has_bf16() => Processor::CpuWithBf16,
+        true => Processor::Cpu,
+        false => Processor::Gpu,
+    };
+    computation_on(dtype, of)
+}
+
+/// What of a device decides how it computes.
+#[derive(Debug, Clone, Copy)]
+enum Processor {
+    Cpu,
+    /// With instructions for products of bfloat16.
+    CpuWithBf16,
+    Gpu,
+}
+
+/// Whether every device computes a CLIP in `dtype`, whichever `auto` takes.
+#[must_use]
+pub fn computes_everywhere(dtype: Dtype) -> bool {
+    let all = [Processor::Cpu, Processor::CpuWithBf16, Processor::Gpu];
+    all.iter().all(|of| computation_on(dtype, *of).is_ok())
+}
+
+fn computation_on(dtype: Dtype, of: Processor) -> Result<Computation> {
+    use Processor::{Cpu, CpuWithBf16, Gpu};
     let error = |what: &str, help: &str| Err(Error::new(Kind::Device, what).help(help));
-    match (dtype, device.is_cpu()) {
-        (Dtype::F32, true) => Ok(Computation::Packed(Number::F32)),
-        (Dtype::F32, false) => Ok(Computation::Candle(DType::F32)),
+    match (dtype, of) {
+        (Dtype::F32, Cpu | CpuWithBf16) => Ok(Computation::Packed(Number::F32)),
+        (Dtype::F32, Gpu) => Ok(Computation::Candle(DType::F32)),
         (Dtype::F16, _) => Ok(Computation::Candle(DType::F16)),
-        (Dtype::Bf16, false) => Ok(Computation::Candle(DType::BF16)),
-        (Dtype::Bf16, true) if Level::has_bf16() => Ok(Computation::Packed(Number::Bf16)),
-        (Dtype::Bf16, true) => error(
+        (Dtype::Bf16, Gpu) => Ok(Computation::Candle(DType::BF16)),
+        (Dtype::Bf16, CpuWithBf16) => Ok(Computation::Packed(Number::Bf16)),
+        (Dtype::Bf16, Cpu) => error(
             "this processor does not compute in bf16: it lacks AVX-512 BF16",
             "take `dtype = \"f32\"` or `\"int8\"`, or a CUDA device",
         ),
-        (Dtype::Int8, true) => Ok(Computation::Packed(Number::Int8)),
-        (Dtype::Int8, false) => error(
+        (Dtype::Int8, Cpu | CpuWithBf16) => Ok(Computation::Packed(Number::Int8)),
+        (Dtype::Int8, Gpu) => error(
             "int8 is computed on the processor only",
             "take `device = \"cpu\"`, or `dtype = \"bf16\"` or `\"f16\"` on the GPU",
         ),
@@ -192,6 +231,19 @@ mod tests {
             }
         }
         assert_eq!(held(DType::F16, &Device::Cpu).unwrap(), (DType::F16, Number::F32));
+    }
+
+    #[test]
+    fn whatever_auto_takes_computes_in_f32_and_f16_alone() {
+        for dtype in [Dtype::F32, Dtype::F16] {
+            assert!(computes_everywhere(dtype), "{dtype:?}");
+        }
+        let on = |dtype, of| computation_on(dtype, of).map_err(|error| error.kind());
+        assert!(!computes_everywhere(Dtype::Bf16) && !computes_everywhere(Dtype::Int8));
+        assert_eq!(on(Dtype::Bf16, Processor::Cpu), Err(Kind::Device));
+        assert_eq!(on(Dtype::Bf16, Processor::Gpu), Ok(Computation::Candle(DType::BF16)));
+        assert_eq!(on(Dtype::Int8, Processor::Gpu), Err(Kind::Device));
+        assert_eq!(on(Dtype::Int8, Processor::Cpu), Ok(Computation::Packed(Number::Int8)));
     }
 
     #[test]

@@ -115,8 +115,8 @@ pub struct EmbedImages {
     pub normalize: bool,
     /// Whether images are turned as their EXIF orientation says.
     pub apply_orientation: bool,
-    /// Images a batch.
-    pub batch_rows: usize,
+    /// Images a batch; without it the encoder chooses.
+    pub batch_rows: Option<usize>,
 }
 
 /// Settings of `read_captions`.
@@ -163,8 +163,8 @@ pub struct EmbedCaptions {
     pub model: ModelSpec,
     /// Whether features are scaled to an L2 norm of one.
     pub normalize: bool,
-    /// Captions a batch.
-    pub batch_rows: usize,
+    /// Captions a batch; without it the encoder chooses.
+    pub batch_rows: Option<usize>,
 }
 
 /// Settings of `align`.

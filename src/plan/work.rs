@@ -60,7 +60,7 @@ impl Known {
                     model: model.spec.clone(),
                     normalize: settings.normalize,
                     apply_orientation,
-                    batch_rows: settings.batch_size as usize,
+                    batch_rows: settings.batch_size.map(|rows| rows as usize),
                 });
                 Some((work, fingerprint))
             }
@@ -82,7 +82,7 @@ impl Known {
                     column: settings.column.value.clone(),
                     model: model.spec.clone(),
                     normalize: settings.normalize,
-                    batch_rows: settings.batch_size as usize,
+                    batch_rows: settings.batch_size.map(|rows| rows as usize),
                 });
                 Some((work, fingerprint))
             }

@@ -103,7 +103,7 @@ impl Comparison {
 /// When the model cannot be loaded in `f32`, or fails.
 pub(super) fn texts<'t>(
     model: &ModelSpec,
-    batch_rows: usize,
+    batch_rows: Option<usize>,
     encoder: &TextEncoder,
     texts: impl Iterator<Item = &'t str>,
     cancel: &Cancel,
@@ -112,24 +112,23 @@ pub(super) fn texts<'t>(
         return Ok(None);
     }
     let mut seen = BTreeSet::new();
-    let texts = texts.filter(|text| seen.insert(*text)).take(SAMPLE_ROWS);
-    let mut texts: Vec<_> = texts.map(|text| (encoder.token_count(text), text)).collect();
+    let texts: Vec<_> = texts.filter(|text| seen.insert(*text)).take(SAMPLE_ROWS).collect();
     if texts.is_empty() {
         return Ok(None);
     }
-    texts.sort_unstable();
-    let texts: Vec<&str> = texts.into_iter().map(|(_, text)| text).collect();
+    let mut ids = encoder.token_ids(&texts)?;
+    ids.sort_by_key(Vec::len);
     let mut made = Vectors::default();
-    for batch in texts.chunks(batch_rows.max(1)) {
+    for batch in ids.chunks(encoder.batch_rows(batch_rows)) {
         if cancel.is_cancelled() {
             return Ok(None);
         }
-        let of_batch = encoder.encode(batch)?;
+        let of_batch = encoder.encode_ids(batch)?;
         made.width = of_batch.width;
         made.data.extend(of_batch.data);
     }
     // All at once: each time its weights are read anew.
-    let full = encoder.load_beside(&in_f32(model))?.encode(&texts)?;
+    let full = encoder.load_beside(&in_f32(model))?.encode_ids(&ids)?;
     let mut sample = Sample::default();
     sample.push(&made, &full);
     Ok(sample.measure())

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::base::clock::Clock;
 use crate::base::progress::Progress;
 use crate::base::{Cancel, Result};
+use crate::plan::model::ModelSpec;
 use crate::plan::{Plan, Reason, Stage};
 use crate::table::storage::{Disk, Storage};
 use crate::table::{CommitNote, Part, Snapshot, StagedPart, Store};
@@ -40,6 +41,13 @@ pub struct Options {
 }
 
 impl Options {
+    /// Tells what computes a table's features where, and how many of them together.
+    pub(super) fn tell_model(&self, table: &str, model: &ModelSpec, on: (&str, usize)) {
+        let (device, rows) = on;
+        let model = &model.name;
+        self.progress.note(&format!("{table}: model `{model}` on {device}, {rows} rows a batch"));
+    }
+
     /// Tells that a table's rows are computed so many at once from here on.
     pub(super) fn tell_smaller(&self, table: &str, rows: usize) {
         self.progress.note(&format!(

@@ -128,12 +128,31 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
             let Some(batch) = self.batches.get_mut(target) else { continue };
             batch.members.push(member.clone());
             batch.input.extend_from_slice(&input);
-            let full = self.pass.targets.get(target).map_or(1, |t| t.work.batch_rows);
-            if batch.members.len() >= full {
+            let waiting = batch.members.len();
+            if waiting >= self.batch_rows(target)? {
                 self.encode(target)?;
             }
         }
         Ok(())
+    }
+
+    /// Rows of a batch of the target `number`. Its model is loaded when the first row needs it:
+    /// nothing to do loads no weights.
+    fn batch_rows(&mut self, number: usize) -> Result<usize> {
+        let (Some(batch), Some(target)) =
+            (self.batches.get_mut(number), self.pass.targets.get(number))
+        else {
+            return Ok(1);
+        };
+        let asked = target.work.batch_rows;
+        if let Some(encoder) = &batch.encoder {
+            return Ok(encoder.batch_rows(asked));
+        }
+        let encoder = ImageEncoder::load(&target.work.model)?;
+        let rows = encoder.batch_rows(asked);
+        self.options.tell_model(&target.stage.table, &target.work.model, (encoder.device(), rows));
+        batch.encoder = Some(encoder);
+        Ok(rows)
     }
 
     fn encode(&mut self, number: usize) -> Result<()> {
@@ -142,22 +161,8 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
         else {
             return Ok(());
         };
-        if batch.members.is_empty() {
+        let Some(encoder) = batch.encoder.as_ref().filter(|_| !batch.members.is_empty()) else {
             return Ok(());
-        }
-        // Loaded when the first row needs it: nothing to do loads no weights.
-        let encoder = match &mut batch.encoder {
-            Some(encoder) => encoder,
-            slot => {
-                let encoder = ImageEncoder::load(&target.work.model)?;
-                self.options.progress.note(&format!(
-                    "{}: model `{}` on {}",
-                    target.stage.table,
-                    target.work.model.name,
-                    encoder.device()
-                ));
-                slot.insert(encoder)
-            }
         };
         let members = std::mem::take(&mut batch.members);
         let mut vectors = self.clocks.time(Part::Encode, Spend::Busy, || {

@@ -111,7 +111,7 @@ pub(super) fn texts(
     let Some(team) = team(ctx, &[work.model.device]) else { return Ok(()) };
     let Some(captions) = ctx.store.snapshot(&work.captions)? else { return Ok(()) };
     let mut wanted = Vec::new();
-    let (state, _) = survey(ctx, ledger, stage, work, &mut |number, _, _| wanted.push(number))?;
+    let (state, _) = survey(ctx, ledger, stage, work, &mut |row, _| wanted.push(row.number))?;
     state.clean(&ctx.store, stage)?;
     if wanted.len() < LEAST_ROWS {
         return Ok(());

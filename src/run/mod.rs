@@ -43,6 +43,7 @@ mod pictures;
 mod publish;
 mod recipe;
 mod refusal;
+mod repeats;
 mod rows;
 mod settled;
 mod sink;

@@ -2,6 +2,8 @@
 //! everything, with the model that came of it.
 
 use crate::base::Result;
+use crate::embed::check_device;
+use crate::plan::model::{Dtype, ModelSpec};
 use crate::plan::{Plan, Work};
 use crate::train::captioner::{check_captioning, check_training};
 
@@ -50,10 +52,13 @@ pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunRepo
 fn check_devices(plan: &Plan, options: &Options) -> Result<()> {
     let wanted = wanted(plan, &options.only)?;
     for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
-        if let Some(model) = stage.work.model() {
-            crate::embed::check_device(model)?;
-        }
         match &stage.work {
+            // It trains in f32, whatever its model computes in elsewhere.
+            Work::TrainClip(work) => {
+                check_device(&ModelSpec { dtype: Dtype::F32, ..work.model.clone() })?;
+            }
+            Work::EmbedImages(work) => check_device(&work.model)?,
+            Work::EmbedCaptions(work) => check_device(&work.model)?,
             Work::Train(work) => check_training(work)?,
             Work::Caption(work) => check_captioning(&work.model)?,
             _ => {}

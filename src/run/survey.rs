@@ -15,7 +15,6 @@ use crate::table::Store;
 use super::align::{self, EXAMPLES};
 use super::context::{Context, Means, Options};
 use super::foresight::{Captions, Foresight};
-use super::key::Key;
 use super::ledger::Ledger;
 use super::ledger::REJECTS;
 use super::lookout::{Lookout, Sight};
@@ -193,7 +192,7 @@ fn surveyed(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
                 one
             }
             Work::EmbedCaptions(work) => {
-                let mut replaced = |_, state: &State, key: &Key<'_>| state.replace(key);
+                let mut replaced = |row: &texts::Wish<'_>, state: &State| state.replace(&row.key);
                 let (state, counts) = texts::survey(ctx, ledger, stage, work, &mut replaced)?;
                 ledger.complete(&stage.table);
                 (state, counts)

@@ -1,6 +1,6 @@
 //! Features of captions: texts of like length go through the model together, each distinct
-//! text once. Of the captions that need a vector a run holds the numbers; their texts are read
-//! again, window after window.
+//! text once, as far as [`Repeats`] has room. Of the captions that need a vector a run holds the
+//! numbers; their texts are read again, window after window.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -22,6 +22,7 @@ use super::key::{Columns, Key};
 use super::ledger::{Ledger, Prints};
 use super::lookout::Sight;
 use super::publish::{self, Made};
+use super::repeats::{Mark, Repeats};
 use super::rows;
 use super::sink::Sink;
 use super::state::State;
@@ -65,9 +66,11 @@ pub(super) fn run(
     stage: &Stage,
     work: &EmbedCaptions,
 ) -> Result<()> {
-    let mut wanted = Vec::new();
-    let (state, counts) =
-        survey(ctx, ledger, stage, work, &mut |number, _, _| wanted.push(number))?;
+    let (mut wanted, mut marks) = (Vec::new(), Vec::new());
+    let (state, counts) = survey(ctx, ledger, stage, work, &mut |row, _| {
+        wanted.push(row.number);
+        marks.push(Mark::of(&row.text));
+    })?;
     state.clean(&ctx.store, stage)?;
     let mut sink = ctx.sink(stage);
     let mut complete = true;
@@ -77,7 +80,8 @@ pub(super) fn run(
         let out = load(ctx, stage, work).and_then(|encoder| {
             sink.know(compare(ctx, work, &encoder, &wanted)?);
             let job = Job { ctx, stage, work, state: &state, encoder: &encoder };
-            let complete = job.embed(ledger, &wanted, &mut sink)?;
+            let repeats = Repeats::among(marks);
+            let complete = job.embed(ledger, (&wanted, repeats), &mut sink)?;
             ctx.report.note_smaller(&stage.table, encoder.rows_at_once());
             Ok(complete)
         });
@@ -99,14 +103,23 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Judges every row; tells `wanted` which need a vector: their places among the rows of the table
-/// of captions, in order, and their keys.
+/// A caption that needs a vector.
+#[derive(Debug)]
+pub(super) struct Wish<'k> {
+    /// Its place among the rows of the table of captions.
+    pub number: u64,
+    pub key: Key<'k>,
+    /// The digest of its text.
+    pub text: Digest,
+}
+
+/// Judges every row; tells `wanted` which need a vector, in order.
 pub(super) fn survey(
     ctx: &Context<'_>,
     ledger: &mut Ledger,
     stage: &Stage,
     work: &EmbedCaptions,
-    wanted: &mut dyn FnMut(u64, &State, &Key<'_>),
+    wanted: &mut dyn FnMut(&Wish<'_>, &State),
 ) -> Result<(State, Counts)> {
     let state = State::load(&ctx.store, stage, CAPTION_FEATURES)?;
     let state = state.with_units(ctx.handed_out.as_deref());
@@ -142,7 +155,7 @@ pub(super) fn survey(
                 ledger.carry_at(&stage.table, &prints, &digest, origin, row.image_id);
             } else if reason.computes() {
                 any = true;
-                wanted(row.number, &state, &key);
+                wanted(&Wish { number: row.number, key, text: digest }, &state);
             }
         }
         Ok(())
@@ -167,12 +180,8 @@ fn origin(work: &EmbedCaptions, key: &Key<'_>) -> Origin {
 /// When its files or the device are not as they were asked for.
 pub(super) fn load(ctx: &Context<'_>, stage: &Stage, work: &EmbedCaptions) -> Result<TextEncoder> {
     let encoder = TextEncoder::load(&work.model)?;
-    ctx.options.progress.note(&format!(
-        "{}: model `{}` on {}",
-        stage.table,
-        work.model.name,
-        encoder.device()
-    ));
+    let on = (encoder.device(), encoder.batch_rows(work.batch_rows));
+    ctx.options.tell_model(&stage.table, &work.model, on);
     Ok(encoder)
 }
 
@@ -214,18 +223,19 @@ pub(super) struct Job<'a, 'c> {
 }
 
 impl Job<'_, '_> {
-    /// Embeds the captions of these numbers; true if all were embedded.
+    /// Embeds the captions of these numbers, among which texts come again; true if all were
+    /// embedded.
     ///
     /// # Errors
     /// When the model fails or a part cannot be written.
     pub(super) fn embed(
         &self,
         ledger: &mut Ledger,
-        wanted: &[u64],
+        (wanted, repeats): (&[u64], Repeats),
         sink: &mut Sink,
     ) -> Result<bool> {
         let Self { ctx, stage, work, state, encoder } = *self;
-        let mut embedding = Embedding { ctx, ledger, stage, work, state, encoder, sink };
+        let mut embedding = Embedding { ctx, ledger, stage, work, state, encoder, repeats, sink };
         // A window is a part, so that parts hold neighbouring keys.
         let part_rows = usize::try_from(ctx.plan.parts.rows).unwrap_or(WINDOW);
         let window_rows = part_rows.clamp(1, WINDOW);
@@ -255,50 +265,69 @@ struct Embedding<'a, 'c> {
     work: &'a EmbedCaptions,
     state: &'a State,
     encoder: &'a TextEncoder,
+    repeats: Repeats,
     sink: &'a mut Sink,
 }
 
 impl Embedding<'_, '_> {
     /// Embeds a window, each distinct text once, batch after batch; false when it was stopped.
     fn window(&mut self, window: &[Wanted]) -> Result<bool> {
-        let mut captions: BTreeMap<&str, Vec<&Wanted>> = BTreeMap::new();
+        let mut captions: BTreeMap<(&str, Digest), Vec<&Wanted>> = BTreeMap::new();
         for one in window {
-            captions.entry(&one.text).or_default().push(one);
+            captions.entry((&one.text, one.digest)).or_default().push(one);
         }
+        let (mut fresh, mut known) = (Vec::new(), Vec::new());
+        for ((text, digest), of) in captions {
+            match self.repeats.take(&digest) {
+                Some(vector) => known.push((of, vector)),
+                None => fresh.push((text, of)),
+            }
+        }
+        if !known.is_empty() {
+            let known = known.iter().map(|(of, row)| (of.as_slice(), row.as_slice()));
+            self.keep(&known.collect::<Vec<_>>())?;
+        }
+        let texts: Vec<&str> = fresh.iter().map(|(text, _)| *text).collect();
+        let clocks = &self.ctx.clocks;
+        let ids = clocks.time(Part::Encode, Spend::Busy, || self.encoder.token_ids(&texts))?;
         // Shortest first: a batch is as long as its longest text.
-        let mut texts: Vec<_> =
-            captions.keys().map(|text| (self.encoder.token_count(text), *text)).collect();
-        texts.sort_unstable();
-        for batch in texts.chunks(self.work.batch_rows.max(1)) {
+        let mut fresh: Vec<_> = ids.into_iter().zip(fresh.into_iter().map(|(_, of)| of)).collect();
+        fresh.sort_by_key(|(ids, _)| ids.len());
+        let (ids, of): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
+        let rows = self.encoder.batch_rows(self.work.batch_rows);
+        for (ids, of) in ids.chunks(rows).zip(of.chunks(rows)) {
             if self.ctx.options.cancel.is_cancelled() {
                 return Ok(false);
             }
-            let batch: Vec<&str> = batch.iter().map(|(_, text)| *text).collect();
             let clocks = &self.ctx.clocks;
             let mut made =
-                clocks.time(Part::Encode, Spend::Busy, || self.encoder.encode(&batch))?;
+                clocks.time(Part::Encode, Spend::Busy, || self.encoder.encode_ids(ids))?;
             if let Some(rows) = self.encoder.shrunk() {
                 self.ctx.options.tell_smaller(&self.stage.table, rows);
             }
             if self.work.normalize {
                 made.normalise();
             }
-            let of = batch.iter().zip(made.iter());
-            let rows = of.filter_map(|(text, row)| Some((captions.get(text)?, row)));
-            let rows = rows.flat_map(|(of, row)| of.iter().map(move |one| (*one, row)));
-            self.keep(&rows.collect::<Vec<_>>())?;
+            self.keep(&of.iter().map(Vec::as_slice).zip(made.iter()).collect::<Vec<_>>())?;
         }
         Ok(true)
     }
 
-    /// Hands the rows of a batch to the writer.
-    fn keep(&mut self, rows: &[(&Wanted, &[f32])]) -> Result<()> {
+    /// Hands the rows of texts, of each its captions and its vector, to the writer.
+    fn keep(&mut self, texts: &[(&[&Wanted], &[f32])]) -> Result<()> {
+        for (of, vector) in texts {
+            if let Some(one) = of.first() {
+                self.repeats.done(one.digest, of.len(), vector);
+            }
+        }
+        let rows = texts.iter().flat_map(|(of, row)| of.iter().map(|one| (*one, *row)));
+        let rows: Vec<_> = rows.collect();
         let table = &self.stage.table;
         tracing::debug!(%table, rows = rows.len(), "computed");
         let fingerprint = self.stage.fingerprint.digest().to_string();
         let mut good = Vec::new();
         let mut kept = Vectors { width: self.encoder.width(), data: Vec::new() };
-        for (one, vector) in rows {
+        for (one, vector) in &rows {
             self.state.replace(&one.key());
             if vector.iter().all(|x| x.is_finite()) {
                 kept.data.extend_from_slice(vector);

@@ -16,6 +16,7 @@ use super::ledger::Ledger;
 use super::ledger::REJECTS;
 use super::order::dependents;
 use super::pass::{Listed, Pass};
+use super::repeats::{Mark, Repeats};
 use super::state::State;
 use super::texts;
 use super::unit::{Finished, Range, UNIT_FORMAT, Unit, listing};
@@ -53,8 +54,9 @@ struct TextDesk<'p> {
     stage: &'p Stage,
     work: &'p EmbedCaptions,
     state: State,
-    /// Numbers of the captions that need a vector.
+    /// Numbers of the captions that need a vector, and what stands for their texts.
     wanted: Vec<u64>,
+    marks: Vec<Mark>,
     encoder: Option<TextEncoder>,
     fidelity: Option<Fidelity>,
 }
@@ -220,12 +222,12 @@ impl<'p> Worker<'p> {
         if now != Some(version) {
             return Err(changed("the table of captions").at(&work.captions));
         }
-        let mut wanted = Vec::new();
-        let (state, _) =
-            texts::survey(&self.ctx, &mut self.ledger, stage, work, &mut |number, _, _| {
-                wanted.push(number);
-            })?;
-        Ok(TextDesk { stage, work, state, wanted, encoder: None, fidelity: None })
+        let (mut wanted, mut marks) = (Vec::new(), Vec::new());
+        let (state, _) = texts::survey(&self.ctx, &mut self.ledger, stage, work, &mut |row, _| {
+            wanted.push(row.number);
+            marks.push(Mark::of(&row.text));
+        })?;
+        Ok(TextDesk { stage, work, state, wanted, marks, encoder: None, fidelity: None })
     }
 
     fn rows(
@@ -256,7 +258,9 @@ impl<'p> Worker<'p> {
                 state: &desk.state,
                 encoder,
             };
-            complete = job.embed(&mut self.ledger, wanted, &mut sink)?;
+            let marks = desk.marks.get(first..last).unwrap_or_default();
+            let repeats = Repeats::among(marks.to_vec());
+            complete = job.embed(&mut self.ledger, (wanted, repeats), &mut sink)?;
             self.ctx.report.note_smaller(&desk.stage.table, encoder.rows_at_once());
         }
         let parts = sink.finish()?;

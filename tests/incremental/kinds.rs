@@ -268,6 +268,7 @@ const KINDS: &[Kind] = &[
     kind("the tokenizer changes", tokenizer, "caption_features weights_changed 12"),
     kind("the numeric type changes", |h| define(h, "path = \"clip\"", "path = \"clip\"\ndtype = \"f16\""), ALL),
     kind("the batch size changes", |h| define(h, "batch_size = 4", "batch_size = 3"), ""),
+    kind("the batch size is left to the machine", |h| define(h, "batch_size = 4", ""), ""),
     kind("the device is chosen by itself", |h| define(h, "path = \"clip\"", "path = \"clip\"\ndevice = \"auto\""), ""),
     kind("caps of the archive change", |h| define(h, "paths = \"images.tar\"", "paths = \"images.tar\"\nmax_members = 1000"), ""),
     kind("caps of an image change", |h| define(h, "source = \"photos\"", "source = \"photos\"\nmax_pixels = 1000000"), ""),

@@ -28,6 +28,9 @@ use super::{definition, image_file};
 /// Names of files that a folder is looked through for.
 const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
+/// Images whose captions grow side by side, where the definition has no batch size.
+const BATCH_ROWS: usize = 32;
+
 /// An image file with what became of it.
 type Told = (PathBuf, Result<Vec<Generated>>);
 
@@ -53,9 +56,10 @@ pub(crate) fn perform(args: &Caption, session: &Session) -> Result<Code> {
     let ready = captioner::open(&checkpoint, &work.model, &work.model_digest)?;
     session.say(&format!("checkpoint of step {} on {}", checkpoint.state.step, ready.device));
     let (strategy, max_tokens) = asked(args, &plan, &stage.table);
-    let settings = caption_settings(&strategy, max_tokens, embed.batch_rows, &checkpoint);
+    let batch_rows = embed.batch_rows.unwrap_or(BATCH_ROWS);
+    let settings = caption_settings(&strategy, max_tokens, batch_rows, &checkpoint);
     let mut told: Vec<Told> = Vec::new();
-    for batch in files.chunks(embed.batch_rows.max(1)) {
+    for batch in files.chunks(batch_rows.max(1)) {
         session.cancel.check()?;
         let mut features: Vec<Vec<f32>> = Vec::new();
         for file in batch {

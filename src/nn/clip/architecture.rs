@@ -42,6 +42,17 @@ pub struct Transformer {
     pub activation: Activation,
 }
 
+impl Transformer {
+    /// Bytes of what a block makes of so many tokens of one text or image, where it stands in memory
+    /// all at once and in f32: the stream, its norm, queries, keys and values with a copy of these,
+    /// scores before and after the soft-max, and both sides of the activation.
+    fn row_bytes(&self, tokens: usize) -> usize {
+        let scores = tokens.saturating_mul(tokens).saturating_mul(2 * self.heads);
+        let rows = tokens.saturating_mul(8 * self.width + 2 * self.hidden);
+        rows.saturating_add(scores).saturating_mul(size_of::<f32>())
+    }
+}
+
 /// The image tower.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VisionTower {
@@ -58,6 +69,12 @@ impl VisionTower {
     #[must_use]
     pub fn grid(&self) -> usize {
         self.size_px.checked_div(self.patch_px).unwrap_or(0)
+    }
+
+    /// Most bytes of an image's activations.
+    #[must_use]
+    pub fn row_bytes(&self) -> usize {
+        self.transformer.row_bytes(self.grid() * self.grid() + 1)
     }
 }
 
@@ -86,6 +103,12 @@ pub struct TextTower {
 }
 
 impl TextTower {
+    /// Most bytes of a text's activations.
+    #[must_use]
+    pub fn row_bytes(&self) -> usize {
+        self.transformer.row_bytes(self.context)
+    }
+
     /// Which token of a text is its feature.
     #[must_use]
     pub fn pooled(&self, ids: &[u32]) -> usize {

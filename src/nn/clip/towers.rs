@@ -77,6 +77,13 @@ impl VisionTowers {
         }
     }
 
+    /// Whether its memory grows with the batch. On packed weights it does not: groups of rows are
+    /// computed, one by each thread, however many there are.
+    #[must_use]
+    pub fn grows_with_batch(&self) -> bool {
+        !matches!(self, Self::Packed(_) | Self::Streamed(_))
+    }
+
     /// Images whose numbers are on its device at once, where that does not grow with their number.
     #[must_use]
     pub fn at_once(&self) -> Option<usize> {
@@ -190,6 +197,12 @@ impl TextTowers {
             }
             Computation::Candle(_) => Self::read(&weights, &names, of, Dtype::F32, device),
         }
+    }
+
+    /// As [`VisionTowers::grows_with_batch`].
+    #[must_use]
+    pub fn grows_with_batch(&self) -> bool {
+        !matches!(self, Self::Packed(_) | Self::Streamed(_))
     }
 
     /// Features, not normalised.

@@ -24,14 +24,6 @@ impl Tokenizer {
         }
     }
 
-    /// How many ids the whole text has, start and end included, uncut.
-    ///
-    /// # Errors
-    /// When the tokenizer's own rules fail on the text.
-    pub fn count(&self, text: &str) -> crate::base::Result<usize> {
-        self.ids(text, usize::MAX).map(|ids| ids.len())
-    }
-
     /// One more than the highest id.
     #[must_use]
     pub fn size(&self) -> usize {
