@@ -60,6 +60,15 @@ impl Fingerprint {
         &self.parts
     }
 
+    /// What of it decides whether an image's bytes can be decoded: neither weights nor what becomes of
+    /// pixels do. Limits are in no fingerprint.
+    #[must_use]
+    pub fn of_decoding(&self) -> Self {
+        let decides = |name: &str| ["operator", "settings.apply_orientation"].contains(&name);
+        let parts = self.parts.iter().filter(|(name, _)| decides(name));
+        Self { parts: parts.map(|(name, value)| (name.clone(), value.clone())).collect() }
+    }
+
     /// A fact as the definition calls and writes it. The names here stay what they are: rows of
     /// every store hang on them.
     #[must_use]
@@ -102,6 +111,23 @@ mod tests {
         let shown = |name, value| Fingerprint::as_defined(name, value);
         assert_eq!(shown("settings.apply_orientation", "true"), ("settings.orientation", "apply"));
         assert_eq!(shown("settings.normalize", "true"), ("settings.normalize", "true"));
+    }
+
+    #[test]
+    fn decoding_hangs_on_the_operator_and_the_orientation() {
+        let of = |weights, version, turned| {
+            Fingerprint::new("embed_images", version)
+                .with("weights", weights)
+                .with("settings.normalize", weights)
+                .with("settings.apply_orientation", turned)
+                .of_decoding()
+                .digest()
+        };
+        assert_eq!(of(1, 1, false), of(2, 1, false));
+        assert_ne!(of(1, 1, false), of(1, 2, false));
+        assert_ne!(of(1, 1, false), of(1, 1, true));
+        let index = Fingerprint::new("index_images", 1);
+        assert_eq!(index.of_decoding(), index);
     }
 
     #[test]

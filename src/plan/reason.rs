@@ -21,7 +21,7 @@ pub enum Reason {
     Moved,
     /// Computed by an earlier run that did not publish; its part is taken over.
     Resumed,
-    /// No longer in the source.
+    /// No longer in the source, or refused now.
     Removed,
     /// Refused before, with the same bytes by the same operator.
     RejectedEarlier,

@@ -187,6 +187,14 @@ impl<'p, 'l> Book<'p, 'l> {
         }
     }
 
+    /// A member has no content: its rows go with those that no source names.
+    pub(super) fn lost(&mut self, reject: Reject) {
+        if reject.image_id.as_ref().is_none_or(|id| !self.doubled.contains(id)) {
+            let Pass { stage, prints, .. } = self.pass;
+            self.ledger.refuse(&stage.table, prints.of(reject.class), reject);
+        }
+    }
+
     /// The table `number` refused this member; its old row goes.
     pub(super) fn refused(&mut self, number: usize, reject: Reject) {
         if reject.image_id.as_ref().is_some_and(|id| self.doubled.contains(id)) {

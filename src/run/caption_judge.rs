@@ -78,7 +78,11 @@ impl<'a> Judge<'a> {
                 .map(move |n| Key::caption(id, i32::try_from(n).unwrap_or(i32::MAX)))
         };
         if ledger.before().refused(&stage.table, &digest, &self.prints).is_some() {
-            counts.add(Reason::RejectedEarlier);
+            let gone = keys().filter(|key| state.stored(key).is_some()).count();
+            match gone {
+                0 => counts.add(Reason::RejectedEarlier),
+                _ => counts.add_many(Reason::Removed, gone as u64),
+            }
             keys().for_each(|key| state.replace(&key));
             ctx.watch(id, || {
                 Sight::new(stage, Key::caption(id, 0), Reason::RejectedEarlier, state)

@@ -97,7 +97,7 @@ impl<'r, 'p, 'b, 'l> Encoder<'r, 'p, 'b, 'l> {
                     if let Some(archive) = streamed {
                         self.book.unread.entry(archive).or_default().push(reject.clone());
                     }
-                    self.book.refused(0, reject);
+                    self.book.lost(reject);
                 }
                 Outcome::Looked(looked) => self.looked(*looked, &mut images)?,
             }

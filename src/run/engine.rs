@@ -19,11 +19,17 @@ use super::{
     align, caption, captions, evaluate, handout, images, settled, texts, train, train_clip,
 };
 
-/// Carries a plan out whose models are all there.
+/// Carries a plan out whose models are all there. Of the tables `tried` no reject is tried again: an
+/// earlier phase of this run did.
 ///
 /// # Errors
 /// When an input or the store fails; when a worker fails or dies twice over one unit of work.
-pub(super) fn once(plan: &Plan, options: &Options, means: &Means) -> Result<RunReport> {
+pub(super) fn once(
+    plan: &Plan,
+    options: &Options,
+    means: &Means,
+    tried: &BTreeSet<String>,
+) -> Result<RunReport> {
     let begun = Instant::now();
     let clock = std::sync::Arc::clone(&options.clock);
     let store = Store::create_on(&plan.store, clock, std::sync::Arc::clone(&means.storage))?;
@@ -45,7 +51,7 @@ pub(super) fn once(plan: &Plan, options: &Options, means: &Means) -> Result<RunR
         let mut ctx = Context::new(plan, options, means, store.clone());
         let rejects = ctx.store.snapshot(REJECTS)?;
         let now = options.clock.now_us();
-        let mut ledger = Ledger::load(rejects.as_ref(), options.retry_rejects, now)?;
+        let mut ledger = Ledger::load(rejects.as_ref(), (options.retry_rejects, tried), now)?;
         let made = stages(&mut ctx, &mut ledger);
         // Rows of damaged parts are to be made again, and this attempt had judged them already. What
         // it refused, the next one refuses too, and files once.

@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 use crate::base::digest::Digester;
 use crate::base::{Cancel, Digest, Kind, Result};
 use crate::flow::{Origin, Reject, RejectClass};
-use crate::plan::{Counts, Reason};
+use crate::plan::{Counts, Fingerprint, Reason};
 use crate::sources::Member;
 use crate::table::{Part, Snapshot};
 
@@ -27,28 +27,39 @@ type Slot = (Origin, String);
 /// Under which fingerprints a table refuses: what was refused under another is tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Prints {
+    /// The stage's, as its rows have it.
     pub plain: String,
+    /// Of what decoding hangs on: other weights do not mend a broken image.
+    decoded: String,
     /// With the limits of decoding: what is too large for one limit is not for another.
     limited: String,
 }
 
 impl Prints {
-    /// Of a table that has no limits.
+    /// Of a table for which nothing is decoded.
     pub(super) fn plain(fingerprint: &str) -> Self {
-        Self { plain: fingerprint.to_owned(), limited: fingerprint.to_owned() }
+        let print = || fingerprint.to_owned();
+        Self { plain: print(), decoded: print(), limited: print() }
     }
 
-    pub(super) fn limited(fingerprint: &str, limits: [u64; 2]) -> Self {
+    /// Of a table that is made of images within `limits`.
+    pub(super) fn decoding(fingerprint: &Fingerprint, limits: [u64; 2]) -> Self {
+        let decoded = fingerprint.of_decoding().digest().to_string();
         let mut digester = Digester::new();
-        digester.field("fingerprint", fingerprint.as_bytes());
+        digester.field("fingerprint", decoded.as_bytes());
         for limit in limits {
             digester.field("limit", &limit.to_le_bytes());
         }
-        Self { plain: fingerprint.to_owned(), limited: digester.finish().to_string() }
+        let limited = digester.finish().to_string();
+        Self { plain: fingerprint.digest().to_string(), decoded, limited }
     }
 
     pub(super) fn of(&self, class: RejectClass) -> &str {
-        if class == RejectClass::ImageTooLarge { &self.limited } else { &self.plain }
+        match class {
+            RejectClass::NotFinite => &self.plain,
+            RejectClass::ImageTooLarge => &self.limited,
+            _ => &self.decoded,
+        }
     }
 }
 
@@ -69,6 +80,8 @@ pub(super) struct Before {
     /// Whether a part could not be read, so that a version has to be made.
     damaged: bool,
     retry: bool,
+    /// Tables of which this very run has tried all again already.
+    tried: BTreeSet<String>,
 }
 
 /// Refusals of earlier runs, and of this one.
@@ -139,7 +152,7 @@ impl Before {
     /// Whether these bytes were refused for `stage` by this very operator, wherever they stood,
     /// and are not to be tried again.
     pub(super) fn refused(&self, stage: &str, digest: &Digest, prints: &Prints) -> Option<&Entry> {
-        if self.retry || self.by_digest.is_empty() {
+        if self.by_digest.is_empty() || self.retries(stage) {
             return None;
         }
         let slot = self.by_digest.get(&(stage.to_owned(), *digest))?;
@@ -148,21 +161,29 @@ impl Before {
 }
 
 impl Before {
+    fn retries(&self, stage: &str) -> bool {
+        self.retry && !self.tried.contains(stage)
+    }
+
     /// Whether any bytes were refused for `stage` that are not to be tried again.
     pub(super) fn refused_any(&self, stage: &str) -> bool {
         let first = (stage.to_owned(), Digest::from_bytes([0; 32]));
         let mut of = self.by_digest.range(first..);
-        !self.retry && of.next().is_some_and(|((of, _), _)| of == stage)
+        !self.retries(stage) && of.next().is_some_and(|((of, _), _)| of == stage)
     }
 }
 
 impl Ledger {
-    /// Reads what earlier runs refused. `retry` tries all of it again.
+    /// Reads what earlier runs refused. `retry` tries all of it again, but for the tables `tried`.
     ///
     /// # Errors
     /// When the table cannot be read.
-    pub(super) fn load(before: Option<&Snapshot>, retry: bool, at_us: i64) -> Result<Self> {
-        let mut earlier = Before { retry, ..Before::default() };
+    pub(super) fn load(
+        before: Option<&Snapshot>,
+        (retry, tried): (bool, &BTreeSet<String>),
+        at_us: i64,
+    ) -> Result<Self> {
+        let mut earlier = Before { retry, tried: tried.clone(), ..Before::default() };
         if let Some(snapshot) = before {
             let (sound, damaged) = snapshot.sort_out(&Cancel::new())?;
             for part in damaged {
@@ -216,7 +237,7 @@ impl Ledger {
             Some(old)
                 if old.reject == reject
                     && (reject.digest.is_none() || old.fingerprint == fingerprint)
-                    && !self.before.retry =>
+                    && !self.before.retries(stage) =>
             {
                 old.clone()
             }
@@ -467,6 +488,30 @@ mod tests {
         third.complete("images");
         let rows = third.changed().unwrap();
         assert_eq!((rows.len(), rows[0].1.attempts, rows[0].1.first_seen_us), (1, 2, 5));
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_hangs_on_no_weights() {
+        let of = |weights, limit| {
+            let stage = Fingerprint::new("embed_images", 2).with("weights", weights);
+            Prints::decoding(&stage, [limit, 1])
+        };
+        let (old, new) = (of("a", 1), of("b", 1));
+        for class in RejectClass::ALL.iter().copied() {
+            assert_eq!(old.of(class) != new.of(class), class == RejectClass::NotFinite);
+            let other = of("a", 2);
+            assert_eq!(old.of(class) != other.of(class), class == RejectClass::ImageTooLarge);
+        }
+
+        // Of a clipmill that filed everything under the stage's fingerprint: tried once more.
+        let digest = Digest::of(b"x");
+        let mut first = Ledger { at_us: 5, ..Ledger::default() };
+        first.refuse("features", &old.plain, reject("a", Some(digest)));
+        let mut second = after(&first, false);
+        assert!(second.before.refused("features", &digest, &old).is_none());
+        second.refuse("features", old.of(RejectClass::CorruptImage), reject("a", Some(digest)));
+        let third = after(&second, false);
+        assert_eq!(third.before.refused("features", &digest, &new).unwrap().attempts, 2);
     }
 
     #[test]

@@ -74,8 +74,7 @@ impl<'a> Pass<'a> {
         dependents: Vec<(&'a Stage, &'a EmbedImages)>,
     ) -> Result<Self> {
         let limits = [work.max_pixels, work.max_memory_bytes];
-        let prints =
-            |stage: &Stage| Prints::limited(&stage.fingerprint.digest().to_string(), limits);
+        let prints = |stage: &Stage| Prints::decoding(&stage.fingerprint, limits);
         let units = ctx.handed_out.as_deref();
         let state = State::load(&ctx.store, stage, IMAGES)?.with_units(units);
         let mut targets = Vec::new();

@@ -1,6 +1,8 @@
 //! A run whose definition trains a model that its own tables are made with: first what trains, then
 //! everything, with the model that came of it.
 
+use std::collections::BTreeSet;
+
 use crate::base::Result;
 use crate::embed::check_device;
 use crate::plan::model::{Dtype, ModelSpec};
@@ -31,10 +33,10 @@ pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunRepo
     check_devices(plan, options)?;
     let trainers = trainers(plan, options)?;
     if trainers.is_empty() || super::settled::is(plan, options, means)? {
-        return once(plan, options, means);
+        return once(plan, options, means, &BTreeSet::new());
     }
     let first = Options { only: trainers, ..options.clone() };
-    let trained = once(plan, &first, means)?;
+    let trained = once(plan, &first, means, &BTreeSet::new())?;
     let stopped = trained.interrupted
         || !trained.broken.is_empty()
         || !trained.refused.is_empty()
@@ -42,7 +44,8 @@ pub fn run_with(plan: &Plan, options: &Options, means: &Means) -> Result<RunRepo
     if stopped {
         return Ok(trained);
     }
-    let mut report = once(&plan.again()?, options, means)?;
+    let tried = trained.tables.iter().map(|made| made.table.clone()).collect();
+    let mut report = once(&plan.again()?, options, means, &tried)?;
     report.take_over(trained);
     Ok(report)
 }

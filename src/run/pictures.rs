@@ -185,23 +185,39 @@ impl<'a> Pictures<'a> {
         Ok(Self { lessons, listed, members, limits, preprocessing, kept })
     }
 
-    /// The pictures that cannot be decoded, by number. All are prepared for it, and kept for the
-    /// first epoch as far as there is room: a training must not end at one when hours have passed.
+    /// The pictures that cannot be decoded, by number. All are prepared for it but those of contents
+    /// of which `known` says why, and kept for the first epoch as far as there is room: a training must
+    /// not end at one when hours have passed.
     ///
     /// # Errors
     /// When a picture cannot be read, or is not what it was when it was listed: then nobody knows
     /// whether it can be decoded. When it was asked to stop.
-    pub(super) fn refused(&self, cancel: &Cancel) -> Result<BTreeMap<usize, Reject>> {
+    pub(super) fn refused(
+        &self,
+        cancel: &Cancel,
+        known: &(dyn Fn(&Digest) -> Option<Reject> + Sync),
+    ) -> Result<BTreeMap<usize, Reject>> {
         let mut refused = BTreeMap::new();
         let all: Vec<usize> = (0..self.members.len()).collect();
         for some in all.chunks(LOOKED_AT_ONCE) {
             cancel.check()?;
-            let found: Vec<Option<Reject>> =
-                some.par_iter().map(|image| Ok(self.get(*image)?.err())).collect::<Result<_>>()?;
+            let reject = |image: &usize| match self.known(*image, known) {
+                None => Ok(self.get(*image)?.err()),
+                known => Ok(known),
+            };
+            let found: Vec<_> = some.par_iter().map(reject).collect::<Result<_>>()?;
             let found = some.iter().zip(found);
             refused.extend(found.filter_map(|(image, reject)| Some((*image, reject?))));
         }
         Ok(refused)
+    }
+
+    /// What is known against a picture, at the place where it stands now.
+    fn known(&self, image: usize, known: &dyn Fn(&Digest) -> Option<Reject>) -> Option<Reject> {
+        let (_, content) = self.lessons.images.get(image)?;
+        let reject = known(&content.parse().ok()?)?;
+        let Member { image_id, origin, .. } = self.members.get(image)?.as_ref()?;
+        Some(Reject { image_id: Some(image_id.clone()), origin: origin.clone(), ..reject })
     }
 
     /// A prepared picture, or why it cannot be decoded.

@@ -59,8 +59,10 @@ pub(super) fn publish(
     if made.complete {
         made.counts.add_many(Reason::Removed, state.unseen());
     }
-    let computed: u64 = made.parts.iter().map(|part| part.rows).sum();
-    let computed = computed + state.taken_of_this_run();
+    let written: u64 = made.parts.iter().map(|part| part.rows).sum();
+    // Rows at another place that are not copied were read and written again, as they are.
+    let rewritten = made.counts.get(Reason::Moved).saturating_sub(made.moved.len() as u64);
+    let computed = written.saturating_sub(rewritten) + state.taken_of_this_run();
     let mut report = TableReport {
         table: stage.table.clone(),
         version: state.snapshot.as_ref().map(Snapshot::version),

@@ -58,10 +58,7 @@ impl Foreseen {
             version: state.snapshot.as_ref().map(Snapshot::version),
             rows: state.snapshot.as_ref().map_or(0, Snapshot::rows),
             counts,
-            // A row that is refused now goes, and nothing takes its place.
-            pending: counts.has_changes()
-                || state.needs_version()
-                || state.rewrites(false).lost > 0,
+            pending: counts.has_changes() || state.needs_version(),
             contract_changed: state.contract_changed,
         }
     }
@@ -263,13 +260,13 @@ impl RunReport {
     /// Adds what an earlier part of the same run did: it made the tables that this one found up to
     /// date.
     pub(super) fn take_over(&mut self, earlier: Self) {
-        for made in earlier.tables.into_iter().filter(|made| made.published) {
+        for made in earlier.tables {
             let same = self.tables.iter_mut().find(|now| now.table == made.table);
             if let Some(now) = same.filter(|now| !now.published) {
                 now.counts = made.counts;
                 now.computed = made.computed;
                 now.resumed = made.resumed;
-                now.published = true;
+                now.published = made.published;
             }
         }
         let notes = earlier.notes.into_iter().filter(|note| !self.notes.contains(note));

@@ -211,8 +211,11 @@ impl State {
     }
 
     /// The reason to book for a row that was judged so: a row that another process of this run
-    /// computed was not resumed, but new, or changed.
+    /// computed was not resumed, but new, or changed; and a stored one that is refused now goes.
     pub(super) fn booked(&self, reason: Reason, key: &Key<'_>, digest: &Digest) -> Reason {
+        if reason == Reason::RejectedEarlier && self.stored.get(key).is_some() {
+            return Reason::Removed;
+        }
         let row = || self.resumed.get(&key.short());
         if reason == Reason::Resumed && row().is_some_and(|row| self.is_of_this_run(row)) {
             return match self.judge_stored(key, digest, 0) {
@@ -378,7 +381,6 @@ impl State {
             } else {
                 rewrites.whole.push((part, kept));
             }
-            rewrites.lost += lost;
         }
         rewrites
     }
@@ -403,8 +405,6 @@ pub(super) struct Rewrites {
     pub copy: Vec<usize>,
     /// Parts that stay as they are, with their rows.
     pub whole: Vec<(usize, u64)>,
-    /// Rows that go.
-    pub lost: u64,
 }
 
 fn part_number(part: usize) -> Result<u32> {

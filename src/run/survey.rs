@@ -4,7 +4,7 @@
 //! to decode counts as new, and so do its captions and examples. Only the run can learn that it
 //! is broken, and then files it under `rejects`. In the same way it supposes that contracts hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -126,7 +126,7 @@ fn context<'a>(
 fn ledger(ctx: &Context<'_>) -> Result<Ledger> {
     let rejects = ctx.store.snapshot(REJECTS)?;
     let now = ctx.options.clock.now_us();
-    Ledger::load(rejects.as_ref(), ctx.options.retry_rejects, now)
+    Ledger::load(rejects.as_ref(), (ctx.options.retry_rejects, &BTreeSet::new()), now)
 }
 
 /// What is to be done with every table. An input that cannot be read is told with all others of its

@@ -56,7 +56,7 @@ pub(super) fn survey(
     let mut book = Book::new(&pass, ledger, &listed);
     let lost: BTreeSet<_> = unreadable.iter().map(|reject| reject.origin.clone()).collect();
     for reject in unreadable {
-        book.refused(0, reject);
+        book.lost(reject);
     }
     let mut world = World::of(ctx, &pass);
     for (archive, members) in listed.archives.iter().zip(&listed.members) {

@@ -18,7 +18,7 @@ use crate::train::trainer::{self, Data, Home, Identity, Watch};
 use super::checkpoints::{self, Held};
 use super::clocks::{Part, Spend};
 use super::context::Context;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Prints};
 use super::pictures::{Lessons, Pictures};
 use super::train::{forget_others, name_of, retell, stopped, tell_measured};
 
@@ -134,10 +134,21 @@ fn train(
     };
     let facts = crate::embed::describe(&work.model)?;
     let pictures = Pictures::find(ctx, lessons, index, facts.preprocessing)?;
-    let refused = pictures.refused(&ctx.options.cancel)?;
+    let limits = [index.max_pixels, index.max_memory_bytes];
+    let prints = Prints::decoding(&stage.fingerprint, limits);
+    let before = ledger.before();
+    let known = |digest: &Digest| {
+        before.refused(&stage.table, digest, &prints).map(|entry| entry.reject.clone())
+    };
+    let refused = pictures.refused(&ctx.options.cancel, &known)?;
     ledger.complete(&stage.table);
-    for reject in refused.values() {
-        ledger.refuse(&stage.table, &fingerprint.to_string(), reject.clone());
+    for reject in refused.values().cloned() {
+        match (reject.digest, &reject.image_id) {
+            (Some(digest), Some(id)) if known(&digest).is_some() => {
+                ledger.carry_at(&stage.table, &prints, &digest, reject.origin, id);
+            }
+            _ => ledger.refuse(&stage.table, prints.of(reject.class), reject),
+        }
     }
     let [train, validation] = lessons.without(&refused).map_err(|error| error.at(&stage.table))?;
     let mut learning = ClipLearning::begin(folder, work.model.device)?;

@@ -71,7 +71,7 @@ impl<'p> Worker<'p> {
         let storage = std::sync::Arc::clone(&means.storage);
         let store = Store::open_on(&plan.store, clock, storage)?;
         let rejects = store.snapshot(REJECTS)?;
-        let ledger = Ledger::load(rejects.as_ref(), options.retry_rejects, 0)?;
+        let ledger = Ledger::load(rejects.as_ref(), (options.retry_rejects, &BTreeSet::new()), 0)?;
         Ok(Self { ctx: Context::new(plan, options, means, store), ledger, desk: None })
     }
 

@@ -4,6 +4,7 @@
 use std::process::{Command, Output};
 
 use clipmill::plan::Reason;
+use clipmill::run::Options;
 
 use super::house::{self, House, caption_lines, id, picture, pictures};
 use super::step::{Step, all, changes, options, plan_and_run, step_with};
@@ -146,6 +147,38 @@ fn a_training_that_ends_with_the_same_weights_leaves_features() {
     assert!(done("training").0 > 0);
     assert_eq!(done("image_features"), (1, "content_changed 1, up_to_date 7".to_owned()));
     assert_eq!(done("caption_features"), (0, "up_to_date 16".to_owned()));
+}
+
+#[test]
+fn a_reject_is_tried_once_by_a_run_of_two_phases() {
+    let house = House::new(IMAGES);
+    house.define(&definition());
+    let mut images = pictures(IMAGES);
+    images[5].1 = b"no picture at all".to_vec();
+    images[6].1.truncate(200);
+    house.images(&images);
+    plan_and_run(&house, &options());
+    let rejected = || house.rows("rejects", &["image_id", "stage", "class", "attempts"]);
+    let rows = |attempts: u32| {
+        [
+            format!("{}|images|unknown_format|{attempts}", id(5)),
+            format!("{}|image_features|truncated_image|{attempts}", id(6)),
+            // The training stands, so that nothing of it is tried.
+            format!("{}|training|truncated_image|1", id(6)),
+        ]
+    };
+    assert_eq!(rejected(), rows(1));
+    let retry = Options { retry_rejects: true, ..options() };
+    let step = plan_and_run(&house, &retry);
+    assert_eq!(rejected(), rows(2));
+    assert_eq!(foreseen(&step, "images"), "new 1, up_to_date 7");
+    let made = step.report.tables.iter().find(|one| one.table == "images").unwrap();
+    assert_eq!(all(&made.counts), foreseen(&step, "images"));
+
+    // Another training tries nothing of it: neither its bytes nor how they are decoded changed.
+    define(&house, "learning_rate = 1e-3", "learning_rate = 2e-3");
+    plan_and_run(&house, &options());
+    assert_eq!(rejected(), rows(2));
 }
 
 fn clipmill(house: &House, args: &[&str]) -> Output {
