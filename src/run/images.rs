@@ -84,8 +84,9 @@ pub(super) fn run(
             moved: if number == 0 { &moved } else { &nothing },
         };
         let published = publish::publish(ctx, ledger, stage, state, made)?;
-        // Features of images that break their contract are not shown beside the old images.
-        held = number == 0 && !published;
+        // Features of images that break their contract are not shown beside the old images; a run
+        // that was stopped shows none anyway.
+        held = number == 0 && !published && done.complete;
     }
     Ok(())
 }

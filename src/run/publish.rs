@@ -11,7 +11,7 @@ use crate::flow::Fidelity;
 use crate::plan::{Counts, Reason, Stage};
 use crate::sources::Member;
 use crate::table::schema::arrow_schema;
-use crate::table::{Change, Outcome, Snapshot, StagedPart, total_rows};
+use crate::table::{Change, Outcome, Snapshot, StagedPart, reject_breaches, total_rows};
 
 use super::clocks::{Part, Spend};
 use super::context::Context;
@@ -37,7 +37,8 @@ pub(super) struct Made<'m> {
     pub columns: Columns,
     /// Ids that turned out to be of two images, and leave the new parts again.
     pub without: &'m BTreeSet<String>,
-    /// Whether everything upstream was seen, so that what was not seen is gone.
+    /// Whether everything upstream was seen, so that all rows are there and what was not seen is gone;
+    /// not so once a run was asked to stop on its way.
     pub complete: bool,
     pub counts: Counts,
     /// Rows of the table of images whose content stands elsewhere now.
@@ -46,8 +47,8 @@ pub(super) struct Made<'m> {
 
 /// Publishes a new version of the stage's table, if anything changed.
 ///
-/// False when none was published because the contract would break, or because a part of the
-/// rows would stand beside those of another fingerprint; the reason is in the report.
+/// False when the table is not what it is to be: a part of the rows is still to be made, a lock says
+/// otherwise, or the contract does not hold; the reason is in the report.
 pub(super) fn publish(
     ctx: &mut Context<'_>,
     ledger: &Ledger,
@@ -55,7 +56,6 @@ pub(super) fn publish(
     state: &State,
     mut made: Made<'_>,
 ) -> Result<bool> {
-    let keep_unseen = !made.complete;
     if made.complete {
         made.counts.add_many(Reason::Removed, state.unseen());
     }
@@ -72,62 +72,68 @@ pub(super) fn publish(
         resumed: made.counts.get(Reason::Resumed),
         published: false,
     };
-    if keep_unseen && state.would_mix(true) {
-        return Ok(aside(ctx, stage, report));
+    if !made.complete {
+        let kept = !made.parts.is_empty() || !state.staged.is_empty();
+        set_aside(ctx, stage, kept, report);
+        return Ok(false);
     }
     let change = change(ctx, ledger, stage, state, made)?;
     if let Some(found) = change.as_ref().and_then(|(change, _)| change.fidelity) {
         ctx.report.fidelity.insert(stage.table.clone(), found);
     }
-    // Of a run that was stopped on the way nothing can be what the lock says.
-    if keep_unseen && ctx.plan.locked.is_some() && change.is_some() {
-        return Ok(aside(ctx, stage, report));
-    }
     let next = change.as_ref().map(|(change, _)| change);
-    if !keep_unseen && let Some(refused) = refusal(ctx, &stage.table, &stage.contract, next)? {
+    if let Some(refused) = refusal(ctx, &stage.table, &stage.contract, next)? {
         ctx.report.refused.push(refused);
         ctx.see(stage, &report);
         ctx.report.tables.push(report);
         return Ok(false);
     }
-    let Some((change, spent)) = change else {
-        ctx.see(stage, &report);
-        ctx.report.tables.push(report);
-        return Ok(true);
-    };
-    let outcome = ctx.clocks.time(Part::Write, Spend::Busy, || {
-        ctx.store.publish(&stage.table, &stage.contract, change)
-    })?;
-    let published = match outcome {
-        Outcome::Published { version, rows } => {
-            report.version = Some(version);
-            report.rows = rows;
-            report.published = true;
-            // What is left of earlier runs is in the new version or of no use.
-            if let Err(error) = ctx.store.discard_staged(&stage.table, &spent) {
-                tracing::warn!(%error, "parts are left over; the next run removes them");
+    let breaches = match change {
+        // No row comes or goes, and more may be refused than before.
+        None => reject_breaches(&stage.contract, report.rows, &ledger.of_stage(&stage.table)),
+        Some((change, spent)) => {
+            let outcome = ctx.clocks.time(Part::Write, Spend::Busy, || {
+                ctx.store.publish(&stage.table, &stage.contract, change)
+            })?;
+            match outcome {
+                Outcome::Published { version, rows } => {
+                    report.version = Some(version);
+                    report.rows = rows;
+                    report.published = true;
+                    // What is left of earlier runs is in the new version or of no use.
+                    if let Err(error) = ctx.store.discard_staged(&stage.table, &spent) {
+                        tracing::warn!(%error, "parts are left over; the next run removes them");
+                    }
+                    Vec::new()
+                }
+                Outcome::Broken(breaches) => breaches,
             }
-            true
-        }
-        Outcome::Broken(breaches) => {
-            ctx.report.broken.push(Broken { table: stage.table.clone(), breaches });
-            false
         }
     };
+    let holds = breaches.is_empty();
+    if !holds {
+        ctx.report.broken.push(Broken { table: stage.table.clone(), breaches });
+    }
     ctx.see(stage, &report);
     ctx.report.tables.push(report);
-    Ok(published)
+    Ok(holds)
 }
 
-/// Publishes nothing of what is durable; the next run goes on from it.
-fn aside(ctx: &mut Context<'_>, stage: &Stage, report: TableReport) -> bool {
-    ctx.report.notes.push(format!(
-        "{}: the rows made so far are kept aside until all are made anew; run again to go on",
-        stage.table
-    ));
+/// Leaves the table as it is where a run was stopped before all rows were there: what is durable is
+/// taken over by the next run. A version of some of them would lack rows, or show new beside old.
+fn set_aside(ctx: &mut Context<'_>, stage: &Stage, kept: bool, report: TableReport) {
+    if kept {
+        let seen = match report.version {
+            Some(version) => format!("version {version} stays"),
+            None => "there is no version".to_owned(),
+        };
+        ctx.report.notes.push(format!(
+            "{}: the rows made so far are kept aside, and {seen} until all are made",
+            stage.table
+        ));
+    }
     ctx.see(stage, &report);
     ctx.report.tables.push(report);
-    false
 }
 
 /// The change to the table, and the staged parts that it makes useless; none where there is
@@ -139,8 +145,7 @@ fn change(
     state: &State,
     made: Made<'_>,
 ) -> Result<Option<(Change, Vec<StagedPart>)>> {
-    let keep_unseen = !made.complete;
-    let mut rewrites = state.rewrites(keep_unseen);
+    let mut rewrites = state.rewrites();
     let fidelity = fidelity(state, &made.parts);
     let sink = || ctx.sink(stage).of_fidelity(fidelity);
     let mut add = without(ctx, stage, (made.parts, sink()), made.columns, made.without)?;
@@ -152,8 +157,8 @@ fn change(
     }
     let small_rows = ctx.plan.parts.rows / 4;
     gather_small(state, &mut rewrites, small_rows);
-    // What is copied or taken over is held against its digest first; a run that was asked to stop
-    // still publishes.
+    // What is copied or taken over is held against its digest first; with all rows there, a run that
+    // was asked to stop still publishes.
     let (taken, cancel) = (state.taken(), Cancel::new());
     let used = state.staged.iter().zip(&taken).filter(|(_, taken)| !taken.is_empty());
     ctx.trust_staged(&stage.table, &used.map(|(staged, _)| staged).collect::<Vec<_>>())?;
@@ -163,7 +168,7 @@ fn change(
         for part in rewrites.copy.iter().filter_map(|part| snapshot.parts().get(*part)) {
             for batch in snapshot.scan_part(part, &[])? {
                 let batch = batch?;
-                let stays = |keys: &Keys<'_>, at| state.stays(&keys.key(at), keep_unseen);
+                let stays = |keys: &Keys<'_>, at| state.stays(&keys.key(at));
                 copies.push(&keep(&batch, made.columns, stays)?)?;
             }
         }

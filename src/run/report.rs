@@ -133,6 +133,8 @@ pub struct Survey {
     pub pipeline: String,
     /// In the order they would be made, `rejects` last.
     pub tables: Vec<Foreseen>,
+    /// Contracts that do not hold though no row of their table changes: too much was refused.
+    pub broken: Vec<Broken>,
     /// Lines for the user: captions that are left out.
     pub notes: Vec<String>,
     /// What would be refused and was not before.
@@ -144,14 +146,14 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Whether a run would change anything.
+    /// Whether a run would change anything, or find a contract broken.
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        self.tables.iter().any(|table| table.pending)
+        !self.broken.is_empty() || self.tables.iter().any(|table| table.pending)
     }
 }
 
-/// A contract that would not hold, so that nothing was published.
+/// A contract that does not hold, so that nothing is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
     /// The table.

@@ -351,22 +351,13 @@ impl State {
         self.snapshot.is_none() || !self.damaged.is_empty() || self.contract_changed
     }
 
-    /// Whether publishing rows of the present fingerprint beside the kept ones would mix two
-    /// models in one version.
-    pub(super) fn would_mix(&self, keep_unseen: bool) -> bool {
-        self.stored.iter().any(|row| {
-            row.stays(keep_unseen)
-                && self.stale.get(usize::from(row.fingerprint)).is_some_and(Option::is_some)
-        })
-    }
-
     /// The keys that stay, by the part that holds them; parts that lose nothing are left out.
-    pub(super) fn rewrites(&self, keep_unseen: bool) -> Rewrites {
+    pub(super) fn rewrites(&self) -> Rewrites {
         let parts = self.snapshot.as_ref().map_or(0, |s| s.parts().len());
         let mut kept = vec![0_u64; parts];
         let mut lost = vec![0_u64; parts];
         for row in self.stored.iter() {
-            let side = if row.stays(keep_unseen) { &mut kept } else { &mut lost };
+            let side = if row.stays() { &mut kept } else { &mut lost };
             if let Some(count) = side.get_mut(row.part as usize) {
                 *count += 1;
             }
@@ -391,8 +382,8 @@ impl State {
     }
 
     /// Whether the row `key` stays.
-    pub(super) fn stays(&self, key: &Key<'_>, keep_unseen: bool) -> bool {
-        self.stored.get(key).is_some_and(|row| row.stays(keep_unseen))
+    pub(super) fn stays(&self, key: &Key<'_>) -> bool {
+        self.stored.get(key).is_some_and(Row::stays)
     }
 }
 

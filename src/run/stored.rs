@@ -46,12 +46,8 @@ impl Row {
         self.fate.store(UNSEEN, Ordering::Relaxed);
     }
 
-    pub(super) fn stays(&self, keep_unseen: bool) -> bool {
-        match self.fate.load(Ordering::Relaxed) {
-            KEEP => true,
-            UNSEEN => keep_unseen,
-            _ => false,
-        }
+    pub(super) fn stays(&self) -> bool {
+        self.fate.load(Ordering::Relaxed) == KEEP
     }
 
     pub(super) fn is_unseen(&self) -> bool {

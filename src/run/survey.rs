@@ -2,7 +2,8 @@
 //!
 //! A survey supposes that what would be computed comes out well: an image that nobody has tried
 //! to decode counts as new, and so do its captions and examples. Only the run can learn that it
-//! is broken, and then files it under `rejects`. In the same way it supposes that contracts hold.
+//! is broken, and then files it under `rejects`. In the same way it supposes that contracts hold of
+//! what changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Instant;
 
 use crate::base::{Kind, Result};
 use crate::plan::{Plan, Reason, Work};
-use crate::table::Store;
+use crate::table::{Store, reject_breaches};
 
 use super::align::{self, EXAMPLES};
 use super::context::{Context, Means, Options};
@@ -19,7 +20,7 @@ use super::ledger::Ledger;
 use super::ledger::REJECTS;
 use super::lookout::{Lookout, Sight};
 use super::order::{dependents, readable, wanted};
-use super::report::{Foreseen, Survey};
+use super::report::{Broken, Foreseen, Survey};
 use super::state::State;
 use super::{captions, settled, survey_captioner, survey_images, texts};
 
@@ -231,6 +232,7 @@ fn surveyed(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
     // In the order of the definition, which is that of a run's report.
     let mut tables: Vec<_> =
         plan.stages.iter().filter_map(|stage| found.remove(&stage.table)).collect();
+    let broken = broken(plan, &tables, ledger);
     let rejects = ctx.store.snapshot(REJECTS)?;
     let mut rejects = Foreseen::of_rejects(REJECTS, rejects.as_ref(), ledger.counts());
     rejects.pending |= ledger.is_damaged();
@@ -238,9 +240,25 @@ fn surveyed(ctx: &mut Context<'_>, ledger: &mut Ledger) -> Result<Survey> {
     Ok(Survey {
         pipeline: plan.name.clone(),
         tables,
+        broken,
         notes: std::mem::take(&mut ctx.report.notes),
         new_rejects: ledger.new_rejects(),
         ignored: ctx.report.ignored,
         ..Survey::default()
     })
+}
+
+/// Contracts of tables without a change that the rejects break, as a run finds them broken. One of
+/// checkpoints bounds no rejects.
+fn broken(plan: &Plan, tables: &[Foreseen], ledger: &Ledger) -> Vec<Broken> {
+    let unchanged = tables.iter().filter(|one| !one.pending);
+    let of = unchanged.filter_map(|one| {
+        let stage = plan.stage(&one.table)?;
+        if matches!(stage.work, Work::Train(_) | Work::TrainClip(_)) {
+            return None;
+        }
+        let breaches = reject_breaches(&stage.contract, one.rows, &ledger.of_stage(&one.table));
+        (!breaches.is_empty()).then(|| Broken { table: one.table.clone(), breaches })
+    });
+    of.collect()
 }

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use crate::base::{Digest, Result};
+use crate::base::{Digest, Kind, Result};
 use crate::embed::{SAMPLE_ROWS, TextEncoder};
 use crate::flow::{Fidelity, Origin, Reject, RejectClass, Vectors};
 use crate::plan::stage::EmbedCaptions;
@@ -242,14 +242,19 @@ impl Job<'_, '_> {
         let mut window = Vec::with_capacity(window_rows.min(wanted.len()));
         let mut whole = true;
         let from = (work.captions.as_str(), work.column.as_str());
-        upstream::each_caption(ctx, from, Which::Numbers(wanted), &mut |row| {
+        let read = upstream::each_caption(ctx, from, Which::Numbers(wanted), &mut |row| {
             window.push(Wanted::of(row));
             if window.len() >= window_rows {
                 whole = embedding.window(&window)?;
                 window.clear();
             }
             Ok(if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-        })?;
+        });
+        match read {
+            // What is in the sink is kept.
+            Err(error) if error.kind() == Kind::Interrupted => return Ok(false),
+            other => other?,
+        }
         if whole && !window.is_empty() {
             whole = embedding.window(&window)?;
         }

@@ -32,8 +32,8 @@ pub(super) fn check(candidate: &Candidate<'_>) -> Result<Vec<Breach>> {
         let table_wide = match &check.kind {
             CheckKind::UniqueKey {} => check_unique(candidate, check)?,
             CheckKind::RowsPerImage { min, max } => check_images(candidate, check, *min, *max)?,
-            CheckKind::RejectShare { max, class } => {
-                check_rejects(candidate, check, *max, class.as_deref())
+            CheckKind::RejectShare { .. } => {
+                check_rejects(check, candidate.rows, candidate.rejects)
             }
             CheckKind::Fidelity { min_cosine, median_cosine, neighbour_overlap } => {
                 candidate.fidelity.and_then(|found| {
@@ -46,6 +46,17 @@ pub(super) fn check(candidate: &Candidate<'_>) -> Result<Vec<Breach>> {
         *found = table_wide;
     }
     Ok(breaches.into_iter().flatten().filter(|breach| breach.count > 0).collect())
+}
+
+/// The checks of shares of rejects that do not hold, in the order of the contract, of so many rows and
+/// these rejects: what can break a contract of rows that stay as they are.
+#[must_use]
+pub fn reject_breaches(
+    contract: &Contract,
+    rows: u64,
+    rejects: &BTreeMap<RejectClass, u64>,
+) -> Vec<Breach> {
+    contract.checks.iter().filter_map(|check| check_rejects(check, rows, rejects)).collect()
 }
 
 fn check_rows(candidate: &Candidate<'_>) -> Result<Vec<Option<Breach>>> {
@@ -111,24 +122,22 @@ fn check_images(
     Ok(Some(breach))
 }
 
-fn check_rejects(
-    candidate: &Candidate<'_>,
-    check: &Check,
-    max: f64,
-    class: Option<&str>,
-) -> Option<Breach> {
-    let all: u64 = candidate.rejects.values().sum();
+/// None for a check of another kind, too.
+fn check_rejects(check: &Check, rows: u64, rejects: &BTreeMap<RejectClass, u64>) -> Option<Breach> {
+    let CheckKind::RejectShare { max, class } = &check.kind else { return None };
+    let all: u64 = rejects.values().sum();
     let counted =
-        candidate.rejects.iter().filter(|(c, _)| class.is_none_or(|class| class == c.name()));
+        rejects.iter().filter(|(c, _)| class.as_deref().is_none_or(|class| class == c.name()));
     let counted: Vec<_> = counted.filter(|(_, count)| **count > 0).collect();
     let of_class: u64 = counted.iter().map(|(_, count)| **count).sum();
-    let tried = candidate.rows.saturating_add(all);
+    let tried = rows.saturating_add(all);
     // nothing tried: nothing refused
     let share = if tried == 0 { 0.0 } else { of_class as f64 / tried as f64 };
-    if share <= max {
+    if share <= *max {
         return None;
     }
-    let what = class.map_or_else(|| "rejects".to_owned(), |class| format!("rejects of {class}"));
+    let what =
+        class.as_ref().map_or_else(|| "rejects".to_owned(), |class| format!("rejects of {class}"));
     let message = format!(
         "at most {:.3} % are {what}; {of_class} of {tried} are, {:.3} %",
         max * 100.0,

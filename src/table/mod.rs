@@ -51,6 +51,7 @@ mod verify_old;
 mod writer;
 
 pub use breach::{Breach, SHOWN_ROWS};
+pub use check::reject_breaches;
 pub use diff::{CellDiff, Diff, How, RowDiff};
 pub use distance::{Distance, Furthest};
 pub use history::PastVersion;

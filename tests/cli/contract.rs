@@ -1,6 +1,10 @@
 //! A contract that does not hold: its own exit code, the rows that break it, and the old version.
 
-use super::shop::{all_rows, clipmill, code, make, object, run_in, stderr};
+use std::path::Path;
+
+use clipmill::sources::write::TarWriter;
+
+use super::shop::{all_rows, clipmill, code, make, object, run_in, stderr, stdout};
 
 const CHECK: &str = "\n[checks.two_long.l2_norm]\ncolumn = \"embedding\"\nmin = 1.9\nmax = 2.1\n";
 
@@ -62,4 +66,80 @@ fn a_broken_contract_is_4_and_readers_keep_the_old_version() {
     assert_eq!(made["resumed"], 14);
     let human = clipmill().arg("run").arg(dir.path().join("pipeline.toml")).output().unwrap();
     assert_eq!(code(&human), 0);
+}
+
+/// A shard of pages that somebody saved in place of pictures.
+fn pages(path: &Path, count: usize) {
+    let mut tar = TarWriter::new(Vec::new());
+    for n in 0..count {
+        tar.file(&format!("page-{n}.jpg"), b"<html>404: not found</html>", 0).unwrap();
+    }
+    std::fs::write(path, tar.finish().unwrap()).unwrap();
+}
+
+#[test]
+fn too_many_rejects_break_a_contract_although_no_row_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), 10, 1);
+    let definition = dir.path().join("pipeline.toml");
+    let text = std::fs::read_to_string(&definition).unwrap();
+    let text = text
+        .replace("paths = \"flickr30k-images.tar\"", "paths = \"*.tar\"")
+        .replace("source = \"photos\"", "source = \"photos\"\ncontract = \"few.toml\"");
+    std::fs::write(&definition, text).unwrap();
+    let built_in = include_str!("../../schemas/images.toml");
+    assert!(built_in.contains("\nmax = 1.0\n"));
+    let few = built_in.replace("\nmax = 1.0\n", "\nmax = 0.2\n")
+        + "\n[checks.few_unknown.reject_share]\nmax = 0.3\nclass = \"unknown_format\"\n";
+    std::fs::write(dir.path().join("few.toml"), few).unwrap();
+    let junit = dir.path().join("junit.xml");
+    let junit_arg = ["--junit", junit.to_str().unwrap()];
+    let run = || run_in(dir.path(), &junit_arg);
+    let plan = |format: &str| {
+        let mut command = clipmill();
+        command.arg("plan").arg(&definition).args(["--detailed-exitcode", "--format", format]);
+        command.output().unwrap()
+    };
+    let shard = dir.path().join("more.tar");
+    pages(&shard, 2);
+    assert_eq!(code(&run()), 0, "two of twelve may be refused");
+    let settled = run();
+    assert_eq!(code(&settled), 0, "{}", stderr(&settled));
+    let before = all_rows(&dir.path().join("store"));
+
+    pages(&shard, 5);
+    for time in ["first", "again", "after a plan"] {
+        let out = run();
+        assert_eq!(code(&out), 4, "{time}: {}", stderr(&out));
+        let closing = object(&out);
+        let broken = closing["broken"].as_array().unwrap();
+        let checks: Vec<_> = broken.iter().map(|one| (&one["table"], &one["check"])).collect();
+        let images = &"images".into();
+        let names = [&"rejects_are_few".into(), &"few_unknown".into()];
+        assert_eq!(checks, names.map(|name| (images, name)), "{time}: {closing}");
+        assert_eq!(broken[0]["rows"], serde_json::json!(["unknown_format: 5"]), "{time}");
+        let said = stderr(&out);
+        let share = "rejects_are_few: at most 20.000 % are rejects; 5 of 15 are, 33.333 %";
+        assert!(said.contains(share) && said.contains("\n    unknown_format: 5\n"), "{said}");
+        assert!(said.contains("not made because of that: image_features"), "{said}");
+        let cases = std::fs::read_to_string(&junit).unwrap();
+        assert!(cases.contains("failures=\"2\""), "{time}: {cases}");
+        let after = all_rows(&dir.path().join("store"));
+        assert_eq!(before[..5], after[..5], "readers keep what was there");
+
+        let planned = plan("json");
+        assert_eq!(code(&planned), 2, "{time}: {}", stdout(&planned));
+        let foretold = object(&planned);
+        assert_eq!(foretold["broken"], closing["broken"], "{time}");
+        assert_eq!(foretold["pending_tables"], serde_json::json!([]), "{time}");
+    }
+    let told = stdout(&plan("human"));
+    assert!(told.contains("\ncontract broken: images\n  rejects_are_few: at most"), "{told}");
+    assert!(told.contains("\nNothing to make, and a run ends with 4"), "{told}");
+
+    std::fs::remove_file(&shard).unwrap();
+    let out = run();
+    assert_eq!(code(&out), 0, "{}", stderr(&out));
+    assert_eq!(object(&out)["rejects"], serde_json::json!({}));
+    assert_eq!(code(&plan("json")), 0);
 }

@@ -186,8 +186,14 @@ fn ctrl_c_stops_all_and_keeps_what_was_made() {
     let (_, workers) =
         disturbed(&shape, "-INT", |run, _| run.id(), |out| out.status.code() == Some(130));
     assert!(!workers.iter().any(|id| lives(*id)));
-    binary::complete(shape.house.dir.path(), JOBS);
+    tables::assert_whole(&tables::read(&shape.store()), &shape.old, &shape.new, "Ctrl-C");
+    let folder = shape.house.dir.path();
+    binary::complete(folder, JOBS);
     tables::assert_same(&tables::read(&shape.store()), &shape.new, "after Ctrl-C");
+    let computed = binary::computed(folder);
+    for table in ["image_features", "caption_features"] {
+        assert_eq!(computed[table], shape.computed[table], "{table}: rows were computed twice");
+    }
 }
 
 /// What each worker of a run sees of two GPUs, sorted; the models ask for `device`.

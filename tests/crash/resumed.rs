@@ -43,6 +43,40 @@ fn a_stopped_stream_goes_on_member_by_member() {
     tables::assert_same(&tables::read(&shape.store()), &shape.new, "stopped");
 }
 
+/// A first run, and one over changed contents, stopped in each stage that can be stopped half-way.
+#[test]
+fn readers_of_a_stopped_run_see_whole_tables_and_nothing_is_made_twice() {
+    for (packing, before, bad) in
+        [(Packing::Tar, 0, true), (Packing::Tar, 8, true), (Packing::TarGz, 8, false)]
+    {
+        let shape = Shape::new(Plan { packing, before, bad, captions: true, ..MANY });
+        for (task, table) in
+            [("images", "image_features"), ("caption_features", "caption_features")]
+        {
+            let when = format!("{packing:?} after {before}, stopped at {task}");
+            shape.reset();
+            let report = stopped(&shape, task, 32);
+            let seen = tables::read(&shape.store());
+            tables::assert_whole_but_rejects(&seen, &shape.old, &shape.new, &when);
+            let made = self::table(&report, table);
+            assert!(made.computed > 0 && !made.published, "{when}: {made:?}");
+            let note = report.notes.iter().find(|note| note.starts_with(&format!("{table}: ")));
+            let stays = if before > 0 { "version 0 stays" } else { "there is no version" };
+            assert!(note.is_some_and(|note| note.contains(stays)), "{when}: {:?}", report.notes);
+            let store = shape.house.store();
+            let kept: u64 = store.staged(table).unwrap().iter().map(|part| part.rows).sum();
+            assert_eq!(kept, made.computed, "{when}");
+
+            let report = shape.house.run().unwrap();
+            let goes_on = self::table(&report, table);
+            assert_eq!(goes_on.resumed, kept, "{when}: {goes_on:?}");
+            assert_eq!(kept + goes_on.computed, shape.computed[table], "{when}: {goes_on:?}");
+            tables::assert_same(&tables::read(&shape.store()), &shape.new, &when);
+            assert!(shape.house.run().unwrap().is_up_to_date(), "{when}");
+        }
+    }
+}
+
 #[test]
 fn new_weights_stopped_half_way_are_taken_up() {
     let shape = Shape::new(MANY);

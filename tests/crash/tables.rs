@@ -71,9 +71,9 @@ pub fn assert_whole(now: &Tables, old: &Tables, new: &Tables, when: &str) {
     }
 }
 
-/// As [`assert_whole`], after a run that ended with an error: such a run still tells what it had
-/// refused by then, so `rejects` may hold a part of what is to come, and nothing else.
-pub fn assert_whole_after_error(now: &Tables, old: &Tables, new: &Tables, when: &str) {
+/// As [`assert_whole`], after a run that was stopped or ended with an error: such a run still tells what
+/// it had refused by then, so `rejects` may hold a part of what is to come, and nothing else.
+pub fn assert_whole_but_rejects(now: &Tables, old: &Tables, new: &Tables, when: &str) {
     let mut others = now.clone();
     let told = others.remove("rejects").unwrap_or_default();
     let known = |row: &String| {

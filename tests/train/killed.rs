@@ -1,5 +1,5 @@
 //! The binary, killed while it trains, and run again: bit for bit the losses of a run that nobody
-//! disturbed.
+//! disturbed. And a run that is stopped while it captions.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use clipmill::nn::device::training_dtype;
 use clipmill::plan::model::Dtype;
 
-use crate::house::House;
-use crate::studio::{STAGES, studio};
+use crate::house::{House, StopAt};
+use crate::studio::{CAPTIONS, STAGES, studio};
 
 pub fn command(house: &House) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clipmill"));
@@ -78,4 +78,36 @@ fn undisturbed(compute: &str) {
     assert!(kills > 0, "the training was over before it was killed");
     assert!(command(&house).status().unwrap().success());
     assert_eq!(numbers(&house, "captioner"), whole);
+}
+
+#[test]
+fn captions_of_a_stopped_run_are_seen_once_all_are_made_and_none_is_made_twice() {
+    let captions = CAPTIONS
+        .replace("captions = \"captions\"\nsplit = \"test\"\n", "")
+        .replace("batch_size = 4", "batch_size = 1");
+    let stages = STAGES.replace("epochs = 3", "epochs = 1") + &captions;
+    let columns = ["image_id", "caption_index", "text", "score"];
+    let calm = studio(30, &stages);
+    calm.run().unwrap();
+    let whole = calm.rows("generated", &columns);
+    assert_eq!(whole.len(), 30);
+
+    let house = studio(30, &stages);
+    let report = house.run_with(|options| {
+        options.progress = StopAt::new(Some("generated"), 8, &options.cancel);
+    });
+    let report = report.unwrap();
+    assert!(report.interrupted);
+    let of = |report: &clipmill::run::RunReport| {
+        report.tables.iter().find(|made| made.table == "generated").unwrap().clone()
+    };
+    let kept = of(&report).computed;
+    assert!((8..30).contains(&kept) && !of(&report).published, "{report:?}");
+    for table in ["generated", "scores"] {
+        assert!(house.store().snapshot(table).unwrap().is_none(), "{table}");
+    }
+    let goes_on = of(&house.run().unwrap());
+    assert_eq!((goes_on.resumed, goes_on.computed), (kept, 30 - kept));
+    assert_eq!(house.rows("generated", &columns), whole);
+    assert!(house.run().unwrap().is_up_to_date());
 }

@@ -65,12 +65,20 @@ fn human(survey: &Survey, args: &Plan) -> String {
         }
     }
     let drawn = drawing::table(&["table", "rows that are", "rows", "a run"], rows, &[2]);
-    let end = if survey.is_pending() {
+    let broken = survey.broken.iter().map(|broken| {
+        let checks: Vec<String> = broken.breaches.iter().map(summary::indented).collect();
+        format!("\ncontract broken: {}\n{}", broken.table, checks.join("\n"))
+    });
+    let broken: String = broken.collect();
+    let end = if survey.tables.iter().any(|table| table.pending) {
         let line = CommandLine::new("run", &args.file)
             .each("--set", &args.set)
             .each("--only", &args.only)
             .flag("--retry-rejects", args.retry_rejects);
         format!("Carry it out with: {line}")
+    } else if !survey.broken.is_empty() {
+        "Nothing to make, and a run ends with 4 until the data or the contract is mended."
+            .to_owned()
     } else {
         "Nothing to do: every table is up to date.".to_owned()
     };
@@ -79,7 +87,7 @@ fn human(survey: &Survey, args: &Plan) -> String {
         new => format!("\nWould be rejected, and was not before, {}", summary::shown(new)),
     };
     let took = survey.elapsed.as_secs_f64();
-    format!("{drawn}{refused}\n{end}\nPlanned in {took:.2} s.")
+    format!("{drawn}{refused}{broken}\n{end}\nPlanned in {took:.2} s.")
 }
 
 /// What a run does with rows of this reason.
@@ -109,6 +117,7 @@ fn object(survey: &Survey, code: Code) -> Value {
         "pending": survey.is_pending(),
         "tables": tables.collect::<Map<_, _>>(),
         "contract_changed": changed.map(|table| &table.table).collect::<Vec<_>>(),
+        "broken": summary::broken(&survey.broken),
         "pending_tables": pending.map(|table| &table.table).collect::<Vec<_>>(),
         "notes": survey.notes,
         "new_rejects": summary::new_rejects(&survey.new_rejects),

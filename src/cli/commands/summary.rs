@@ -14,7 +14,10 @@ use crate::cli::session::Session;
 use crate::cli::shell::CommandLine;
 use crate::plan::Plan;
 use crate::run::clocks::Spent;
-use crate::run::{NewReject, NewRejects, Refused, RunReport, StageTime, TableReport};
+use crate::run::{
+    Broken, NewReject, NewRejects, Refused, RunReport, StageTime, TableReport,
+};
+use crate::table::Breach;
 
 use super::drawing;
 
@@ -103,6 +106,24 @@ pub(super) fn new_rejects(new: &NewRejects) -> Value {
     json!({"rows": new.rows, "first": first.collect::<Vec<_>>()})
 }
 
+/// Broken checks for scripts, one by one.
+pub(super) fn broken(contracts: &[Broken]) -> Value {
+    let checks = contracts.iter().flat_map(|broken| {
+        broken.breaches.iter().map(|breach| {
+            json!({
+                "table": broken.table, "check": breach.check, "column": breach.column,
+                "message": breach.message, "rows": breach.rows, "count": breach.count,
+            })
+        })
+    });
+    Value::Array(checks.collect())
+}
+
+/// A broken check and what breaks it, below the name of its table.
+pub(super) fn indented(breach: &Breach) -> String {
+    format!("  {}", breach.to_string().replace('\n', "\n  "))
+}
+
 /// Tells the log's file what a run did.
 pub(crate) fn log(report: &RunReport) {
     for made in &report.tables {
@@ -160,6 +181,8 @@ fn outcome(report: &RunReport, made: &TableReport) -> &'static str {
         "held back"
     } else if made.published {
         "new version"
+    } else if report.interrupted && made.computed + made.resumed > 0 {
+        "kept aside"
     } else {
         "unchanged"
     }
@@ -257,18 +280,6 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
             ((*queue).to_owned(), value)
         })
         .collect();
-    let broken: Vec<Value> = report
-        .broken
-        .iter()
-        .flat_map(|broken| {
-            broken.breaches.iter().map(|breach| {
-                json!({
-                    "table": broken.table, "check": breach.check, "column": breach.column,
-                    "message": breach.message, "rows": breach.rows, "count": breach.count,
-                })
-            })
-        })
-        .collect();
     let refused: Vec<Value> = report
         .refused
         .iter()
@@ -284,7 +295,7 @@ pub(crate) fn json(command: &str, report: &RunReport) -> Value {
         "rejects": rejects,
         "new_rejects": new_rejects(&report.new_rejects),
         "ignored": report.ignored,
-        "broken": broken,
+        "broken": broken(&report.broken),
         "held_back": report.held_back,
         "scores": report.scores,
         "fidelity": report.fidelity,
@@ -351,7 +362,7 @@ pub(crate) fn complain(report: &RunReport, session: &Session) {
                 breach.check,
                 breach.message
             );
-            console::complain(&format!("  {}", breach.to_string().replace('\n', "\n  ")));
+            console::complain(&indented(breach));
         }
     }
     if !report.broken.is_empty() {
