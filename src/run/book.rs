@@ -160,18 +160,15 @@ impl<'p, 'l> Book<'p, 'l> {
             return;
         }
         for (reason, (stage, prints, state)) in reasons.zip(self.pass.tables()) {
+            // A row that is computed takes the old one's place when it is there.
+            if !reason.computes() {
+                state.settle(&key, reason);
+            }
             match reason {
-                Reason::UpToDate => state.keep(&key),
                 Reason::Moved => {
-                    state.replace(&key);
                     self.moved.insert(member.image_id.clone(), member.clone());
                 }
-                Reason::Resumed => state.take_resumed(&key),
-                Reason::RejectedEarlier => {
-                    state.replace(&key);
-                    self.ledger.carry(&stage.table, prints, member);
-                }
-                // A row that is computed takes the old one's place when it is there.
+                Reason::RejectedEarlier => self.ledger.carry(&stage.table, prints, member),
                 _ => {}
             }
         }
@@ -202,10 +199,10 @@ impl<'p, 'l> Book<'p, 'l> {
         }
         if let Some((stage, prints, state)) = self.pass.tables().nth(number) {
             if let Some(id) = &reject.image_id {
-                state.replace(&Key::image(id));
+                state.refuse(&Key::image(id));
                 if number == 0 {
                     for target in &self.pass.targets {
-                        target.state.replace(&Key::image(id));
+                        target.state.refuse(&Key::image(id));
                     }
                 }
             }

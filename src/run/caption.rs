@@ -20,11 +20,10 @@ use crate::table::schema::arrow_schema;
 use crate::train::captioner::{self, Ready};
 use crate::train::checkpoint::Checkpoint;
 
-use super::caption_judge::{Captioned, GENERATED, Judge, digest, origin};
+use super::caption_judge::{Captioned, GENERATED, Judge, digest, keys, origin};
 use super::checkpoints;
 use super::clocks::{Part, Spend};
 use super::context::Context;
-use super::key::Key;
 use super::ledger::Ledger;
 use super::publish::{self, Made};
 use super::rows;
@@ -235,7 +234,11 @@ pub(super) fn judged(
         for (id, input) in &features.rows {
             let input = input.map(|input| input.to_string()).unwrap_or_default();
             let digest = digest(&input, &features.fingerprint);
-            if judge.image(ctx, ledger, id, digest) != Captioned::Not {
+            let found = judge.image(ctx, ledger, id, digest);
+            if found == Captioned::Anew {
+                keys(work, id).for_each(|key| judge.state.remake(&key, &digest));
+            }
+            if found != Captioned::Not {
                 captioned(id);
             }
         }
@@ -332,13 +335,11 @@ impl<'a, 'c> Job<'a, 'c> {
         let mut good = Vec::new();
         for (one, captions) in window.iter().zip(made) {
             if captions.iter().all(|caption| caption.score.is_finite()) {
+                keys(work, &one.image_id).for_each(|key| state.remake(&key, &one.digest));
                 good.push((one, captions));
                 continue;
             }
-            let keys = 0..work.strategy.captions();
-            for n in keys.filter_map(|n| i32::try_from(n).ok()) {
-                state.replace(&Key::caption(&one.image_id, n));
-            }
+            keys(work, &one.image_id).for_each(|key| state.refuse(&key));
             ledger.refuse(
                 &stage.table,
                 fingerprint,

@@ -61,7 +61,8 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Counts the captions of an image, and says what is to be done about them.
+    /// Counts the captions of an image, and says what is to be done about them. Those that are to be
+    /// made take the place of the stored ones when they are there.
     pub(super) fn image(
         &mut self,
         ctx: &Context<'_>,
@@ -73,17 +74,14 @@ impl<'a> Judge<'a> {
         if self.captioned.as_ref().is_some_and(|known| !known.contains(id)) {
             return Captioned::Not;
         }
-        let keys = || {
-            (0..work.strategy.captions())
-                .map(move |n| Key::caption(id, i32::try_from(n).unwrap_or(i32::MAX)))
-        };
+        let keys = || keys(work, id);
         if ledger.before().refused(&stage.table, &digest, &self.prints).is_some() {
             let gone = keys().filter(|key| state.stored(key).is_some()).count();
             match gone {
                 0 => counts.add(Reason::RejectedEarlier),
                 _ => counts.add_many(Reason::Removed, gone as u64),
             }
-            keys().for_each(|key| state.replace(&key));
+            keys().for_each(|key| state.refuse(&key));
             ctx.watch(id, || {
                 Sight::new(stage, Key::caption(id, 0), Reason::RejectedEarlier, state)
                     .of(digest)
@@ -98,7 +96,6 @@ impl<'a> Judge<'a> {
             for (key, reason) in &reasons {
                 let reason = if reason.computes() { *reason } else { Reason::New };
                 counts.add(reason);
-                state.replace(key);
                 ctx.watch(id, || Sight::new(stage, *key, reason, state).of(digest));
             }
             return Captioned::Anew;
@@ -113,6 +110,12 @@ impl<'a> Judge<'a> {
         }
         Captioned::Already
     }
+}
+
+/// The keys of the captions of an image.
+pub(super) fn keys<'i>(work: &Caption, id: &'i str) -> impl Iterator<Item = Key<'i>> + use<'i> {
+    let number = |n| i32::try_from(n).unwrap_or(i32::MAX);
+    (0..work.strategy.captions()).map(move |n| Key::caption(id, number(n)))
 }
 
 pub(super) fn origin(work: &Caption, image_id: &str) -> Origin {

@@ -17,6 +17,7 @@ use super::context::Context;
 use super::refusal::refusal;
 use super::report::{Broken, TableReport};
 use super::rows;
+use super::tally::{Tally, compare};
 
 /// In the column `input_digest` of a checkpoint that was trained elsewhere: it stands, whatever
 /// the examples become.
@@ -230,13 +231,21 @@ pub(super) fn publish(
     ctx.store.discard_staged(&stage.table, &staged)?;
     let before = ctx.store.snapshot(&stage.table)?;
     let mut sink = ctx.sink(stage);
-    sink.push(&batch(ctx.store.root(), stage, checkpoints)?)?;
+    let batch = batch(ctx.store.root(), stage, checkpoints)?;
+    sink.push(&batch)?;
     let mut counts = Counts::default();
     counts.add_many(reason, checkpoints.len() as u64);
     let rows = checkpoints.len() as u64;
     let gone = before.as_ref().map_or(0, Snapshot::rows);
     let mut note = ctx.note(stage)?;
-    (note.added, note.removed) = (rows, gone);
+    let by_name = |kept: Vec<Kept>| kept.into_iter().map(|one| (one.name.clone(), one));
+    let old = before.as_ref().and_then(|snapshot| named(&ctx.store, snapshot).ok());
+    let new = by_name(of_batches(&ctx.store, [Ok(batch)])?);
+    let compared = compare(by_name(old.unwrap_or_default()).collect(), new);
+    Tally::of(&compared, gone).tell(rows, &mut note);
+    let why = [(reason, note.added + note.changed), (Reason::Removed, note.removed)];
+    let why = why.into_iter().filter(|(_, rows)| *rows > 0);
+    note.reasons = why.map(|(reason, rows)| (reason.name().to_owned(), rows)).collect();
     let change = Change {
         expected_version: before.as_ref().map(Snapshot::version),
         remove: before.iter().flat_map(|s| s.parts()).map(|part| part.path.clone()).collect(),

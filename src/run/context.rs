@@ -230,9 +230,6 @@ impl<'a> Context<'a> {
             inputs,
             fingerprint_parts: parts,
             model: crate::plan::resolve::weights_of(&stage.fingerprint).map(str::to_owned),
-            added: 0,
-            removed: 0,
-            changed: 0,
             ..CommitNote::default()
         })
     }

@@ -15,6 +15,7 @@ use super::metrics::METRICS;
 use super::order::{dependents, readable, wanted};
 use super::report::{Broken, RunReport, StageTime, TableReport};
 use super::sink::Sink;
+use super::tally::Tally;
 use super::{
     align, caption, captions, evaluate, handout, images, settled, texts, train, train_clip,
 };
@@ -238,17 +239,14 @@ fn publish_rejects(
     if !rows.is_empty() {
         sink.push(&ledger::batch(&arrow_schema(contract), &rows)?)?;
     }
-    let note = CommitNote {
+    let mut note = CommitNote {
         definition_digest: ctx.plan.definition_digest.to_string(),
         operation: REJECTS.to_owned(),
         inputs: ctx.versions.clone(),
         fingerprint_parts: serde_json::Value::Null,
-        model: None,
-        added: rows.len() as u64,
-        removed: before.map_or(0, Snapshot::rows),
-        changed: 0,
         ..CommitNote::default()
     };
+    Tally::of(&report.counts, report.rows).tell(rows.len() as u64, &mut note);
     let change = Change {
         expected_version: before.map(Snapshot::version),
         remove: before.iter().flat_map(|s| s.parts()).map(|part| part.path.clone()).collect(),

@@ -74,7 +74,6 @@ pub(super) fn run(
         ctx.options.progress.end(&stage.table);
         let scores = scores?;
         if counts.computed() > 0 {
-            cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
             sink.push(&batch(stage, &cases, &scores, &digests)?)?;
         }
         corpus = Some(scores.corpus.named());
@@ -107,13 +106,10 @@ pub(super) fn run(
 }
 
 /// Judges every row, for a survey, by the images that will have made captions and by the captions of
-/// people that there will be: what would be computed counts as replaced.
+/// people that there will be.
 pub(super) fn judged(ctx: &Context<'_>, stage: &Stage, work: &Evaluate) -> Result<(State, Counts)> {
     let (cases, ..) = cases(&ctx.store, work, ctx.foresight.as_ref(), &ctx.options.cancel)?;
     let (state, counts, _) = judge(ctx, stage, &cases)?;
-    if counts.computed() > 0 {
-        cases.iter().for_each(|case| state.replace(&Key::image(&case.image_id)));
-    }
     Ok((state, counts))
 }
 
@@ -229,6 +225,7 @@ fn run_name(stage: &Stage, cases: &[Case]) -> String {
     digester.finish().short()
 }
 
+/// Judges every row; what would be computed counts as made again.
 fn judge(ctx: &Context<'_>, stage: &Stage, cases: &[Case]) -> Result<(State, Counts, Vec<Digest>)> {
     let state = State::load(&ctx.store, stage, SCORES)?;
     let weighs = weighs(cases);
@@ -255,7 +252,9 @@ fn judge(ctx: &Context<'_>, stage: &Stage, cases: &[Case]) -> Result<(State, Cou
         let reason = if any && !reason.computes() { Reason::ContentChanged } else { reason };
         let key = Key::image(&case.image_id);
         counts.add(reason);
-        if !any {
+        if any {
+            state.remake(&key, digest);
+        } else {
             state.keep(&key);
         }
         ctx.watch(&case.image_id, || Sight::new(stage, key, reason, &state).of(*digest));

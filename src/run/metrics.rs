@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, Float64Array, StringArray, TimestampMicrosecondArray};
-use arrow::compute::filter_record_batch;
+use arrow::array::{
+    BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow::compute::{filter_record_batch, not};
 
 use crate::base::units::count;
 use crate::base::{Cancel, Error, Kind, Result};
-use crate::plan::Counts;
+use crate::plan::{Counts, Reason};
 use crate::table::schema::arrow_schema;
 use crate::table::{Change, CommitNote, Outcome, Snapshot, Store};
 use crate::train::journal::Metric;
@@ -17,6 +20,7 @@ use super::context::Context;
 use super::report::{Broken, TableReport};
 use super::rows;
 use super::sink::Sink;
+use super::tally::{Tally, compare};
 
 /// The table of what was measured.
 pub const METRICS: &str = "metrics";
@@ -36,7 +40,7 @@ pub(super) fn publish(
     let schema = arrow_schema(contract);
     let mut sink = Sink::new(&ctx.store, ctx.plan.parts, METRICS, contract, "");
     let mut remove = Vec::new();
-    let mut removed = 0;
+    let mut old = BTreeMap::new();
     let (sound, damaged) = match &before {
         Some(snapshot) => snapshot.sort_out(&Cancel::new())?,
         None => Default::default(),
@@ -55,18 +59,17 @@ pub(super) fn publish(
             continue;
         }
         remove.push(part.path.clone());
-        removed += part.rows;
         for (batch, mask) in batches.iter().zip(&stays) {
-            let kept = filter_record_batch(batch, mask).map_err(|cause| {
-                Error::new(Kind::Internal, "cannot filter stored rows").caused_by(cause)
-            })?;
+            let fault =
+                |cause| Error::new(Kind::Internal, "cannot filter stored rows").caused_by(cause);
+            let kept = filter_record_batch(batch, mask).map_err(fault)?;
             if kept.num_rows() > 0 {
-                removed -= kept.num_rows() as u64;
                 sink.push(&kept)?;
             }
+            let gone = not(mask).and_then(|mask| filter_record_batch(batch, &mask));
+            measured(&gone.map_err(fault)?, &mut old)?;
         }
     }
-    removed += lost;
     if lost > 0 {
         ctx.report.notes.push(format!(
             "{METRICS}: {} rows were in a damaged part; what `{run}` of `{stage}` measured is told \
@@ -76,11 +79,12 @@ pub(super) fn publish(
     }
     let mut sorted: Vec<&Metric> = metrics.iter().collect();
     sorted.sort_by(|a, b| (a.step, &a.name).cmp(&(b.step, &b.name)));
+    let mut new = BTreeMap::new();
     if !sorted.is_empty() {
         let epoch = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
         let times = TimestampMicrosecondArray::from_iter_values(sorted.iter().map(|m| m.time_us));
         let values = Float64Array::from_iter_values(sorted.iter().map(|m| m.value));
-        sink.push(&rows::batch(
+        let batch = rows::batch(
             &schema,
             &[
                 ("stage", rows::strings(sorted.iter().map(|_| stage))),
@@ -91,19 +95,22 @@ pub(super) fn publish(
                 ("value", Arc::new(values)),
                 ("time", Arc::new(times.with_timezone("UTC"))),
             ],
-        )?)?;
+        )?;
+        sink.push(&batch)?;
+        measured(&batch, &mut new)?;
     }
-    let note = CommitNote {
+    let mut note = CommitNote {
         definition_digest: ctx.plan.definition_digest.to_string(),
         operation: METRICS.to_owned(),
         inputs: ctx.versions.clone(),
         fingerprint_parts: serde_json::Value::Null,
-        model: None,
-        added: sorted.len() as u64,
-        removed,
-        changed: 0,
         ..CommitNote::default()
     };
+    let all = before.as_ref().map_or(0, Snapshot::rows);
+    let others = all.saturating_sub(lost).saturating_sub(old.len() as u64);
+    let mut counts = compare(old, new);
+    counts.add_many(Reason::UpToDate, others);
+    Tally::of(&counts, all).tell(others + sorted.len() as u64, &mut note);
     let change = Change {
         expected_version: before.as_ref().map(Snapshot::version),
         remove,
@@ -131,8 +138,25 @@ pub(super) fn publish(
     Ok(())
 }
 
+/// What one run measured, by step and name: epoch, bits of the value, time.
+type Measured = BTreeMap<(i64, String), (i32, u64, i64)>;
+
+/// Adds the rows of a batch.
+fn measured(batch: &RecordBatch, to: &mut Measured) -> Result<()> {
+    let steps = rows::column::<Int64Array>(batch, "step")?;
+    let epochs = rows::column::<Int32Array>(batch, "epoch")?;
+    let names = rows::column::<StringArray>(batch, "name")?;
+    let values = rows::column::<Float64Array>(batch, "value")?;
+    let times = rows::column::<TimestampMicrosecondArray>(batch, "time")?;
+    to.extend((0..batch.num_rows()).map(|at| {
+        let key = (steps.value(at), names.value(at).to_owned());
+        (key, (epochs.value(at), values.value(at).to_bits(), times.value(at)))
+    }));
+    Ok(())
+}
+
 /// The rows of other runs.
-fn others(batch: &arrow::array::RecordBatch, stage: &str, run: &str) -> Result<BooleanArray> {
+fn others(batch: &RecordBatch, stage: &str, run: &str) -> Result<BooleanArray> {
     let stages = rows::column::<StringArray>(batch, "stage")?;
     let runs = rows::column::<StringArray>(batch, "run")?;
     Ok((0..batch.num_rows())

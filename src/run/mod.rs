@@ -53,6 +53,7 @@ mod stored;
 mod survey;
 mod survey_captioner;
 mod survey_images;
+mod tally;
 mod texts;
 mod train;
 mod train_clip;

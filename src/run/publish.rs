@@ -201,15 +201,12 @@ fn change(
         .collect();
     add.extend(copies.finish()?);
     let mut note = ctx.note(stage)?;
-    note.added = made.counts.get(Reason::New) + made.counts.get(Reason::Resumed);
-    note.removed = made.counts.get(Reason::Removed);
-    note.reasons = reasons(&made.counts);
+    let stay = rewrites.whole.iter().map(|(_, rows)| *rows);
+    rewrites.tally.tell(total_rows(stay.chain(add.iter().map(|part| part.rows))), &mut note);
     if state.contract_changed {
         let kept = total_rows(rewrites.whole.iter().map(|(_, rows)| *rows));
         note.reasons.insert(CONTRACT_CHANGED.to_owned(), kept);
     }
-    note.changed =
-        made.counts.computed() + made.counts.get(Reason::Moved) - made.counts.get(Reason::New);
     let remove = rewrites.remove.iter().filter_map(|part| {
         state.snapshot.as_ref()?.parts().get(*part).map(|part| part.path.clone())
     });
@@ -229,12 +226,6 @@ fn fidelity(state: &State, parts: &[StagedPart]) -> Option<Fidelity> {
     let taken = state.taken();
     let taken = state.staged.iter().zip(&taken).filter(|(_, rows)| !rows.is_empty());
     Fidelity::worst(taken.map(|(part, _)| part).chain(parts).filter_map(|part| part.fidelity))
-}
-
-/// Why the version is there: rows by reason, those left out that changed nothing.
-fn reasons(counts: &Counts) -> BTreeMap<String, u64> {
-    let told = counts.iter().filter(|(reason, rows)| *rows > 0 && *reason != Reason::UpToDate);
-    told.map(|(reason, rows)| (reason.name().to_owned(), rows)).collect()
 }
 
 /// Marks small parts to be copied together, once there are many: a table that grows by ten rows

@@ -7,10 +7,11 @@ use rayon::prelude::*;
 
 use crate::base::{Digest, Kind, Result};
 use crate::plan::{Fingerprint, Reason, Stage};
-use crate::table::{Snapshot, StagedPart, Store};
+use crate::table::{Snapshot, StagedPart, Store, total_rows};
 
 use super::key::{Columns, Key, Keys, Places, Short, ends};
-use super::stored::{Row, Stored};
+use super::stored::{Fate, Row, Stored};
+use super::tally::Tally;
 
 /// Keys whose rows are fetched together: what is fetched of them stays in a core's first cache.
 pub(super) const FETCHED: usize = 64;
@@ -307,29 +308,48 @@ impl State {
         match reason {
             Reason::UpToDate => self.keep(key),
             Reason::Resumed => self.take_resumed(key),
+            Reason::Moved => self.decide(key, Fate::Move),
+            Reason::RejectedEarlier => self.refuse(key),
             _ => self.replace(key),
         }
     }
 
     /// The row stays.
     pub(super) fn keep(&self, key: &Key<'_>) {
-        if let Some(row) = self.stored.get(key) {
-            row.keep();
-        }
+        self.decide(key, Fate::Keep);
     }
 
-    /// The row goes: a new one takes its place, or its image was refused.
+    /// The row goes: a new one with another content takes its place.
     pub(super) fn replace(&self, key: &Key<'_>) {
-        if let Some(row) = self.stored.get(key) {
-            row.replace();
-        }
+        self.decide(key, Fate::Replace);
+    }
+
+    /// As [`Self::replace`], by a row that is made from an input of `digest` beside others, whether or
+    /// not it had to be.
+    pub(super) fn remake(&self, key: &Key<'_>, digest: &Digest) {
+        let same = self.judge_stored(key, digest, 0) == Reason::UpToDate;
+        self.decide(key, if same { Fate::Renew } else { Fate::Replace });
+    }
+
+    /// The row goes, and none takes its place: what it would be made from is refused.
+    pub(super) fn refuse(&self, key: &Key<'_>) {
+        self.decide(key, Fate::Refuse);
+        self.leave_resumed(key);
     }
 
     /// The row was named, and turned out not to be its own: as if no source had named it.
     pub(super) fn forget(&self, key: &Key<'_>) {
+        self.decide(key, Fate::Unseen);
+        self.leave_resumed(key);
+    }
+
+    fn decide(&self, key: &Key<'_>, fate: Fate) {
         if let Some(row) = self.stored.get(key) {
-            row.forget();
+            row.decide(fate);
         }
+    }
+
+    fn leave_resumed(&self, key: &Key<'_>) {
         if let Some(row) = self.resumed.get(&key.short()) {
             row.taken.store(false, Ordering::Relaxed);
         }
@@ -337,12 +357,12 @@ impl State {
 
     /// Rows that no source named: removed upstream, if the sources were read to their ends.
     pub(super) fn unseen(&self) -> u64 {
-        self.stored.iter().filter(|row| row.is_unseen()).count() as u64
+        self.stored.iter().filter(|row| row.fate() == Fate::Unseen).count() as u64
     }
 
     /// Whether the row `key` is stored and no source named it.
     pub(super) fn is_unseen(&self, key: &Key<'_>) -> bool {
-        self.stored.get(key).is_some_and(Row::is_unseen)
+        self.stored.get(key).is_some_and(|row| row.fate() == Fate::Unseen)
     }
 
     /// Whether a version has to be made although no row changes: there is none yet, a part of it
@@ -356,13 +376,27 @@ impl State {
         let parts = self.snapshot.as_ref().map_or(0, |s| s.parts().len());
         let mut kept = vec![0_u64; parts];
         let mut lost = vec![0_u64; parts];
+        let mut rewrites = Rewrites::default();
         for row in self.stored.iter() {
-            let side = if row.stays() { &mut kept } else { &mut lost };
+            let fate = row.fate();
+            let side = if fate.stays() { &mut kept } else { &mut lost };
             if let Some(count) = side.get_mut(row.part as usize) {
                 *count += 1;
             }
+            let tally = &mut rewrites.tally;
+            match fate {
+                Fate::Unseen => tally.gone += 1,
+                Fate::Keep | Fate::Renew => tally.same += 1,
+                Fate::Replace => tally.changed.add(self.differs(row)),
+                Fate::Move => tally.changed.add(Reason::Moved),
+                Fate::Refuse => tally.refused += 1,
+            }
         }
-        let mut rewrites = Rewrites::default();
+        let of_damaged = self
+            .damaged
+            .iter()
+            .filter_map(|part| Some(self.snapshot.as_ref()?.parts().get(*part as usize)?.rows));
+        rewrites.tally.lost = total_rows(of_damaged);
         for (part, (kept, lost)) in kept.into_iter().zip(lost).enumerate() {
             if self.is_damaged(part) || kept == 0 {
                 rewrites.remove.push(part);
@@ -383,7 +417,13 @@ impl State {
 
     /// Whether the row `key` stays.
     pub(super) fn stays(&self, key: &Key<'_>) -> bool {
-        self.stored.get(key).is_some_and(Row::stays)
+        self.stored.get(key).is_some_and(|row| row.fate().stays())
+    }
+
+    /// How a stored row differs from the one of another content that takes its place.
+    fn differs(&self, row: &Row) -> Reason {
+        let stale = self.stale.get(usize::from(row.fingerprint)).copied().flatten();
+        stale.unwrap_or(Reason::ContentChanged)
     }
 }
 
@@ -396,6 +436,8 @@ pub(super) struct Rewrites {
     pub copy: Vec<usize>,
     /// Parts that stay as they are, with their rows.
     pub whole: Vec<(usize, u64)>,
+    /// What becomes of every row.
+    pub tally: Tally,
 }
 
 fn part_number(part: usize) -> Result<u32> {

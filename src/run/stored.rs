@@ -22,36 +22,47 @@ pub(super) struct Row {
     pub place: u64,
     pub part: u32,
     pub fingerprint: u16,
-    /// Decided while other threads look rows up.
+    /// A [`Fate`], decided while other threads look rows up.
     fate: AtomicU8,
 }
 
-/// No source has named it so far.
-const UNSEEN: u8 = 0;
-/// Stays as it is.
-const KEEP: u8 = 1;
-/// A new row takes its place, or none does.
-const DROP: u8 = 2;
+/// What becomes of a stored row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Fate {
+    /// No source has named it so far.
+    #[default]
+    Unseen,
+    /// It stays as it is.
+    Keep,
+    /// A new row with another content takes its place.
+    Replace,
+    /// A new row takes its place that says where the same content stands now.
+    Move,
+    /// A new row with the same content takes its place.
+    Renew,
+    /// What it would be made from is refused: no row takes its place.
+    Refuse,
+}
+
+impl Fate {
+    const ALL: [Self; 6] =
+        [Self::Unseen, Self::Keep, Self::Replace, Self::Move, Self::Renew, Self::Refuse];
+
+    /// Whether the row stays as it is.
+    pub(super) fn stays(self) -> bool {
+        self == Self::Keep
+    }
+}
 
 impl Row {
-    pub(super) fn keep(&self) {
-        self.fate.store(KEEP, Ordering::Relaxed);
+    pub(super) fn decide(&self, fate: Fate) {
+        self.fate.store(fate as u8, Ordering::Relaxed);
     }
 
-    pub(super) fn replace(&self) {
-        self.fate.store(DROP, Ordering::Relaxed);
-    }
-
-    pub(super) fn forget(&self) {
-        self.fate.store(UNSEEN, Ordering::Relaxed);
-    }
-
-    pub(super) fn stays(&self) -> bool {
-        self.fate.load(Ordering::Relaxed) == KEEP
-    }
-
-    pub(super) fn is_unseen(&self) -> bool {
-        self.fate.load(Ordering::Relaxed) == UNSEEN
+    pub(super) fn fate(&self) -> Fate {
+        let number = usize::from(self.fate.load(Ordering::Relaxed));
+        Fate::ALL.get(number).copied().unwrap_or_default()
     }
 }
 
@@ -201,7 +212,7 @@ fn read_part(
                 place: places.as_ref().map_or(0, |places| places.value(at)),
                 part: number,
                 fingerprint: intern(&mut known, fingerprints.value(at))?,
-                fate: AtomicU8::new(UNSEEN),
+                fate: AtomicU8::default(),
             });
         }
     }
@@ -237,7 +248,7 @@ mod tests {
             place: 0,
             part: 0,
             fingerprint: 0,
-            fate: AtomicU8::new(UNSEEN),
+            fate: AtomicU8::default(),
         };
         let mut rows: Vec<_> = ids.iter().map(row).collect();
         rows.sort_unstable_by_key(|row| row.key);

@@ -333,12 +333,13 @@ impl Embedding<'_, '_> {
         let mut good = Vec::new();
         let mut kept = Vectors { width: self.encoder.width(), data: Vec::new() };
         for (one, vector) in &rows {
-            self.state.replace(&one.key());
             if vector.iter().all(|x| x.is_finite()) {
+                self.state.replace(&one.key());
                 kept.data.extend_from_slice(vector);
                 good.push(*one);
                 continue;
             }
+            self.state.refuse(&one.key());
             self.ledger.refuse(
                 table,
                 &fingerprint,

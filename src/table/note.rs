@@ -27,14 +27,15 @@ pub struct CommitNote {
     pub fingerprint_parts: Value,
     /// The model that computed the rows, if one did.
     pub model: Option<String>,
-    /// Rows that are new.
+    /// Rows with a key that the version before had not.
     pub added: u64,
-    /// Rows that are gone.
+    /// Rows with a key that only the version before had.
     pub removed: u64,
-    /// Rows with a known key and another content.
+    /// Rows with a key that it had and another content: one that was made again and is the same is
+    /// none. Rows of a damaged part, which nobody can compare, are changed where new ones came for them.
     pub changed: u64,
-    /// Rows by the name of the reason they were computed, taken over or dropped for, where the
-    /// writer knew.
+    /// Those rows by the name of the reason that they came, went or changed for, where the writer knew;
+    /// and under `contract_changed` those that stayed and were held against another contract.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub reasons: BTreeMap<String, u64>,
 }

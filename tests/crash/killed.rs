@@ -7,6 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::binary;
+use super::house::told;
 use super::shapes::{Packing, Plan, Shape};
 use super::tables;
 
@@ -107,6 +108,7 @@ fn survive(name: &str, plan: Plan, kills: usize, seed: u64, more: &[&str], proce
         binary::complete(folder, more);
         let when = format!("{name}, after row {rows}");
         tables::assert_same(&tables::read(&shape.store()), &shape.new, &when);
+        told::check_all(&shape.house);
         assert_bound(&shape, plan, here as u64, processes, &when);
         let again = binary::complete(folder, more);
         for (table, made) in again["tables"].as_object().unwrap() {
@@ -165,6 +167,32 @@ fn captions_their_features_and_examples() {
 fn two_processes() {
     let plan = Plan { packing: Packing::Several, captions: true, bad: true, ..PLAN };
     survive("two processes", plan, 10, 6, &["--jobs", "2"], 2);
+}
+
+/// Rows that the killed run made are new or changed for the reason for which it made them.
+#[test]
+fn new_weights_of_a_killed_run_are_why_the_next_changes_rows() {
+    let shape = Shape::new(Plan { before: 0, after: 120, ..PLAN });
+    let folder = shape.house.dir.path();
+    let new = shape.computed["image_features"];
+    for (weights, note) in [
+        (None, format!("+{new} -0 ~0: new {new}")),
+        (Some(11), format!("+0 -0 ~{new}: weights_changed {new}")),
+    ] {
+        let killed = (0..5).any(|again| {
+            match weights {
+                None => shape.reset(),
+                Some(seed) => shape.house.model(seed + again),
+            }
+            binary::forget(folder);
+            disturb(&shape, Moment::Computed(40), &[])
+        });
+        assert!(killed, "{weights:?}: every run ended before its kill");
+        let made = &binary::complete(folder, &[])["tables"]["image_features"];
+        assert!(made["resumed"].as_u64().unwrap() > 0, "{weights:?}: {made}");
+        assert_eq!(told::newest(&shape.house, "image_features"), note);
+        told::check_all(&shape.house);
+    }
 }
 
 /// A run that is long against what a kill may cost: one that began anew would be seen at once.

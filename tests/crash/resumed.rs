@@ -3,7 +3,7 @@
 use clipmill::plan::Reason;
 use clipmill::run::{RunReport, TableReport};
 
-use super::house::{self, StopAt};
+use super::house::{self, StopAt, told};
 use super::shapes::{Packing, Plan, Shape};
 use super::tables;
 
@@ -91,6 +91,8 @@ fn new_weights_stopped_half_way_are_taken_up() {
     assert!(made.resumed >= 28, "{made:?}");
     assert_eq!(made.resumed + made.computed, 260, "{made:?}");
     assert_eq!(made.counts.get(Reason::Resumed), made.resumed);
+    assert_eq!(told::newest(&shape.house, "image_features"), "+0 -0 ~260: weights_changed 260");
+    told::check_all(&shape.house);
     let again = shape.house.run().unwrap();
     assert!(again.is_up_to_date());
 }

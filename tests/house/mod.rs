@@ -24,6 +24,8 @@ use clipmill::run::{Means, Options, RunReport};
 use clipmill::sources::write::{TarWriter, gzip};
 use clipmill::table::Store;
 
+pub mod told;
+
 /// A folder with archives, a model and `pipeline.toml`.
 pub struct House {
     pub dir: tempfile::TempDir,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::house::{self, House, caption_lines, gz, id, picture, pictures, put, tar_of};
+use super::house::{self, House, caption_lines, gz, id, picture, pictures, put, tar_of, told};
 use super::step::{RAISED, changes, options, plan_and_run, step};
 use clipmill::sources::write::TarWriter;
 
@@ -395,6 +395,7 @@ fn a_broken_image_is_new_in_the_plan_and_rejected_by_the_run() {
         bytes.truncate(200);
         images.push((format!("{}.jpg", id(6)), bytes));
     });
+    let features = told::newest(&house, "image_features");
     captions(&house, |lines| lines.extend(caption_lines(7).split_off(12)));
     let step = plan_and_run(&house, &options());
     let of = |name: &str| step.foreseen.tables.iter().find(|t| t.table == name).unwrap();
@@ -407,4 +408,5 @@ fn a_broken_image_is_new_in_the_plan_and_rejected_by_the_run() {
         "images new 1; image_features new 1; captions new 2; caption_features new 2; rejects new 1",
         "its header is sound and its data are not: it has captions and no example"
     );
+    assert_eq!(told::newest(&house, "image_features"), features, "no row, no version");
 }

@@ -1,4 +1,5 @@
-//! `plan` equals what `run` then does, every time: random edits of a small data set.
+//! `plan` equals what `run` then does, every time, and histories say what comparisons find: random edits
+//! of a small data set.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::house::{self, DEFINITION, House, StopAt, gz, id, picture, put, tar_of};
+use super::house::{self, DEFINITION, House, StopAt, gz, id, picture, put, tar_of, told};
 use super::step::{Step, definition, done, foreseen, options, plan_and_run};
 use clipmill::base::clock::SystemClock;
 use clipmill::base::{Cancel, Kind};
@@ -302,11 +303,15 @@ impl World {
     /// Plans and runs; the two agree.
     fn step(&mut self) {
         self.write();
+        let versions = told::versions(&self.house);
         if let Some(after) = self.interrupt.take() {
             self.interrupted(after);
         }
         if let Some(table) = self.only.take() {
             self.only(table);
+        }
+        if !versions.is_empty() {
+            told::check(&self.house, &versions);
         }
         let before = self.cut().next().is_some().then(|| self.copied());
         let options = Options { retry_rejects: std::mem::take(&mut self.retry), ..options() };

@@ -4,7 +4,7 @@ use clipmill::flow::RejectClass;
 use clipmill::plan::Reason;
 use clipmill::sources::write::TarWriter;
 
-use super::house::{self, House, gz, id, pictures, put};
+use super::house::{self, House, gz, id, pictures, put, told};
 use super::step::{changes, options, plan_and_run, step, step_with};
 
 fn rejected(house: &House) -> Vec<String> {
@@ -34,12 +34,17 @@ fn a_reject_is_tried_again_on_request_only_and_attempts_are_counted() {
     assert_eq!(rejected(&house), row(1));
     assert_eq!(step.report.images, 1, "only the new image is read");
 
+    assert_eq!(told::newest(&house, "rejects"), "+1 -0 ~0: new 1");
+    // The new one made a row, the one that is refused did not.
+    assert_eq!(told::newest(&house, "image_features"), "+1 -0 ~0: new 1");
+
     let retry = clipmill::run::Options { retry_rejects: true, ..options() };
     let again = plan_and_run(&house, &retry);
     assert_eq!(again.report.images, 1);
     let images = again.foreseen.tables.iter().find(|t| t.table == "image_features").unwrap();
     assert_eq!(images.counts.get(Reason::New), 1, "a plan names what would be tried");
     assert_eq!(rejected(&house), row(2));
+    assert_eq!(told::newest(&house, "rejects"), "+0 -0 ~1: content_changed 1");
     step_again(&house);
 }
 
@@ -174,6 +179,14 @@ fn under_a_lower_limit_rows_are_those_of_a_fresh_store_as_the_plan_says() {
         assert_eq!(of("image_features"), removed);
         assert_eq!(of("examples"), ("removed 4, up_to_date 8".to_owned(), 8, 0));
         assert_eq!(of("rejects"), ("new 2".to_owned(), 2, 0));
+        for (table, note) in [
+            ("images", "+0 -2 ~0: rejected 2"),
+            ("image_features", "+0 -2 ~0: rejected 2"),
+            ("examples", "+0 -4 ~0: removed 4"),
+            ("rejects", "+2 -0 ~0: new 2"),
+        ] {
+            assert_eq!(told::newest(&house, table), note, "{table}");
+        }
         let pending = step.foreseen.tables.iter().filter(|of| of.pending).map(|of| &*of.table);
         let pending: Vec<_> = pending.collect();
         let published = step.report.tables.iter().filter(|of| of.published).map(|of| &*of.table);

@@ -11,7 +11,7 @@ use clipmill::base::progress::Silent;
 use clipmill::plan::{Counts, Plan, Reason};
 use clipmill::run::{Options, RunReport, Survey};
 
-use super::house::House;
+use super::house::{House, told};
 
 pub fn options() -> Options {
     Options {
@@ -69,14 +69,16 @@ pub fn step_with(house: &House, options: &Options) -> Step {
     step
 }
 
-/// As [`step_with`], without comparing the two.
+/// As [`step_with`], without comparing the two. What was published is told as it is.
 pub fn plan_and_run(house: &House, options: &Options) -> Step {
     let before = tree(&house.path("store"));
+    let versions = told::versions(house);
     let plan = definition(house);
     let foreseen = clipmill::run::survey(&plan, options).unwrap();
     assert_eq!(tree(&house.path("store")), before, "a plan changed the store");
     let report = clipmill::run::run(&plan, options).unwrap();
     assert!(report.broken.is_empty(), "{:?}", report.broken);
+    told::check(house, &versions);
     assert_eq!(foreseen.is_pending(), !report.is_up_to_date(), "{foreseen:?}\n{report:?}");
     // As the next command sees it: with the models that were trained.
     let plan = definition(house);

@@ -7,7 +7,7 @@ use clipmill::plan::{Counts, Reason};
 use clipmill::run::RunReport;
 
 use crate::commands::clipmill;
-use crate::house::{House, picture, pictures, put};
+use crate::house::{House, picture, pictures, put, told};
 use crate::studio::{CAPTIONS, STAGES, definition, gpt2, studio, survey};
 
 /// Training is a part of its own, and the part that took longest is the bottleneck.
@@ -72,6 +72,7 @@ fn a_captioner_is_trained_once() {
     let runs: std::collections::BTreeSet<String> =
         house.rows("metrics", &["run"]).into_iter().collect();
     assert_eq!(runs.len(), 3);
+    told::check_all(&house);
 }
 
 #[test]
@@ -237,6 +238,7 @@ fn retraining_makes_captions_stale_and_nothing_else() {
     let generated = report.tables.iter().find(|t| t.table == "generated").unwrap();
     assert_eq!(generated.counts.get(Reason::WeightsChanged), tests.len() as u64);
     assert_eq!(generated.computed, tests.len() as u64);
+    told::check_all(&house);
 }
 
 #[test]
@@ -402,6 +404,10 @@ fn captions_of_a_captioner_that_stands_are_foreseen_image_by_image() {
         house.images(&images);
         assert_eq!(of_captions(&house), expected);
     }
+    // All scores were computed; those of the other images came out as they were.
+    let changed = told::newest(&house, "scores");
+    assert!(["+0 -0 ~0: ", "+0 -0 ~1: content_changed 1"].contains(&&*changed), "{changed}");
+    told::check_all(&house);
     let gone = images.iter().position(|(name, _)| is_captioned(name)).unwrap();
     images.remove(gone);
     house.images(&images);
