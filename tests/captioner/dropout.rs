@@ -21,7 +21,7 @@ fn dropped_in_the_mapper(captioner: &Captioner, batch: &Batch, dropout: &mut Dro
     let prefix = captioner.mapper.forward_dropped(&batch.features, Some(dropout)).unwrap();
     let embeds = Tensor::cat(&[&prefix, &gpt2.embed(&batch.tokens).unwrap()], 1).unwrap();
     let (before, all) = (prefix.dim(1).unwrap(), embeds.dim(1).unwrap());
-    let (mut at, mut targets) = (Vec::new(), Vec::new());
+    let (mut at, mut targets) = (Vec::new(), Vec::<u32>::new());
     let tokens = batch.tokens.to_vec2::<u32>().unwrap();
     for (row, (tokens, length)) in tokens.iter().zip(&batch.lengths).enumerate() {
         at.extend((0..*length).map(|token| (row * all + before + token - 1) as u32));

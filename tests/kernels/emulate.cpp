@@ -112,8 +112,9 @@ template <class X> static Row moments(const X *x) {
     for (int i = 0; i < WIDTH; i++) squares += (x[i] - mean) * (x[i] - mean);
     return {mean, 1.0 / std::sqrt(squares / WIDTH + EPSILON)};
 }
-template <class X>
-static Doubles normed(const std::vector<X> &x, const Floats &scale, const Floats &shift) {
+template <class X, class Scale, class Shift>
+static Doubles normed(const std::vector<X> &x, const std::vector<Scale> &scale,
+                      const std::vector<Shift> &shift) {
     Doubles out(x.size());
     for (size_t at = 0; at < x.size(); at += WIDTH) {
         const Row of = moments(&x[at]);
@@ -125,6 +126,25 @@ static Doubles normed(const std::vector<X> &x, const Floats &scale, const Floats
 static Doubles joined(Doubles a, const Doubles &b) {
     a.insert(a.end(), b.begin(), b.end());
     return a;
+}
+static const double STEP = 1e-5;
+// The gradient of `of` by all of `row`, by central differences.
+static Doubles differences(Doubles row, const std::function<double(const Doubles &)> &of) {
+    Doubles out(row.size());
+    for (size_t i = 0; i < row.size(); i++) {
+        const double at = row[i];
+        row[i] = at + STEP;
+        const double above = of(row);
+        row[i] = at - STEP;
+        out[i] = (above - of(row)) / (2.0 * STEP);
+        row[i] = at;
+    }
+    return out;
+}
+template <class X> static double along(const Doubles &a, const X *b) {
+    double sum = 0.0;
+    for (size_t i = 0; i < a.size(); i++) sum += a[i] * b[i];
+    return sum;
 }
 static double gelu(double x) {
     return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
@@ -169,24 +189,25 @@ static void norms() {
            [&] { total(sums.data(), of_both.data(), over, 2 * WIDTH); });
     launch((WIDTH + 255) / 256, 3, 256, [&] { columns(g.data(), lines.data(), ROWS, WIDTH); });
     launch(blocks(WIDTH), 1, 256, [&] { total(lines.data(), all.data(), 3, WIDTH); });
-    Doubles want(COUNT), of_scale(WIDTH, 0.0), of_shift(WIDTH, 0.0);
+    Doubles want, of_columns(WIDTH, 0.0);
     for (long long at = 0; at < COUNT; at += WIDTH) {
-        const Row of = moments(&x[at]);
-        double plain = 0.0, along = 0.0;
-        const auto n = [&](int i) { return (x[at + i] - of.mean) * of.factor; };
+        const Doubles row(&x[at], &x[at] + WIDTH);
+        const Doubles of_row = differences(
+            row, [&](const Doubles &row) { return along(normed(row, scale, shift), &g[at]); });
         for (int i = 0; i < WIDTH; i++) {
-            of_scale[i] += g[at + i] * n(i);
-            of_shift[i] += g[at + i];
-            plain += static_cast<double>(g[at + i]) * scale[i] / WIDTH;
-            along += static_cast<double>(g[at + i]) * scale[i] * n(i) / WIDTH;
+            want.push_back(more[at + i] + of_row[i]);
+            of_columns[i] += g[at + i];
         }
-        for (int i = 0; i < WIDTH; i++)
-            want[at + i] = more[at + i] + (static_cast<double>(g[at + i]) * scale[i] - plain -
-                                           n(i) * along) * of.factor;
     }
-    holds("gradient of a norm's argument", of_x, want);
-    holds("gradients of scale and shift", of_both, joined(of_scale, of_shift));
-    holds("sums of columns", all, of_shift);
+    const Doubles of_scale = differences(Doubles(scale.begin(), scale.end()), [&](const Doubles &s) {
+        return along(normed(x, s, shift), g.data());
+    });
+    const Doubles of_shift = differences(Doubles(shift.begin(), shift.end()), [&](const Doubles &s) {
+        return along(normed(x, scale, s), g.data());
+    });
+    holds("gradient of a norm's argument, by differences", of_x, want);
+    holds("gradients of scale and shift, by differences", of_both, joined(of_scale, of_shift));
+    holds("sums of columns", all, of_columns);
 }
 
 static void curves() {
@@ -196,8 +217,8 @@ static void curves() {
            [&] { activate_back(x.data(), g.data(), bias.data(), of_x.data(), COUNT, WIDTH); });
     Doubles want(COUNT);
     for (long long i = 0; i < COUNT; i++) {
-        const double at = static_cast<double>(x[i]) + bias[i % WIDTH], h = 1e-5;
-        want[i] = g[i] * (gelu(at + h) - gelu(at - h)) / (2.0 * h);
+        const double at = static_cast<double>(x[i]) + bias[i % WIDTH];
+        want[i] = g[i] * (gelu(at + STEP) - gelu(at - STEP)) / (2.0 * STEP);
     }
     holds("gradient of GELU, by differences", of_x, want);
 }
@@ -245,21 +266,26 @@ static void attention() {
     launch((rows + 3) / 4, 1, 128, [&] {
         weights_back(made.data(), g.data(), of_scores.data(), rows, TOKENS, TOKENS, scale);
     });
-    Doubles want(count, 0.0), gradient(count, 0.0);
+    Doubles want, gradient;
     for (int row = 0; row < rows; row++) {
         const size_t at = static_cast<size_t>(row) * TOKENS;
-        double sum = 0.0, along = 0.0;
-        for (int key = 0; key <= row % TOKENS; key++)
-            sum += std::exp(static_cast<double>(scores[at + key]) * scale);
-        for (int key = 0; key <= row % TOKENS; key++) {
-            want[at + key] = std::exp(static_cast<double>(scores[at + key]) * scale) / sum;
-            along += want[at + key] * g[at + key];
-        }
-        for (int key = 0; key <= row % TOKENS; key++)
-            gradient[at + key] = want[at + key] * (g[at + key] - along) * scale;
+        const auto causal = [&](Doubles of) {
+            double sum = 0.0;
+            for (int key = 0; key < TOKENS; key++) {
+                of[key] = key <= row % TOKENS ? std::exp(of[key] * scale) : 0.0;
+                sum += of[key];
+            }
+            for (auto &weight : of) weight /= sum;
+            return of;
+        };
+        const Doubles of(&scores[at], &scores[at] + TOKENS);
+        want = joined(want, causal(of));
+        gradient = joined(gradient, differences(of, [&](const Doubles &of) {
+                              return along(causal(of), &g[at]);
+                          }));
     }
     holds("causal softmax", made, want);
-    holds("gradient of its scores", of_scores, gradient);
+    holds("gradient of its scores, by differences", of_scores, gradient);
 }
 
 static void losses() {
@@ -278,14 +304,18 @@ static void losses() {
         const size_t at = static_cast<size_t>(row) * pitch;
         double sum = 0.0;
         for (int id = 0; id < VOCABULARY; id++) sum += std::exp(static_cast<double>(logits[at + id]));
-        want[row] = std::log(sum) - logits[at + targets[row]];
+        // one term of the sum moves: to sum anew for each logit would take the vocabulary squared
+        const auto loss = [&](int id, double by) {
+            const double logit = logits[at + id], target = logits[at + targets[row]];
+            const double moved = sum - std::exp(logit) + std::exp(logit + by);
+            return std::log(moved) - target - (id == static_cast<int>(targets[row]) ? by : 0.0);
+        };
+        want[row] = loss(0, 0.0);
         for (int id = 0; id < VOCABULARY; id++)
-            gradient[at + id] =
-                share * (std::exp(static_cast<double>(logits[at + id])) / sum -
-                         (id == static_cast<int>(targets[row])));
+            gradient[at + id] = share * (loss(id, STEP) - loss(id, -STEP)) / (2.0 * STEP);
     }
     holds("cross entropy", lost, want);
-    holds("gradient of its logits", of_logits, gradient);
+    holds("gradient of its logits, by differences", of_logits, gradient);
 }
 
 int main() {

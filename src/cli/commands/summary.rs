@@ -14,9 +14,7 @@ use crate::cli::session::Session;
 use crate::cli::shell::CommandLine;
 use crate::plan::Plan;
 use crate::run::clocks::Spent;
-use crate::run::{
-    Broken, NewReject, NewRejects, Refused, RunReport, StageTime, TableReport,
-};
+use crate::run::{Broken, NewReject, NewRejects, Refused, RunReport, StageTime, TableReport};
 use crate::table::Breach;
 
 use super::drawing;
