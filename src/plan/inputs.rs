@@ -261,8 +261,7 @@ pub(super) fn unreadable(
         }
     });
     let cause = opened.err().filter(|cause| cause.kind() != std::io::ErrorKind::NotFound)?;
-    let shown = super::paths::tidy(path);
-    Some(cannot_be_read(pipeline, named, &Error::io("cannot be opened", shown.display(), cause)))
+    Some(cannot_be_read(pipeline, named, &Error::io("cannot be opened", path.display(), cause)))
 }
 
 /// The finding for an input that is there and cannot be read.
@@ -275,7 +274,8 @@ pub(super) fn cannot_be_read(
     let said = error.to_string();
     let why = said.strip_prefix(&format!("{place}: ")).unwrap_or(&said);
     let help = error.help_text().map(str::to_owned);
-    pipeline.finding(named.span, format!("unreadable input: {place}"), why, help)
+    let shown = super::paths::tidy(Path::new(place));
+    pipeline.finding(named.span, format!("unreadable input: {}", shown.display()), why, help)
 }
 
 /// The finding for a file that is not the one the definition means.

@@ -87,12 +87,9 @@ fn ctrl_c_is_130_says_how_to_go_on_and_loses_nothing() {
         for (of, rows) in waiting {
             let now = &made["tables"][of];
             assert_eq!(now["resumed"], rows, "{of}: {made}");
+            // So few rows may all be there already, or none yet.
             if rows > 0 {
                 assert_eq!(now["computed"], now["rows"].as_u64().unwrap() - rows, "{of}: {made}");
-            }
-            // So few images may all be on their way already.
-            if of == table && table == "caption_features" {
-                assert!(rows > 0, "{printed}");
                 let row = printed.lines().find(|line| line.starts_with(&format!("│ {of} ")));
                 assert!(row.is_some_and(|row| row.contains("kept aside")), "{printed}");
                 let note = format!("{of}: the rows made so far are kept aside, and there is no ");

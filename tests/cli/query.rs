@@ -336,7 +336,7 @@ fn score(folder: &std::path::Path, score: &str, table: &str, set: &[&str]) -> Re
 #[test]
 fn a_vector_by_other_files_than_the_columns_is_refused_and_says_which() {
     let dir = tempfile::tempdir().unwrap();
-    super::shop::make(dir.path(), 4, 3);
+    super::shop::make(dir.path(), 8, 3);
     let photo = dir.path().join("photo.jpg");
     let pixels = Pixels { width_px: 40, height_px: 30, data: vec![90; 40 * 30 * 3] };
     std::fs::write(&photo, clipmill::decode::encode_jpeg(&pixels, 90).unwrap()).unwrap();
@@ -404,7 +404,7 @@ fn a_vector_by_other_files_than_the_columns_is_refused_and_says_which() {
 #[test]
 fn a_vector_is_scaled_as_the_column_was() {
     let dir = tempfile::tempdir().unwrap();
-    super::shop::make(dir.path(), 4, 3);
+    super::shop::make(dir.path(), 8, 3);
     for table in ["image_features", "caption_features", "examples"] {
         let stage = if table == "examples" { "image_features" } else { table };
         let dot = |value: &str| {
