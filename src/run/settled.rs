@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::digest::Digester;
 use crate::base::{Digest, Error, Kind, Result, files};
 use crate::flow::RejectClass;
-use crate::plan::{Counts, Plan, Reason, state_folder, versions};
+use crate::plan::{Counts, Plan, Reason, Work, state_folder, versions};
 use crate::table::Store;
 
 use super::context::{Means, Options};
@@ -227,12 +227,14 @@ pub(super) fn keep_run(
     let tables = report.tables.iter().map(|table| {
         let mut counts = BTreeMap::from([(Reason::UpToDate.name().to_owned(), table.rows)]);
         let refused = plan.stage(&table.table).map_or(0, |stage| {
-            // An image that is refused is none of the tables made from it.
-            let above = match &stage.work {
-                crate::plan::Work::EmbedImages(work) => ledger.refused_contents(&work.images),
-                _ => 0,
-            };
-            above + ledger.refused_contents(&stage.table)
+            let of = |table: &str| ledger.refused_contents(table);
+            match &stage.work {
+                // An image that is refused is none of the tables made from it.
+                Work::EmbedImages(work) => of(&work.images) + of(&stage.table),
+                // What is no caption, or teaches nothing, is no row that could be there.
+                Work::ReadCaptions(_) | Work::TrainClip(_) => 0,
+                _ => of(&stage.table),
+            }
         });
         counts.insert(Reason::RejectedEarlier.name().to_owned(), refused);
         Table { table: table.table.clone(), version: table.version, rows: table.rows, counts }
