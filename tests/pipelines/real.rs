@@ -10,46 +10,29 @@ use clipmill::base::environment::Environment;
 use clipmill::nn::clip::write_random;
 use serde_json::Value;
 
-use super::house::{House, quick_clip};
+use super::house::{DEFINITION, House, quick_clip};
 
 const PHOTOS: usize = 240;
 const CAPTIONS: usize = 5 * PHOTOS;
 
-const STAGES: &str = r#"
-[stages.images.index_images]
-source = "photos"
-
-[stages.image_features.embed_images]
-images = "images"
-model = "clip"
-
-[stages.captions.read_captions]
-source = "sentences"
-images = "images"
-splits = "entities"
-
-[stages.caption_features.embed_captions]
-captions = "captions"
-model = "clip"
-
-[stages.examples.align]
-captions = "captions"
-image_features = "image_features"
-"#;
-
+/// The stages of every house, over the archives, with the splits that are sent beside them.
 fn definition(data: &Path) -> String {
     let at = |name: &str| format!("'{}'", data.join("flickr30k").join(name).display());
+    let (_, models) = DEFINITION.split_once("[models.").unwrap();
+    let source = "source = \"sentences\"\n";
+    assert!(models.contains(source), "{models}");
     format!(
         "[pipeline]\nname = \"real\"\nstore = \"store\"\n\
          [sources.photos.tar]\npaths = {}\n\
          [sources.sentences.flickr]\npaths = {}\nmember = \"results_20130124.token\"\n\
          [sources.entities.splits]\ntrain = {}\nval = {}\ntest = {}\n\
-         [models.clip.huggingface]\npath = \"clip\"\n{STAGES}",
+         [models.{}",
         at("flickr30k-images.tar"),
         at("flickr30k.tar.gz"),
         at("splits/train.txt"),
         at("splits/val.txt"),
         at("splits/test.txt"),
+        models.replace(source, &format!("{source}splits = \"entities\"\n")),
     )
 }
 
