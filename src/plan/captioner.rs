@@ -361,46 +361,18 @@ mod tests {
     use crate::base::environment::Environment;
     use crate::plan::locked;
 
-    const TEXT: &str = r#"
-[pipeline]
-name = "p"
-store = "s"
-[sources.photos.tar]
-paths = "a.tar"
-[sources.sentences.flickr]
-paths = "a.token"
-[models.clip.huggingface]
-path = "clip"
-[models.gpt2.gpt2]
-path = "gpt2"
-[stages.images.index_images]
-source = "photos"
-[stages.image_features.embed_images]
-images = "images"
-model = "clip"
-[stages.captions.read_captions]
-source = "sentences"
-images = "images"
-[stages.examples.align]
-captions = "captions"
-image_features = "image_features"
-[stages.training.train_clip]
-images = "images"
-captions = "captions"
-model = "clip"
-[stages.captioner.train]
-examples = "examples"
-model = "gpt2"
-"#;
-
-    /// What the fingerprint of a stage of [`TEXT`] has of a setting, with what `sets` sets in it.
+    /// What the fingerprint of a stage of the demo has of a setting, where the demo says nothing of
+    /// it, with what `sets` sets in the stage.
     fn fact(table: &str, setting: &str, sets: &[(&str, &str)]) -> String {
+        let demo = include_str!("../cli/demo/pipeline.toml").lines();
+        let silent = demo.filter(|line| !line.starts_with(&format!("{setting} =")));
+        let text = silent.collect::<Vec<_>>().join("\n");
         let sets: Vec<(String, String)> = sets
             .iter()
             .map(|(key, value)| (format!("stages.{table}.{key}"), (*value).to_owned()))
             .collect();
         let env = Environment::from_iter(std::iter::empty::<(&str, &str)>());
-        let pipeline = definition::parse("p.toml", TEXT, &env, &sets).unwrap();
+        let pipeline = definition::parse("p.toml", &text, &env, &sets).unwrap();
         let facts = locked::facts(&pipeline, std::path::Path::new("p.toml")).unwrap();
         facts.stages[table].parts[&format!("settings.{setting}")].clone()
     }
@@ -423,7 +395,7 @@ model = "gpt2"
 
     #[test]
     fn trainings_whose_warm_up_is_not_cut_any_more_are_told_from_those_before() {
-        for (table, default) in [("captioner", "5000"), ("training", "1000")] {
+        for (table, default) in [("captioner", "5000"), ("clip_training", "1000")] {
             let warm_up = |sets: &[(&str, &str)]| fact(table, "warmup_steps", sets);
             assert_eq!(warm_up(&[]), default, "as it was");
             assert_eq!(warm_up(&[("warmup_steps", "0")]), "0", "as it was");
