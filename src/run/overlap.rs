@@ -1,18 +1,17 @@
 //! Reading, decoding, encoding and writing at the same time, through bounded queues.
 //!
 //! One thread reads (or only names members, where workers can read by offset), one drives the
-//! decoding over all cores, the calling thread decides and encodes, one writes. Every queue
-//! holds a few chunks, and the slowest part sets the pace. What grows with the data is a record a
+//! decoding over all cores, two chunks at a time, the calling thread decides and encodes, one
+//! writes. Every queue holds a few chunks, and the slowest part sets the pace. What grows with the data is a record a
 //! member where the listing is known, and the rows that are stored, of 68 bytes each: no pixels, no
 //! vectors, no texts.
 //! Order is kept throughout, so that the same input gives the same rows in the same order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use rayon::prelude::*;
 
 use crate::base::{Error, Kind, Result};
 use crate::embed::ImageEncoder;
@@ -31,13 +30,15 @@ use super::recipe::{Outcome, Recipe, Task};
 use super::sink::{Sink, Write};
 use super::state::FETCHED;
 
-/// Members of a chunk for each thread that decodes, up to [`MOST`]: the next chunk begins when the
-/// last of them is done, so that with few the others wait for it.
+/// Members of a chunk for each thread that decodes, up to [`MOST`].
 const A_THREAD: usize = 16;
 /// Most members of a chunk.
 const MOST: usize = 256;
 /// Bytes of members out of a stream that are enough for a chunk.
 const BYTES: usize = 32 << 20;
+/// Chunks that are decoded at once: a thread that finds no member left of the first goes on with the
+/// second, and does not wait for whoever has the last one.
+const DECODING: usize = 2;
 /// Chunks that wait between two parts.
 const WAITING: usize = 2;
 /// How often the writer looks at the age of its parts while no rows come.
@@ -271,15 +272,39 @@ impl<'r> Threads<'r> {
         tasks: &Receiver<Vec<Task<'r>>>,
         out: &Sender<Vec<Outcome>>,
     ) -> Result<()> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(rayon::current_num_threads())
+            .thread_name(|number| format!("decode-{number}"))
+            .build()
+            .map_err(|error| Error::new(Kind::Internal, format!("no threads to decode: {error}")))?;
         let next = || self.clocks.receive(Part::Decode, (Queue::Members, tasks), Receiver::recv);
-        while let Ok(chunk) = next() {
-            let done: Vec<_> = self.clocks.time(Part::Decode, Spend::Busy, || {
-                chunk.into_par_iter().map(|task| recipe.apply(task)).collect()
-            });
-            if self.clocks.send(Part::Decode, (Queue::Images, out), done).is_err() {
-                break;
+        pool.in_place_scope_fifo(|scope| {
+            // What is being decoded, in the order in which it goes on.
+            let mut chunks: VecDeque<Receiver<Vec<Outcome>>> = VecDeque::with_capacity(DECODING);
+            loop {
+                // Only with nothing at hand is there nothing to do but to wait for the reader.
+                let chunk = match chunks.len() {
+                    0 => next().ok(),
+                    DECODING => None,
+                    _ => tasks.try_recv().ok(),
+                };
+                if let Some(chunk) = chunk {
+                    let (done, wait) = bounded(1);
+                    scope.spawn_fifo(move |_| {
+                        // Nobody waits for it only where the run has failed.
+                        let _ = done.send(recipe.apply_all(chunk));
+                    });
+                    chunks.push_back(wait);
+                    continue;
+                }
+                let Some(first) = chunks.pop_front() else { break };
+                let done = self.clocks.time(Part::Decode, Spend::Busy, || first.recv());
+                let Ok(done) = done else { break };
+                if self.clocks.send(Part::Decode, (Queue::Images, out), done).is_err() {
+                    break;
+                }
             }
-        }
+        });
         Ok(())
     }
 

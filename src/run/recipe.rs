@@ -1,5 +1,7 @@
 //! From a member's bytes to a model's input; many threads apply it at once.
 
+use rayon::prelude::*;
+
 use crate::base::Digest;
 use crate::decode::{self, Fault, Limits, Orientation};
 use crate::flow::{ImageHeader, Pixels, Preprocessing, Reject};
@@ -58,7 +60,12 @@ impl<'p> Recipe<'p> {
         Self { pass, limits }
     }
 
-    pub(super) fn apply(&self, task: Task<'_>) -> Outcome {
+    /// What becomes of each, in their order; on all cores.
+    pub(super) fn apply_all(&self, tasks: Vec<Task<'_>>) -> Vec<Outcome> {
+        tasks.into_par_iter().map(|task| self.apply(task)).collect()
+    }
+
+    fn apply(&self, task: Task<'_>) -> Outcome {
         let (mut member, number, bytes) = match task {
             Task::Refused { archive, reject } => {
                 return Outcome::Refused { streamed: Some(archive), reject };
