@@ -276,7 +276,9 @@ impl<'r> Threads<'r> {
             .num_threads(rayon::current_num_threads())
             .thread_name(|number| format!("decode-{number}"))
             .build()
-            .map_err(|error| Error::new(Kind::Internal, format!("no threads to decode: {error}")))?;
+            .map_err(|error| {
+                Error::new(Kind::Internal, format!("no threads to decode: {error}"))
+            })?;
         let next = || self.clocks.receive(Part::Decode, (Queue::Members, tasks), Receiver::recv);
         pool.in_place_scope_fifo(|scope| {
             // What is being decoded, in the order in which it goes on.
