@@ -74,6 +74,43 @@ fn a_shard_that_is_cut_or_has_no_captions_is_a_reject_and_the_others_are_read() 
 }
 
 #[test]
+fn what_is_no_archive_at_all_is_a_reject_and_no_caption() {
+    let dir = tempfile::tempdir().unwrap();
+    let members = ["000.jpg", "000.txt"];
+    let good = text(dir.path(), "good.tar", &shard(&members));
+    let mut short = shard(&members);
+    short.truncate(300);
+    let mut packed = gz(&shard(&members));
+    packed.truncate(12);
+    for (bytes, why) in [
+        (short.as_slice(), "no tar and no zip archive"),
+        (b"<html>moved</html>", "no tar and no zip archive"),
+        (packed.as_slice(), "could not be read to its end"),
+    ] {
+        let bad = text(dir.path(), "bad.tar", bytes);
+        let mut source = source(&bad, CaptionFormat::WebDatasetText);
+        source.paths = vec![bad.clone(), good.clone()];
+        let found = read(&source, &Cancel::new()).unwrap();
+        let kept: Vec<_> = found.captions.iter().map(|c| c.image_id.as_str()).collect();
+        assert_eq!(kept, ["000"], "{why}");
+        let [reject] = found.rejects.as_slice() else { panic!("{:?}", found.rejects) };
+        assert_eq!(reject.class, RejectClass::BrokenMember);
+        assert_eq!(&*reject.origin.member, "bad.tar");
+        assert!(reject.message.contains(why), "{reject}");
+        // where there is no other, the wrong file was named
+        source.paths = vec![bad];
+        assert!(read(&source, &Cancel::new()).is_err(), "{why}");
+    }
+    // captions that were taken out of their shards
+    for (name, bytes) in [("7.txt", b"a dog".to_vec()), ("7.txt.gz", gz(b"a dog"))] {
+        let alone = text(dir.path(), name, &bytes);
+        let found = read(&source(&alone, CaptionFormat::WebDatasetText), &Cancel::new()).unwrap();
+        let kept: Vec<_> = found.captions.iter().map(|c| &*c.text).collect();
+        assert_eq!(kept, ["a dog"], "{name}");
+    }
+}
+
+#[test]
 fn of_other_captions_every_archive_has_some() {
     let dir = tempfile::tempdir().unwrap();
     let mut tar = TarWriter::new(Vec::new());

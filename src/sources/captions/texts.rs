@@ -78,11 +78,14 @@ impl Opener<'_> {
                 let mut reader = compressed::unpack(self.path, packing, cap)?;
                 let mut head = Vec::new();
                 #[expect(clippy::disallowed_methods, reason = "taken up to one block")]
-                reader
-                    .by_ref()
-                    .take(BLOCK_BYTES as u64)
-                    .read_to_end(&mut head)
-                    .map_err(|cause| compressed::unread(self.path, cause))?;
+                let read = reader.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut head);
+                if let Err(cause) = read {
+                    if self.pick.shards {
+                        self.broken(&self.whole(), 0, &cause, out);
+                        return Ok(Some(compressed::unread(self.path, cause)));
+                    }
+                    return Err(compressed::unread(self.path, cause));
+                }
                 let block = <[u8; BLOCK_BYTES]>::try_from(head.as_slice()).map(Header);
                 let is_tar = block.is_ok_and(|block| !block.is_zero() && block.checksum_fits());
                 if is_tar && packing == Packing::Plain {
@@ -96,6 +99,10 @@ impl Opener<'_> {
                 }
                 let file = self.path.file_name().unwrap_or(self.path.as_os_str());
                 let name = names::display(file.as_encoded_bytes());
+                let unpacked = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end));
+                if self.pick.shards && !self.pick.globs.matches(unpacked.unwrap_or(&name)) {
+                    return Ok(Some(self.no_shard(out)));
+                }
                 self.text(name, &self.whole(), 0, whole, out, each)?;
                 Ok(None)
             }
@@ -143,6 +150,18 @@ impl Opener<'_> {
         }
         self.broken(member, at, &cause, out);
         Ok(false)
+    }
+
+    /// Of a path that is neither an archive nor called as a text of one: a reject, and what is wrong
+    /// with it.
+    fn no_shard(&self, out: &mut Collector<'_>) -> Error {
+        let what = "is no tar and no zip archive";
+        let (class, why) = (RejectClass::BrokenMember, format!("it {what}"));
+        out.reject(&self.whole(), 0, None, class, why, None);
+        Error::new(Kind::BadInput, what).at(self.path.display()).help(format!(
+            "shards are archives; a single caption has to be named `{}`",
+            self.pick.patterns.join("`, `")
+        ))
     }
 
     /// A text that could not be read to its end: what came before stays.
