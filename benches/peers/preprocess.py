@@ -95,6 +95,8 @@ for name, work in works.items():
     print(f"{name} {len(photos) / median(work):.0f} photos/s")
 if reference:
     if len(sys.argv) > 2:
-        tell_shares("clipmill preprocess", numpy.memmap(sys.argv[2], "<f4", shape=(len(photos), 3, 224, 224)), reference)
+        # read only: a file that is too short is an error, and not filled up
+        ours = numpy.memmap(sys.argv[2], "<f4", "r", shape=(len(photos), 3, 224, 224))
+        tell_shares("clipmill preprocess", ours, reference)
     for name, work in works.items():
         tell_shares(name, map(work, photos), reference)
