@@ -2,9 +2,9 @@
 //!
 //! One thread reads (or only names members, where workers can read by offset), one drives the
 //! decoding over all cores, two chunks at a time, the calling thread decides and encodes, one
-//! writes. Every queue holds a few chunks, and the slowest part sets the pace. What grows with the data is a record a
-//! member where the listing is known, and the rows that are stored, of 68 bytes each: no pixels, no
-//! vectors, no texts.
+//! writes. Every queue holds a few chunks, and the slowest part sets the pace. What grows with the
+//! data is a record a member where the listing is known, and the rows that are stored, of 68 bytes
+//! each: no pixels, no vectors, no texts.
 //! Order is kept throughout, so that the same input gives the same rows in the same order.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -272,23 +272,26 @@ impl<'r> Threads<'r> {
         tasks: &Receiver<Vec<Task<'r>>>,
         out: &Sender<Vec<Outcome>>,
     ) -> Result<()> {
+        // Not the threads that the model computes with: its turn would wait behind images.
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(rayon::current_num_threads())
             .thread_name(|number| format!("decode-{number}"))
             .build()
             .map_err(|error| {
-                Error::new(Kind::Internal, format!("no threads to decode: {error}"))
+                Error::new(Kind::Internal, "cannot start the threads that decode")
+                    .caused_by(error)
+                    .help("raise the limit on processes (`ulimit -u`), or set RAYON_NUM_THREADS")
             })?;
-        let next = || self.clocks.receive(Part::Decode, (Queue::Members, tasks), Receiver::recv);
+        let members = (Queue::Members, tasks);
         pool.in_place_scope_fifo(|scope| {
             // What is being decoded, in the order in which it goes on.
             let mut chunks: VecDeque<Receiver<Vec<Outcome>>> = VecDeque::with_capacity(DECODING);
             loop {
                 // Only with nothing at hand is there nothing to do but to wait for the reader.
                 let chunk = match chunks.len() {
-                    0 => next().ok(),
+                    0 => self.clocks.receive(Part::Decode, members, Receiver::recv).ok(),
                     DECODING => None,
-                    _ => tasks.try_recv().ok(),
+                    _ => self.clocks.receive(Part::Decode, members, Receiver::try_recv).ok(),
                 };
                 if let Some(chunk) = chunk {
                     let (done, wait) = bounded(1);

@@ -86,6 +86,7 @@ fn what_is_no_archive_at_all_is_a_reject_and_no_caption() {
         (short.as_slice(), "no tar and no zip archive"),
         (b"<html>moved</html>", "no tar and no zip archive"),
         (packed.as_slice(), "could not be read to its end"),
+        (b"PK\x03\x04 and no more", "no zip that can be read"),
     ] {
         let bad = text(dir.path(), "bad.tar", bytes);
         let mut source = source(&bad, CaptionFormat::WebDatasetText);
@@ -99,7 +100,8 @@ fn what_is_no_archive_at_all_is_a_reject_and_no_caption() {
         assert!(reject.message.contains(why), "{reject}");
         // where there is no other, the wrong file was named
         source.paths = vec![bad];
-        assert!(read(&source, &Cancel::new()).is_err(), "{why}");
+        let error = read(&source, &Cancel::new()).unwrap_err();
+        assert!(format!("{error:?}").contains("bad.tar"), "{why}: {error:?}");
     }
     // captions that were taken out of their shards
     for (name, bytes) in [("7.txt", b"a dog".to_vec()), ("7.txt.gz", gz(b"a dog"))] {

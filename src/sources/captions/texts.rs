@@ -80,11 +80,8 @@ impl Opener<'_> {
                 #[expect(clippy::disallowed_methods, reason = "taken up to one block")]
                 let read = reader.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut head);
                 if let Err(cause) = read {
-                    if self.pick.shards {
-                        self.broken(&self.whole(), 0, &cause, out);
-                        return Ok(Some(compressed::unread(self.path, cause)));
-                    }
-                    return Err(compressed::unread(self.path, cause));
+                    let (class, why) = of_break(&cause);
+                    return self.unusable(compressed::unread(self.path, cause), class, why, out);
                 }
                 let block = <[u8; BLOCK_BYTES]>::try_from(head.as_slice()).map(Header);
                 let is_tar = block.is_ok_and(|block| !block.is_zero() && block.checksum_fits());
@@ -101,7 +98,19 @@ impl Opener<'_> {
                 let name = names::display(file.as_encoded_bytes());
                 let unpacked = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end));
                 if self.pick.shards && !self.pick.globs.matches(unpacked.unwrap_or(&name)) {
-                    return Ok(Some(self.no_shard(out)));
+                    let what = "is no tar and no zip archive";
+                    let error = Error::new(Kind::BadInput, what).at(self.path.display());
+                    let patterns = self.pick.patterns.join("`, `");
+                    let error = error.help(format!(
+                        "shards are archives; captions that were taken out of one are called \
+                         `{patterns}`, or as `member` says"
+                    ));
+                    return self.unusable(
+                        error,
+                        RejectClass::BrokenMember,
+                        format!("it {what}"),
+                        out,
+                    );
                 }
                 self.text(name, &self.whole(), 0, whole, out, each)?;
                 Ok(None)
@@ -152,26 +161,25 @@ impl Opener<'_> {
         Ok(false)
     }
 
-    /// Of a path that is neither an archive nor called as a text of one: a reject, and what is wrong
-    /// with it.
-    fn no_shard(&self, out: &mut Collector<'_>) -> Error {
-        let what = "is no tar and no zip archive";
-        let (class, why) = (RejectClass::BrokenMember, format!("it {what}"));
+    /// A path of which nothing can be read: of a shard a reject, and what is wrong with it; any other
+    /// is an error.
+    fn unusable(
+        &self,
+        error: Error,
+        class: RejectClass,
+        why: String,
+        out: &mut Collector<'_>,
+    ) -> Result<Option<Error>> {
+        if !self.pick.shards {
+            return Err(error);
+        }
         out.reject(&self.whole(), 0, None, class, why, None);
-        Error::new(Kind::BadInput, what).at(self.path.display()).help(format!(
-            "shards are archives; a single caption has to be named `{}`",
-            self.pick.patterns.join("`, `")
-        ))
+        Ok(Some(error))
     }
 
     /// A text that could not be read to its end: what came before stays.
     fn broken(&self, member: &str, offset: u64, cause: &io::Error, out: &mut Collector<'_>) {
-        let (class, message) = match PastCap::of(cause) {
-            Some(past) => (RejectClass::OverCap, scan::over_cap(past)),
-            None => {
-                (RejectClass::BrokenMember, format!("it could not be read to its end: {cause}"))
-            }
-        };
+        let (class, message) = of_break(cause);
         out.reject(member, offset, None, class, message, None);
     }
 
@@ -229,12 +237,17 @@ impl Opener<'_> {
     }
 
     fn zip<'c>(&self, out: &mut Collector<'c>, each: &mut Each<'_, 'c>) -> Result<Option<Error>> {
-        let place = self.path.display();
-        let wrong = |cause: zip::result::ZipError| {
-            Error::new(Kind::BadInput, "is no zip that can be read").at(place).caused_by(cause)
-        };
         let reader: BufReader<File> = BufReader::new(compressed::open(self.path)?);
-        let mut archive = zip::ZipArchive::new(reader).map_err(wrong)?;
+        let mut archive = match zip::ZipArchive::new(reader) {
+            Ok(archive) => archive,
+            Err(cause) => {
+                let what = "is no zip that can be read";
+                let why = format!("it {what}: {cause}");
+                let error = Error::new(Kind::BadInput, what).at(self.path.display());
+                let error = error.caused_by(cause);
+                return self.unusable(error, RejectClass::BrokenMember, why, out);
+            }
+        };
         let mut tally = Tally::default();
         let mut unpacked_bytes = 0;
         for at in 0..archive.len() {
@@ -314,5 +327,13 @@ impl Opener<'_> {
         }
         let help = format!("it holds: {}; name one with `member`", tally.names.join(", "));
         Some(Error::new(Kind::BadInput, what).at(self.path.display()).help(help))
+    }
+}
+
+/// What a break in the middle of a text is to be called.
+fn of_break(cause: &io::Error) -> (RejectClass, String) {
+    match PastCap::of(cause) {
+        Some(past) => (RejectClass::OverCap, scan::over_cap(past)),
+        None => (RejectClass::BrokenMember, format!("it could not be read to its end: {cause}")),
     }
 }
