@@ -1,10 +1,11 @@
 //! Attention of all heads over rows that belong together.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::grid::Grid;
 use super::level::{Level, Work, run};
-use super::multiply;
+use super::multiply::Multiplier;
 use super::number::{Number, bf16};
 
 use super::reduce::pairs;
@@ -110,18 +111,19 @@ impl Work for Head<'_, '_> {
     fn run<const FUSED: bool>(mut self, level: Level) {
         let of = *self.of;
         self.pack_keys(level);
+        let mut multiplier = Multiplier::new(level, of.number);
+        // Pairs of keys that a query's weights may be multiplied with.
+        let key_pairs = multiplier.whole(self.segment.len.div_ceil(2));
         if of.number == Number::Bf16 {
-            self.pack_values();
+            self.pack_values(key_pairs);
         }
         let (first, queries) = match of.who {
             Queries::One => (self.index, 1),
             Queries::All | Queries::Causal => (self.segment.start, self.segment.len),
         };
-        let blocks = queries.div_ceil(multiply::rows(level, of.number)).max(1);
         let mut tile = Tile::zero();
-        for block in 0..blocks {
-            let (start, end) = (block * queries / blocks, (block + 1) * queries / blocks);
-            self.block::<FUSED>(level, first, start..end, &mut tile);
+        for rows in multiplier.blocks(queries) {
+            self.block::<FUSED>(level, first, rows, key_pairs, (&mut multiplier, &mut tile));
         }
     }
 }
@@ -157,13 +159,16 @@ impl Head<'_, '_> {
         *self.room = room;
     }
 
-    /// Pairs of bfloat16, which two keys make; a key without a second one pairs with zeros.
+    /// Pairs of bfloat16, which two keys make; what is missing of `key_pairs` is zero.
     #[inline(always)]
-    fn pack_values(&mut self) {
-        let panel = self.segment.len.div_ceil(2) * COLUMNS;
+    fn pack_values(&mut self, key_pairs: usize) {
+        let panel = key_pairs * COLUMNS;
         let mut values = std::mem::take(&mut self.room.values);
         values.shape(1, self.of.each.div_ceil(COLUMNS) * panel);
         let to = values.words_mut();
+        for panel in to.chunks_exact_mut(panel).take(self.of.each.div_ceil(COLUMNS)) {
+            panel.iter_mut().skip(self.segment.len / 2 * COLUMNS).for_each(|to| *to = 0);
+        }
         for key in 0..self.segment.len {
             let from = self.part(key, self.of.values_at);
             for (column, from) in from.chunks(COLUMNS).enumerate() {
@@ -185,8 +190,9 @@ impl Head<'_, '_> {
         &mut self,
         level: Level,
         first: usize,
-        rows: std::ops::Range<usize>,
-        tile: &mut Tile,
+        rows: Range<usize>,
+        key_pairs: usize,
+        (multiplier, tile): (&mut Multiplier, &mut Tile),
     ) {
         let of = self.of;
         let each = of.each;
@@ -217,7 +223,7 @@ impl Head<'_, '_> {
         for panel in 0..panels {
             let right = keys.words().get(panel * groups * COLUMNS..).unwrap_or_default();
             let factors = Factors { left, left_stride, right, right_stride: COLUMNS, groups };
-            multiply::multiply(level, of.number, &factors, count, tile);
+            multiplier.multiply(&factors, count, tile);
             for (row, sums) in tile.0.iter().enumerate().take(count) {
                 let to = scores.row_mut(row).get_mut(panel * COLUMNS..).unwrap_or_default();
                 to.iter_mut().zip(sums).for_each(|(to, sum)| *to = f32::from_bits(*sum));
@@ -225,7 +231,7 @@ impl Head<'_, '_> {
         }
         #[expect(clippy::cast_precision_loss, reason = "a head has few columns")]
         let scale = 1.0 / (each as f32).sqrt();
-        let weights = seen.div_ceil(of.number.in_a_group());
+        let weights = multiplier.whole(seen.div_ceil(of.number.in_a_group()));
         if is_bf16 {
             reduced.shape(count, panels * COLUMNS / 2);
         }
@@ -241,7 +247,7 @@ impl Head<'_, '_> {
         let in_place = self.segment.start * of.keys.stride() + of.values_at + self.head * each;
         for column in (0..each).step_by(COLUMNS) {
             let (values, at, right_stride) = if is_bf16 {
-                let panel = self.segment.len.div_ceil(2) * COLUMNS;
+                let panel = key_pairs * COLUMNS;
                 (values.words(), column / COLUMNS * panel, COLUMNS)
             } else {
                 (of.keys.words(), in_place + column, of.keys.stride())
@@ -253,7 +259,7 @@ impl Head<'_, '_> {
                 right_stride,
                 groups: weights,
             };
-            multiply::multiply(level, of.number, &factors, count, tile);
+            multiplier.multiply(&factors, count, tile);
             let width = COLUMNS.min(each - column);
             for (row, sums) in tile.0.iter().enumerate().take(count) {
                 let at = (first + rows.start + row) * self.stride + self.head * each + column;

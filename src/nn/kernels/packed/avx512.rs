@@ -9,7 +9,10 @@ use std::arch::x86_64::{
 };
 use std::mem::transmute;
 
-use super::tile::{self, Factors, Tile};
+use super::tile::{Factors, Tile};
+
+/// Rows of a tile at most.
+pub(super) const ROWS: usize = 14;
 
 /// Repeats `body` for rows 0 to `rows`, each with its number as a constant: a loop over sums
 /// would keep them in memory where the compiler does not unroll it.
@@ -36,14 +39,14 @@ macro_rules! tiles {
         pub(super) unsafe fn $name(factors: &Factors<'_>, rows: usize, tile: &mut Tile) {
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn of<const ROWS: usize>(factors: &Factors<'_>, tile: &mut Tile) {
+            unsafe fn of<const COUNT: usize>(factors: &Factors<'_>, tile: &mut Tile) {
                 let stride = factors.left_stride;
                 let left = factors.left.as_ptr();
                 // A pointer for three rows each: more would not fit the general registers.
                 let mut at: [*const u32; 5] =
                     std::array::from_fn(|i| left.wrapping_add(3 * i * stride));
                 let mut right = factors.right.as_ptr();
-                let mut sums = [[_mm512_setzero_si512(); 2]; tile::ROWS];
+                let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
                 for _ in 0..factors.groups {
                     // SAFETY: the caller's promise.
                     let b: [__m512i; 2] = unsafe {
@@ -52,7 +55,7 @@ macro_rules! tiles {
                             _mm512_loadu_si512(right.wrapping_add(16).cast()),
                         ]
                     };
-                    each_row!(ROWS, ROW, {
+                    each_row!(COUNT, ROW, {
                         // Not `*` and `add`, which check their pointers where assertions are
                         // on: a test took three times as long.
                         // SAFETY: the caller's promise.
@@ -74,7 +77,7 @@ macro_rules! tiles {
                     ];
                     right = right.wrapping_add(factors.right_stride);
                 }
-                each_row!(ROWS, ROW, {
+                each_row!(COUNT, ROW, {
                     let row = tile.0[ROW].as_mut_ptr();
                     // SAFETY: a row of a tile is two registers long.
                     unsafe {

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::grid::{Line, floats_mut, make_room, stride, words, words_mut, words_of};
 use super::level::{Level, Work, run};
-use super::multiply::{self, multiply};
+use super::multiply::{self, Multiplier};
 use super::number::Number;
 use super::share::{Out, Share};
 use super::side::{Lies, Side};
@@ -157,6 +157,7 @@ impl Part<'_> {
         let groups = self.groups.len();
         let (left_stride, at_once) = (stride(groups), multiply::rows(level, number));
         make_room(room, TILES * at_once * left_stride);
+        let mut multiplier = Multiplier::new(level, number);
         let mut tile = Tile::zero();
         for first in rows.clone().step_by(TILES * at_once) {
             let rows = first..(first + TILES * at_once).min(rows.end);
@@ -171,7 +172,7 @@ impl Part<'_> {
                     let left = left.unwrap_or_default();
                     let factors =
                         Factors { left, left_stride, right, right_stride: COLUMNS, groups };
-                    multiply(level, number, &factors, within.len(), &mut tile);
+                    multiplier.multiply(&factors, within.len(), &mut tile);
                     self.write(&tile, within, columns.clone());
                 }
             }
@@ -184,15 +185,13 @@ impl Part<'_> {
         let groups = self.groups.len();
         let left_stride = stride(groups);
         make_room(room, TILES * groups * COLUMNS);
-        // As even as can be: a last tile of few rows would waste the panel.
-        let tiles = shared.count().div_ceil(multiply::rows(level, number));
+        let mut multiplier = Multiplier::new(level, number);
         let mut tile = Tile::zero();
         let panels = rows.start / COLUMNS..rows.end.div_ceil(COLUMNS);
         for first in panels.clone().step_by(TILES) {
             let panels = first..(first + TILES).min(panels.end);
             own.pack_panels(level, number, panels.clone(), &self.groups, words_mut(room));
-            for at in 0..tiles {
-                let rows = at * shared.count() / tiles..(at + 1) * shared.count() / tiles;
+            for rows in multiplier.blocks(shared.count()) {
                 let left = self.shared.get(rows.start * left_stride..).unwrap_or_default();
                 for panel in panels.clone() {
                     let columns = panel * COLUMNS..((panel + 1) * COLUMNS).min(own.count());
@@ -200,7 +199,7 @@ impl Part<'_> {
                     let right = right.unwrap_or_default();
                     let factors =
                         Factors { left, left_stride, right, right_stride: COLUMNS, groups };
-                    multiply(level, number, &factors, rows.len(), &mut tile);
+                    multiplier.multiply(&factors, rows.len(), &mut tile);
                     self.write(&tile, rows.clone(), columns);
                 }
             }

@@ -2,6 +2,9 @@
 
 use std::sync::LazyLock;
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
+
 /// A set of instructions the kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::nn) enum Level {
@@ -11,6 +14,8 @@ pub(in crate::nn) enum Level {
     Avx2,
     /// AVX-512 F, BW, VL and DQ; VNNI and BF16 are asked for where they are used.
     Avx512,
+    /// All of these, and AMX for bfloat16 and bytes.
+    Amx,
 }
 
 impl Level {
@@ -26,6 +31,7 @@ impl Level {
         let mut levels = vec![Self::Portable];
         levels.extend(has_avx2().then_some(Self::Avx2));
         levels.extend(has_avx512().then_some(Self::Avx512));
+        levels.extend(has_amx().then_some(Self::Amx));
         levels
     }
 
@@ -42,13 +48,13 @@ impl Level {
         false
     }
 
-    /// Whether this level multiplies groups of four bytes: AVX-512 with VNNI.
+    /// Whether this level multiplies groups of four bytes: AVX-512 with VNNI, or AMX.
     // Asked before every tile, as is the one above.
     #[inline]
     pub(in crate::nn) fn multiplies_bytes(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         {
-            self == Self::Avx512 && is_x86_feature_detected!("avx512vnni")
+            self >= Self::Avx512 && is_x86_feature_detected!("avx512vnni")
         }
         #[cfg(not(target_arch = "x86_64"))]
         false
@@ -80,6 +86,19 @@ fn has_avx512() -> bool {
     false
 }
 
+fn has_amx() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // AVX-512 BF16 rounds what AMX multiplies.
+        has_avx512()
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("avx512bf16")
+            && amx::is_there()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Whether [`f32::mul_add`] is one instruction on every processor of the target.
 pub(super) const FUSED_EVERYWHERE: bool =
     cfg!(any(target_arch = "aarch64", target_feature = "fma"));
@@ -101,7 +120,7 @@ pub(super) fn run<W: Work>(level: Level, work: W) {
         Level::Avx2 => unsafe { with_avx2(work, level) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { with_avx512(work, level) },
+        Level::Avx512 | Level::Amx => unsafe { with_avx512(work, level) },
         #[cfg(not(target_arch = "x86_64"))]
         _ => work.run::<FUSED_EVERYWHERE>(level),
     }

@@ -7,8 +7,9 @@
 //! AVX-512, AVX2 and NEON have, f32 and int8 give the same bits at every width. A processor
 //! without one rounds products before it adds them: its last bits differ, as a GPU's do, within
 //! the tolerance that tests hold (`levels_agree_to_the_bit_or_within_the_tolerance`), and no fingerprint names
-//! either. bf16 has one level only.
+//! either. bf16 wants AVX-512 BF16 or AMX. AMX sums in another order, again the same for any company.
 
+mod amx;
 mod attention;
 mod avx2;
 mod avx512;

@@ -1,66 +1,119 @@
 //! A tile by the best instructions of a level.
 
+use std::ops::Range;
+
+use super::grid::LINE;
 use super::level::{FUSED_EVERYWHERE, Level};
 use super::number::Number;
 use super::plain;
-use super::tile::{COLUMNS, Factors, HALF, Place, ROWS, Sums, Tile};
+use super::tile::{self, COLUMNS, Factors, HALF, Place, Sums, Tile};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512};
+use super::{amx, avx2, avx512};
 
 /// Rows that go into one tile at `level`.
 pub(super) fn rows(level: Level, number: Number) -> usize {
     match (level, number) {
-        (Level::Avx512 | Level::Avx2, Number::Int16) | (Level::Avx2, Number::F32) => 6,
-        (Level::Avx512, _) => ROWS,
+        (Level::Amx, Number::Bf16 | Number::Int8) => tile::ROWS,
+        (Level::Amx | Level::Avx512 | Level::Avx2, Number::Int16) | (Level::Avx2, Number::F32) => 6,
+        #[cfg(target_arch = "x86_64")]
+        (Level::Amx | Level::Avx512, _) => avx512::ROWS,
         _ => 4,
     }
 }
 
-/// Multiplies. Factors that are too short leave zeros.
-#[inline(always)]
-pub(super) fn multiply(
+/// What multiplies tiles of a number on one thread, by the best instructions of a level.
+#[derive(Debug)]
+pub(super) struct Multiplier {
     level: Level,
     number: Number,
-    factors: &Factors<'_>,
-    rows: usize,
-    tile: &mut Tile,
-) {
-    let sums = tile.0.get_mut(..rows).unwrap_or_default();
-    if !factors.fit(rows, COLUMNS) {
-        debug_assert_eq!(factors.groups, 0, "a tile reaches past its factors");
-        sums.fill([0; COLUMNS]);
-        return;
-    }
     #[cfg(target_arch = "x86_64")]
-    match (level, number) {
-        // SAFETY: `fit` saw that every read is within the factors, and `level` says that the
-        // processor has AVX-512 F.
-        (Level::Avx512, Number::F32) => return unsafe { avx512::f32(factors, rows, tile) },
-        (Level::Avx512, Number::Bf16) if Level::has_bf16() => {
-            // SAFETY: as above, with BF16.
-            return unsafe { avx512::bf16(factors, rows, tile) };
+    tiles: amx::Tiles,
+}
+
+impl Multiplier {
+    #[inline(always)]
+    pub(super) fn new(level: Level, number: Number) -> Self {
+        Self {
+            level,
+            number,
+            #[cfg(target_arch = "x86_64")]
+            tiles: amx::Tiles::new(),
         }
-        (_, Number::Int8) if level.multiplies_bytes() => {
-            // SAFETY: as above, with VNNI.
-            return unsafe { avx512::int8(factors, rows, tile) };
-        }
-        (Level::Avx2, Number::F32) if rows <= 6 => {
-            for column in [0, HALF] {
-                let right = factors.right.get(column..).unwrap_or_default();
-                half(
-                    level,
-                    number,
-                    &Factors { right, ..*factors },
-                    Place { column, onto: false },
-                    sums,
-                );
+    }
+
+    /// Whether tiles are of AMX.
+    fn is_amx(&self) -> bool {
+        self.level == Level::Amx && matches!(self.number, Number::Bf16 | Number::Int8)
+    }
+
+    /// The groups that `groups` are best filled up to with zeros.
+    pub(super) fn whole(&self, groups: usize) -> usize {
+        if self.is_amx() { groups.next_multiple_of(LINE) } else { groups }
+    }
+
+    /// Ranges of rows that go into a tile each, and make up `rows`; one at least.
+    #[inline(always)]
+    pub(super) fn blocks(&self, rows: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let at_once = self::rows(self.level, self.number);
+        let (count, is_amx) = (rows.div_ceil(at_once).max(1), self.is_amx());
+        (0..count).map(move |block| {
+            if is_amx {
+                // AMX takes less time for fewer rows, and some to change their number.
+                block * at_once..((block + 1) * at_once).min(rows)
+            } else {
+                // As even as can be: a last block of few rows would waste the right factor.
+                block * rows / count..(block + 1) * rows / count
             }
+        })
+    }
+
+    /// Multiplies. Factors that are too short leave zeros.
+    #[inline(always)]
+    pub(super) fn multiply(&mut self, factors: &Factors<'_>, rows: usize, tile: &mut Tile) {
+        let Self { level, number, .. } = *self;
+        let sums = tile.0.get_mut(..rows).unwrap_or_default();
+        if !factors.fit(rows, COLUMNS) {
+            debug_assert_eq!(factors.groups, 0, "a tile reaches past its factors");
+            sums.fill([0; COLUMNS]);
             return;
         }
-        _ => {}
+        #[cfg(target_arch = "x86_64")]
+        match (level, number) {
+            // SAFETY: `fit` saw that every read is within the factors, and `level` says that the
+            // processor has AMX.
+            (Level::Amx, Number::Bf16) => return unsafe { self.tiles.bf16(factors, rows, tile) },
+            // SAFETY: as above.
+            (Level::Amx, Number::Int8) => return unsafe { self.tiles.int8(factors, rows, tile) },
+            (Level::Avx512 | Level::Amx, Number::F32) if rows <= avx512::ROWS => {
+                // SAFETY: as above, AVX-512 F.
+                return unsafe { avx512::f32(factors, rows, tile) };
+            }
+            (Level::Avx512, Number::Bf16) if Level::has_bf16() && rows <= avx512::ROWS => {
+                // SAFETY: as above, with BF16.
+                return unsafe { avx512::bf16(factors, rows, tile) };
+            }
+            (_, Number::Int8) if level.multiplies_bytes() && rows <= avx512::ROWS => {
+                // SAFETY: as above, with VNNI.
+                return unsafe { avx512::int8(factors, rows, tile) };
+            }
+            (Level::Avx2, Number::F32) if rows <= 6 => {
+                for column in [0, HALF] {
+                    let right = factors.right.get(column..).unwrap_or_default();
+                    half(
+                        level,
+                        number,
+                        &Factors { right, ..*factors },
+                        Place { column, onto: false },
+                        sums,
+                    );
+                }
+                return;
+            }
+            _ => {}
+        }
+        let (fused, place) = (is_fused(level), Place { column: 0, onto: false });
+        plain::multiply::<COLUMNS>(number, factors, fused, place, sums);
     }
-    let (fused, place) = (is_fused(level), Place { column: 0, onto: false });
-    plain::multiply::<COLUMNS>(number, factors, fused, place, sums);
 }
 
 /// Multiplies sixteen columns by as many rows as there are sums. Factors that are too short give

@@ -6,7 +6,7 @@ use super::grid::{Grid, words_of};
 use super::halves::{self, Halves};
 use super::level::{Level, Work, run};
 use super::math::{gelu, gelu_tanh, quick_gelu};
-use super::multiply;
+use super::multiply::Multiplier;
 use super::number::Number;
 use super::panels::Panels;
 use super::reduce::pairs;
@@ -80,22 +80,21 @@ impl Work for Columns<'_> {
             self.by_halves::<FUSED>(level);
             return;
         }
-        let blocks = rows.div_ceil(multiply::rows(level, self.right.number)).max(1);
+        let mut multiplier = Multiplier::new(level, self.right.number);
         let mut tile = Tile::zero();
         for panel in self.panels.clone() {
             let right = self.right.panel(panel);
-            for block in 0..blocks {
-                // Blocks as even as can be: a last block of few rows would waste the panel.
-                let (first, end) = (block * rows / blocks, (block + 1) * rows / blocks);
+            for block in multiplier.blocks(rows) {
+                let first = block.start * self.left.stride();
                 let factors = Factors {
-                    left: self.left.words().get(first * self.left.stride()..).unwrap_or_default(),
+                    left: self.left.words().get(first..).unwrap_or_default(),
                     left_stride: self.left.stride(),
                     right,
                     right_stride: COLUMNS,
                     groups: self.right.groups(),
                 };
-                multiply::multiply(level, self.right.number, &factors, end - first, &mut tile);
-                self.finish::<FUSED>(level, (panel, first..end), &tile.0);
+                multiplier.multiply(&factors, block.len(), &mut tile);
+                self.finish::<FUSED>(level, (panel, block), &tile.0);
             }
         }
     }
@@ -176,9 +175,11 @@ impl Columns<'_> {
                 }
             }
             if self.to.number == Number::Bf16 {
-                // What is past the last column is zero, and has room.
-                let values: [f32; COLUMNS] =
-                    std::array::from_fn(|i| finish(values[i] + bias[i], 0.0));
+                // What is past the last column is zero, and has room. A loop: `array::from_fn` is not
+                // always inlined, and its function has no vector instructions then.
+                for i in 0..COLUMNS {
+                    values[i] = finish(values[i] + bias[i], 0.0);
+                }
                 let start = row * self.to.stride + at / 2;
                 // SAFETY: `to` is borrowed by the caller, its rows have room for the words of as
                 // many pairs as columns of panels (`Grid::shape_of`), and no two overlap.

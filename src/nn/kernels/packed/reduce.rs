@@ -57,7 +57,7 @@ impl Work for Rows<'_> {
 pub(super) fn pairs(level: Level, x: &[f32], to: &mut [u32]) {
     let (mut x, mut to) = (x, to);
     #[cfg(target_arch = "x86_64")]
-    if level == Level::Avx512 && Level::has_bf16() {
+    if level >= Level::Avx512 && Level::has_bf16() {
         let (from, x_rest) = x.as_chunks();
         let (into, to_rest) = to.split_at_mut(from.len() * 16);
         for (from, into) in from.iter().zip(into.as_chunks_mut().0) {

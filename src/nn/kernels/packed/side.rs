@@ -165,7 +165,7 @@ impl<'a> Side<'a> {
         }
         let high = self.column(group * each + 1, first);
         #[cfg(target_arch = "x86_64")]
-        if level == Level::Avx512 && Level::has_bf16() {
+        if level >= Level::Avx512 && Level::has_bf16() {
             let mut out = [0; COLUMNS];
             // SAFETY: the processor was asked for these instructions.
             unsafe { avx512::braided(&low, &high, &mut out) };

@@ -1,11 +1,11 @@
-//! Up to fourteen rows times thirty-two columns: what fits the registers.
+//! Some rows times thirty-two columns: what fits the registers.
 
 /// Columns of a tile, and of a panel of packed weights.
 pub(super) const COLUMNS: usize = 32;
 /// Columns of half a panel: two registers of AVX2.
 pub(super) const HALF: usize = COLUMNS / 2;
-/// Rows of a tile at most.
-pub(super) const ROWS: usize = 14;
+/// Rows of a tile at most: those of AMX.
+pub(super) const ROWS: usize = 32;
 
 /// A row of sums: floats, or integers of bytes, as bits.
 pub(super) type Sums = [u32; COLUMNS];
