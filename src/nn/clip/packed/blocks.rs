@@ -156,6 +156,11 @@ impl How {
         self.level
     }
 
+    /// What queries, keys and values are written in. A head begins with a whole group.
+    fn mixed(&self) -> Number {
+        if self.each().is_multiple_of(self.mixing.in_a_group()) { self.mixing } else { Number::F32 }
+    }
+
     /// Columns of a head.
     fn each(&self) -> usize {
         self.of.width / self.of.heads.max(1)
@@ -175,7 +180,7 @@ impl Block {
         let (level, width) = (how.level, how.of.width);
         let (narrow, wide) = (&mut at.narrow, &mut at.wide);
         self.rest.norms[0].apply(level, &at.x, (narrow, self.qkv.takes()), share);
-        self.qkv.apply(level, narrow, &mut at.scratch, wide, Finish::Store, share);
+        self.qkv.apply(level, narrow, &mut at.scratch, wide, Finish::Store(how.mixed()), share);
         let attention = Attention {
             queries: wide,
             keys: wide,
@@ -230,11 +235,12 @@ impl End {
         let (level, width) = (how.level, how.of.width);
         // In f32: rows of it are gathered.
         self.rest.norms[0].apply(level, &at.x, (&mut at.narrow, Number::F32), share);
-        self.keys.apply(level, &at.narrow, &mut at.scratch, &mut at.wide, Finish::Store, share);
+        let store = Finish::Store(how.mixed());
+        self.keys.apply(level, &at.narrow, &mut at.scratch, &mut at.wide, store, share);
         gather(&at.narrow, pooled, width, &mut at.pooled_narrow);
         gather(&at.x, pooled, width, &mut at.pooled);
         let [narrow, wide] = [&mut at.pooled_narrow, &mut at.pooled_wide];
-        self.queries.apply(level, narrow, &mut at.scratch, wide, Finish::Store, share);
+        self.queries.apply(level, narrow, &mut at.scratch, wide, store, share);
         let attention = Attention {
             queries: wide,
             keys: &at.wide,
@@ -248,8 +254,8 @@ impl End {
         attention.apply(level, segments, narrow, share);
         self.rest.finish(level, how.of, &mut at.pooled, [narrow, wide], &mut at.scratch, share);
         self.post.apply(level, &at.pooled, (narrow, self.projection.takes()), share);
-        let features = &mut at.features;
-        self.projection.apply(level, narrow, &mut at.scratch, features, Finish::Store, share);
+        let (features, store) = (&mut at.features, Finish::Store(Number::F32));
+        self.projection.apply(level, narrow, &mut at.scratch, features, store, share);
     }
 }
 

@@ -8,10 +8,11 @@ use std::arch::asm;
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 
-use super::tile::{COLUMNS, Factors, Tile};
+use super::grid::LINE;
+use super::tile::{COLUMNS, Factors, Sums};
 
 /// Rows of a register, and groups of one.
-const SIDE: usize = 16;
+pub(super) const SIDE: usize = 16;
 /// Bytes of a group.
 const GROUP: usize = 4;
 
@@ -111,6 +112,9 @@ struct Steps {
     count: usize,
     /// Whether the sums are added to what stands there.
     onto: bool,
+    /// What is asked for meanwhile, so many cache lines a step.
+    ahead: *const u32,
+    lines: usize,
 }
 
 macro_rules! steps {
@@ -118,12 +122,12 @@ macro_rules! steps {
         $(#[$doc])*
         ///
         /// # Safety
-        /// AMX is there, its registers are sized for `rows` and the groups of a step, and what the
-        /// steps read lies within the factors.
-        unsafe fn $name(steps: &Steps, rows: usize, tile: &mut Tile) {
-            let to = tile.0.as_mut_ptr();
-            if rows > SIDE {
-                // SAFETY: the caller's promise; a tile has room for 32 rows of 32 columns.
+        /// AMX is there, its registers are sized for as many rows as there are sums and for the
+        /// groups of a step, and what the steps read lies within the factors.
+        unsafe fn $name(steps: &Steps, sums: &mut [Sums]) {
+            let to = sums.as_mut_ptr();
+            if sums.len() > SIDE {
+                // SAFETY: the caller's promise.
                 unsafe {
                     asm!(
                         "test {onto}, {onto}",
@@ -139,6 +143,15 @@ macro_rules! steps {
                         "tilezero tmm2",
                         "tilezero tmm3",
                         "3:",
+                        "mov {i}, {lines}",
+                        "test {i}, {i}",
+                        "jz 5f",
+                        "4:",
+                        "prefetcht1 [{ahead}]",
+                        "add {ahead}, 64",
+                        "dec {i}",
+                        "jnz 4b",
+                        "5:",
                         "tileloadd tmm4, [{top} + {left}*1]",
                         "tileloadd tmm6, [{at} + {right}*1]",
                         concat!($multiply, " tmm0, tmm4, tmm6"),
@@ -166,6 +179,9 @@ macro_rules! steps {
                         right = in(reg) steps.right_stride * GROUP,
                         step = in(reg) steps.right_stride * GROUP * SIDE,
                         count = inout(reg) steps.count => _,
+                        ahead = inout(reg) steps.ahead => _,
+                        lines = in(reg) steps.lines,
+                        i = out(reg) _,
                         out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                         out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                         options(nostack),
@@ -185,6 +201,15 @@ macro_rules! steps {
                     "tilezero tmm0",
                     "tilezero tmm1",
                     "3:",
+                    "mov {i}, {lines}",
+                    "test {i}, {i}",
+                    "jz 5f",
+                    "4:",
+                    "prefetcht1 [{ahead}]",
+                    "add {ahead}, 64",
+                    "dec {i}",
+                    "jnz 4b",
+                    "5:",
                     "tileloadd tmm4, [{top} + {left}*1]",
                     "tileloadd tmm6, [{at} + {right}*1]",
                     concat!($multiply, " tmm0, tmm4, tmm6"),
@@ -205,6 +230,9 @@ macro_rules! steps {
                     right = in(reg) steps.right_stride * GROUP,
                     step = in(reg) steps.right_stride * GROUP * SIDE,
                     count = inout(reg) steps.count => _,
+                    ahead = inout(reg) steps.ahead => _,
+                    lines = in(reg) steps.lines,
+                    i = out(reg) _,
                     out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm6") _, out("tmm7") _,
                     options(nostack),
                 );
@@ -232,28 +260,47 @@ impl Tiles {
         Self { sized: (0, 0), this_thread: PhantomData }
     }
 
-    /// Pairs of bfloat16, summed in f32.
+    /// Pairs of bfloat16, summed in f32, onto what stands there or not; meanwhile the second of `how`
+    /// is asked for, into the second cache.
     ///
     /// # Safety
-    /// AMX is there, `rows` is 1 to 32, and that many rows and 32 columns of `groups` groups, one at
-    /// least, lie within the factors.
-    pub(super) unsafe fn bf16(&mut self, factors: &Factors<'_>, rows: usize, tile: &mut Tile) {
+    /// AMX is there, there are 1 to 32 rows of sums, and that many rows and 32 columns of `groups`
+    /// groups, one at least, lie within the factors.
+    pub(super) unsafe fn bf16(
+        &mut self,
+        factors: &Factors<'_>,
+        how: (bool, &[u32]),
+        sums: &mut [Sums],
+    ) {
+        let rows = sums.len();
         // SAFETY: the caller's promise, and the registers are sized.
-        self.parts(factors, rows, |steps| unsafe { bf16(steps, rows, tile) });
+        self.parts(factors, how, rows, |steps| unsafe { bf16(steps, sums) });
     }
 
-    /// Groups of four bytes, the left without sign, summed in i32.
+    /// Groups of four bytes, the left without sign, summed in i32; otherwise as [`Self::bf16`].
     ///
     /// # Safety
     /// As of [`Self::bf16`].
-    pub(super) unsafe fn int8(&mut self, factors: &Factors<'_>, rows: usize, tile: &mut Tile) {
+    pub(super) unsafe fn int8(
+        &mut self,
+        factors: &Factors<'_>,
+        how: (bool, &[u32]),
+        sums: &mut [Sums],
+    ) {
+        let rows = sums.len();
         // SAFETY: the caller's promise, and the registers are sized.
-        self.parts(factors, rows, |steps| unsafe { int8(steps, rows, tile) });
+        self.parts(factors, how, rows, |steps| unsafe { int8(steps, sums) });
     }
 
     /// Calls `each` for whole steps and for what is left, with the registers sized for it.
     #[inline(always)]
-    fn parts(&mut self, factors: &Factors<'_>, rows: usize, mut each: impl FnMut(&Steps)) {
+    fn parts(
+        &mut self,
+        factors: &Factors<'_>,
+        (onto, ahead): (bool, &[u32]),
+        rows: usize,
+        mut each: impl FnMut(&Steps),
+    ) {
         let (count, rest) = (factors.groups / SIDE, factors.groups % SIDE);
         let whole = count * SIDE;
         let mut steps = Steps {
@@ -262,17 +309,20 @@ impl Tiles {
             right: factors.right.as_ptr(),
             right_stride: factors.right_stride,
             count,
-            onto: false,
+            onto,
+            ahead: ahead.as_ptr(),
+            lines: ahead.len().div_ceil(LINE).div_ceil(count.max(1)),
         };
         if count > 0 {
             self.size(rows, SIDE);
             each(&steps);
+            steps.onto = true;
         }
         if rest > 0 {
             self.size(rows, rest);
             steps.left = steps.left.wrapping_add(whole);
             steps.right = steps.right.wrapping_add(whole * factors.right_stride);
-            (steps.count, steps.onto) = (1, count > 0);
+            steps.count = 1;
             each(&steps);
         }
     }

@@ -38,7 +38,8 @@ pub(in crate::nn) enum Queries {
 pub(in crate::nn) struct Attention<'a> {
     /// Queries, from column 0.
     pub(in crate::nn) queries: &'a Grid,
-    /// Keys and values.
+    /// Keys and values, in the numbers that queries are in: f32 or, with an even `each` and scores in
+    /// bfloat16, that.
     pub(in crate::nn) keys: &'a Grid,
     /// The first column of the keys.
     pub(in crate::nn) keys_at: usize,
@@ -73,6 +74,9 @@ thread_local! {
 
 impl Attention<'_> {
     /// Mixes values into `out`: (queries, heads × each). Scores are divided by `√each`.
+    ///
+    /// # Panics
+    /// For queries or keys of another type, a fault of the caller.
     pub(in crate::nn) fn apply(
         &self,
         level: Level,
@@ -80,6 +84,11 @@ impl Attention<'_> {
         out: &mut Grid,
         share: Share,
     ) {
+        let is_whole = self.number == Number::Bf16 && self.each.is_multiple_of(2);
+        for grid in [self.queries, self.keys] {
+            let fits = grid.number() == Number::F32 || is_whole && grid.number() == Number::Bf16;
+            assert!(fits && grid.number() == self.keys.number(), "numbers of another type");
+        }
         out.shape(self.queries.rows(), self.heads * self.each);
         let stride = out.stride();
         let to = Out::new(out.floats_mut());
@@ -129,12 +138,26 @@ impl Work for Head<'_, '_> {
 }
 
 impl Head<'_, '_> {
+    /// Whether queries, keys and values are pairs of bfloat16 already.
+    #[inline(always)]
+    fn are_pairs(&self) -> bool {
+        self.of.keys.number() == Number::Bf16
+    }
+
     /// The `each` numbers of this head in a row of the keys' grid, from `column` on.
     #[inline(always)]
     fn part(&self, row: usize, column: usize) -> &[f32] {
         let at = column + self.head * self.of.each;
         let row = self.of.keys.row(self.segment.start + row);
         row.get(at..at + self.of.each).unwrap_or_default()
+    }
+
+    /// As [`Self::part`], where they are pairs.
+    #[inline(always)]
+    fn pairs_of(&self, row: usize, column: usize) -> &[u32] {
+        let (of, row) = (self.of, self.segment.start + row);
+        let at = row * of.keys.stride() + (column + self.head * of.each) / 2;
+        of.keys.words().get(at..at + of.each / 2).unwrap_or_default()
     }
 
     #[inline(always)]
@@ -145,9 +168,14 @@ impl Head<'_, '_> {
         room.reduced.shape(1, groups);
         let to = room.keys.words_mut();
         for key in 0..self.segment.len {
-            let from = self.part(key, self.of.keys_at);
             let start = key / COLUMNS * groups * COLUMNS + key % COLUMNS;
             let places = to.get_mut(start..).unwrap_or_default().iter_mut().step_by(COLUMNS);
+            if self.are_pairs() {
+                let from = self.pairs_of(key, self.of.keys_at);
+                places.zip(from).for_each(|(to, pair)| *to = *pair);
+                continue;
+            }
+            let from = self.part(key, self.of.keys_at);
             if self.of.number == Number::Bf16 {
                 let row = room.reduced.row_words_mut(0);
                 pairs(level, from, row);
@@ -162,14 +190,35 @@ impl Head<'_, '_> {
     /// Pairs of bfloat16, which two keys make; what is missing of `key_pairs` is zero.
     #[inline(always)]
     fn pack_values(&mut self, key_pairs: usize) {
+        let (each, len) = (self.of.each, self.segment.len);
         let panel = key_pairs * COLUMNS;
         let mut values = std::mem::take(&mut self.room.values);
-        values.shape(1, self.of.each.div_ceil(COLUMNS) * panel);
+        values.shape(1, each.div_ceil(COLUMNS) * panel);
         let to = values.words_mut();
-        for panel in to.chunks_exact_mut(panel).take(self.of.each.div_ceil(COLUMNS)) {
-            panel.iter_mut().skip(self.segment.len / 2 * COLUMNS).for_each(|to| *to = 0);
+        for panel in to.chunks_exact_mut(panel).take(each.div_ceil(COLUMNS)) {
+            panel.iter_mut().skip(len / 2 * COLUMNS).for_each(|to| *to = 0);
         }
-        for key in 0..self.segment.len {
+        if self.are_pairs() {
+            for pair in 0..len.div_ceil(2) {
+                let low = self.pairs_of(2 * pair, self.of.values_at);
+                let second = if 2 * pair + 1 < len { 2 * pair + 1 } else { 2 * pair };
+                let high = self.pairs_of(second, self.of.values_at);
+                let is_odd = second == 2 * pair;
+                let both = low.chunks(COLUMNS / 2).zip(high.chunks(COLUMNS / 2));
+                for (column, (low, high)) in both.enumerate() {
+                    let start = column * panel + pair * COLUMNS;
+                    let places = to.get_mut(start..start + COLUMNS).unwrap_or_default();
+                    let places = places.as_chunks_mut::<2>().0.iter_mut();
+                    for (to, (low, high)) in places.zip(low.iter().zip(high)) {
+                        let high = if is_odd { 0 } else { *high };
+                        *to = [low & 0xFFFF | high << 16, low >> 16 | high & 0xFFFF_0000];
+                    }
+                }
+            }
+            self.room.values = values;
+            return;
+        }
+        for key in 0..len {
             let from = self.part(key, self.of.values_at);
             for (column, from) in from.chunks(COLUMNS).enumerate() {
                 let start = column * panel + key / 2 * COLUMNS;
@@ -197,7 +246,7 @@ impl Head<'_, '_> {
         let of = self.of;
         let each = of.each;
         let count = rows.len();
-        let is_bf16 = of.number == Number::Bf16;
+        let (is_bf16, are_pairs) = (of.number == Number::Bf16, self.are_pairs());
         let Room { keys, values, scores, reduced } = &mut *self.room;
         // Rows of a causal block see at most as much as its last.
         let seen = match of.who {
@@ -208,10 +257,11 @@ impl Head<'_, '_> {
         scores.shape(count, panels * COLUMNS);
         let groups = each.div_ceil(of.number.in_a_group());
         let stride = of.queries.stride();
-        let start = (first + rows.start) * stride + self.head * each;
+        let place = if are_pairs { self.head * each / 2 } else { self.head * each };
+        let start = (first + rows.start) * stride + place;
         let mut left = of.queries.words().get(start..).unwrap_or_default();
         let mut left_stride = stride;
-        if is_bf16 {
+        if is_bf16 && !are_pairs {
             reduced.shape(count, groups);
             for row in 0..count {
                 let from = of.queries.row(first + rows.start + row);

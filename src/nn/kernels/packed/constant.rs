@@ -60,7 +60,7 @@ impl Constant {
         let (stride, to) = (rows.stride(), Out::new(rows.floats_mut()));
         share.out(x.count(), 1, |some| run(level, Laying { x, number, to, stride, some }));
         let to = To { out: Out::new(out), stride: outputs, number: Number::F32 };
-        let finish = if onto { Finish::Add } else { Finish::Store };
+        let finish = if onto { Finish::Add } else { Finish::Store(Number::F32) };
         product(level, &rows, &self.panels, &padded, to, finish, share);
         ROWS.set(rows);
     }

@@ -102,13 +102,39 @@ pub(super) fn stride(width: usize) -> usize {
 pub(super) fn make_room(lines: &mut Vec<Line>, count: usize) {
     let wanted = count.div_ceil(LINE) + SLACK;
     if lines.len() < wanted {
-        lines.resize(wanted, Line([0; LINE]));
+        // What stood there is of no meaning: no reason to copy it.
+        *lines = Vec::new();
+        *lines = zeros(wanted);
     }
 }
 
 /// Zeros in whole cache lines.
 pub(super) fn lines(words: usize) -> Vec<Line> {
-    vec![Line([0; LINE]); words.div_ceil(LINE)]
+    zeros(words.div_ceil(LINE))
+}
+
+/// Cache lines of zeros, in large pages where the system has some: with small ones a tenth of the
+/// time of a ViT-B/32 in bf16 went into finding them.
+fn zeros(count: usize) -> Vec<Line> {
+    let mut lines = Vec::with_capacity(count);
+    #[cfg(target_os = "linux")]
+    {
+        const LARGE_PAGE: usize = 2 << 20;
+        let room = lines.spare_capacity_mut();
+        let start = room.as_mut_ptr().addr();
+        let first = start.next_multiple_of(LARGE_PAGE) - start;
+        let whole = size_of_val(room).saturating_sub(first) / LARGE_PAGE * LARGE_PAGE;
+        if whole > 0 {
+            // SAFETY: whole pages within room that is ours; their contents stay as they are. It is a
+            // wish: where it is not heard, nothing changes.
+            unsafe {
+                let at = room.as_mut_ptr().byte_add(first);
+                libc::madvise(at.cast(), whole, libc::MADV_HUGEPAGE);
+            }
+        }
+    }
+    lines.resize(count, Line([0; LINE]));
+    lines
 }
 
 /// The numbers of `lines`.

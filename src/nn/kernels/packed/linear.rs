@@ -75,8 +75,7 @@ impl Linear {
         assert!([Number::F32, number].contains(&x.number()), "inputs of another type");
         match finish {
             Finish::Add => assert!(out.number() == Number::F32, "added to what is no f32"),
-            Finish::Store => out.shape(x.rows(), self.panels.outputs),
-            Finish::Activate(_, written) => {
+            Finish::Store(written) | Finish::Activate(_, written) => {
                 assert!(!written.has_scale(), "bytes need a whole row");
                 out.shape_of(written, x.rows(), self.panels.outputs);
             }

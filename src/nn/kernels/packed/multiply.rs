@@ -42,7 +42,8 @@ impl Multiplier {
     }
 
     /// Whether tiles are of AMX.
-    fn is_amx(&self) -> bool {
+    #[inline(always)]
+    pub(super) fn is_amx(&self) -> bool {
         self.level == Level::Amx && matches!(self.number, Number::Bf16 | Number::Int8)
     }
 
@@ -67,11 +68,42 @@ impl Multiplier {
         })
     }
 
+    /// Multiplies as many rows as a tile has at most by AMX, and with `onto` adds to what stands
+    /// there; meanwhile `ahead` is asked for. Factors that are too short give zeros, or add nothing.
+    #[inline(always)]
+    pub(super) fn by_amx(
+        &mut self,
+        factors: &Factors<'_>,
+        (onto, ahead): (bool, &[u32]),
+        sums: &mut [Sums],
+    ) {
+        if !self.is_amx() || !factors.fit(sums.len(), COLUMNS) {
+            debug_assert_eq!(factors.groups, 0, "a tile reaches past its factors");
+            if !onto {
+                sums.fill([0; COLUMNS]);
+            }
+            return;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self.number == Number::Bf16 {
+            // SAFETY: `fit` saw that every read is within the factors, and `level` says that the
+            // processor has AMX.
+            unsafe { self.tiles.bf16(factors, (onto, ahead), sums) };
+        } else {
+            // SAFETY: as above.
+            unsafe { self.tiles.int8(factors, (onto, ahead), sums) };
+        }
+    }
+
     /// Multiplies. Factors that are too short leave zeros.
     #[inline(always)]
     pub(super) fn multiply(&mut self, factors: &Factors<'_>, rows: usize, tile: &mut Tile) {
         let Self { level, number, .. } = *self;
         let sums = tile.0.get_mut(..rows).unwrap_or_default();
+        if self.is_amx() {
+            self.by_amx(factors, (false, &[]), sums);
+            return;
+        }
         if !factors.fit(rows, COLUMNS) {
             debug_assert_eq!(factors.groups, 0, "a tile reaches past its factors");
             sums.fill([0; COLUMNS]);
@@ -79,13 +111,9 @@ impl Multiplier {
         }
         #[cfg(target_arch = "x86_64")]
         match (level, number) {
-            // SAFETY: `fit` saw that every read is within the factors, and `level` says that the
-            // processor has AMX.
-            (Level::Amx, Number::Bf16) => return unsafe { self.tiles.bf16(factors, rows, tile) },
-            // SAFETY: as above.
-            (Level::Amx, Number::Int8) => return unsafe { self.tiles.int8(factors, rows, tile) },
             (Level::Avx512 | Level::Amx, Number::F32) if rows <= avx512::ROWS => {
-                // SAFETY: as above, AVX-512 F.
+                // SAFETY: `fit` saw that every read is within the factors, and `level` says that the
+                // processor has AVX-512 F.
                 return unsafe { avx512::f32(factors, rows, tile) };
             }
             (Level::Avx512, Number::Bf16) if Level::has_bf16() && rows <= avx512::ROWS => {

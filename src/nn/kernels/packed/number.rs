@@ -24,7 +24,7 @@ impl Number {
     }
 
     /// Inputs in four bytes.
-    pub(super) fn in_a_group(self) -> usize {
+    pub(in crate::nn) fn in_a_group(self) -> usize {
         match self {
             Self::F32 => 1,
             Self::Bf16 | Self::Int16 => 2,

@@ -17,8 +17,8 @@ use crate::nn::clip::Activation;
 /// What is done with a sum before it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::nn) enum Finish {
-    /// Nothing.
-    Store,
+    /// Nothing, and what it is written in: f32, or bfloat16.
+    Store(Number),
     /// It is added to what stands there.
     Add,
     /// The non-linearity, and what its values are written in: f32, or bfloat16.
@@ -105,11 +105,12 @@ impl Columns<'_> {
     fn by_halves<const FUSED: bool>(&self, level: Level) {
         let all = self.left.rows();
         let mut halves = Halves::take();
+        let mut multiplier = Multiplier::new(level, self.left.number());
         for first in (0..all).step_by(halves::ROWS) {
             let rows = first..(first + halves::ROWS).min(all);
             for panel in self.panels.clone() {
                 let left = (self.left, rows.clone());
-                let sums = halves.multiply(level, left, self.right, panel);
+                let sums = halves.multiply((level, &mut multiplier), left, self.right, panel);
                 self.finish::<FUSED>(level, (panel, rows.clone()), sums);
             }
         }
@@ -121,7 +122,7 @@ impl Columns<'_> {
     #[inline(always)]
     fn finish<const FUSED: bool>(&self, level: Level, at: (usize, Range<usize>), sums: &[Sums]) {
         match self.finish {
-            Finish::Store => self.write(level, at, sums, |sum, _| sum),
+            Finish::Store(_) => self.write(level, at, sums, |sum, _| sum),
             Finish::Add => self.write(level, at, sums, |sum, was| sum + was),
             Finish::Activate(Activation::QuickGelu, _) => {
                 self.write(level, at, sums, |sum, _| quick_gelu::<FUSED>(sum));

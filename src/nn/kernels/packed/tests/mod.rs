@@ -1,5 +1,7 @@
 //! Every operator, at every level of this processor, against sums in f64 on odd shapes.
 
+mod attention;
+
 use super::level::FUSED_EVERYWHERE;
 use super::tile::{COLUMNS, Factors, HALF, Place};
 use super::{
@@ -59,7 +61,7 @@ fn apply(level: Level, number: Number, shape: (usize, usize, usize), share: Shar
     let linear = Linear::pack(number, &w, inputs, outputs, &bias);
     let mut out = Grid::default();
     let x = grid(&x, rows, inputs);
-    linear.apply(level, &x, &mut Scratch::default(), &mut out, Finish::Store, share);
+    linear.apply(level, &x, &mut Scratch::default(), &mut out, Finish::Store(Number::F32), share);
     (0..rows).flat_map(|row| out.row(row)[..outputs].to_vec()).collect()
 }
 
@@ -143,7 +145,14 @@ fn bytes_at_their_limits_do_not_saturate() {
         let mut out = Grid::default();
         // with bytes of 255, less a zero of 0, or of 0 less 255
         let x = grid(&vec![ends; rows * inputs], rows, inputs);
-        linear.apply(level, &x, &mut Scratch::default(), &mut out, Finish::Store, Share::Alone);
+        linear.apply(
+            level,
+            &x,
+            &mut Scratch::default(),
+            &mut out,
+            Finish::Store(Number::F32),
+            Share::Alone,
+        );
         for row in 0..rows {
             for (i, got) in out.row(row)[..outputs].iter().enumerate() {
                 let want = f64::from(ends) * 400.0 * [1.0, -1.0][i % 2];
@@ -218,7 +227,7 @@ fn a_row_is_the_same_in_any_company() {
                 let mut out = Grid::default();
                 let x = grid(&x, rows, inputs);
                 let scratch = &mut Scratch::default();
-                linear.apply(level, &x, scratch, &mut out, Finish::Store, Share::All);
+                linear.apply(level, &x, scratch, &mut out, Finish::Store(Number::F32), Share::All);
                 out
             };
             let all = run(40);
@@ -442,96 +451,13 @@ fn what_is_rounded_as_it_is_written_is_what_would_be_rounded_later() {
             );
             let finish = Finish::Activate(Activation::Gelu, number);
             up.apply(level, &narrow, scratch, &mut wide, finish, share);
-            down.apply(level, &wide, scratch, &mut out, Finish::Store, share);
+            down.apply(level, &wide, scratch, &mut out, Finish::Store(Number::F32), share);
             (0..rows).flat_map(|row| out.row(row)[..width].to_vec()).collect::<Vec<_>>()
         };
         let later = layers(Number::F32, Share::Alone);
         assert!(later.iter().all(|x| x.is_finite()), "{level:?} {width}");
         for share in [Share::Alone, Share::All] {
             assert_eq!(layers(Number::Bf16, share), later, "{level:?} {width}");
-        }
-    }
-}
-
-/// Attention of one head by its definition, in f64.
-fn attend(q: &[f32], k: &[&[f32]], v: &[&[f32]]) -> Vec<f64> {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
-    };
-    #[expect(clippy::cast_precision_loss, reason = "small")]
-    let root = (q.len() as f64).sqrt();
-    let weights: Vec<f64> = k.iter().map(|k| (dot(q, k) / root).exp()).collect();
-    let sum: f64 = weights.iter().sum();
-    (0..q.len())
-        .map(|i| weights.iter().zip(v).map(|(w, v)| w / sum * f64::from(v[i])).sum())
-        .collect()
-}
-
-#[test]
-fn attention_is_its_definition() {
-    for (lens, heads, each) in
-        [(vec![1, 2, 40], 2, 8), (vec![50, 3], 1, 64), (vec![33, 15, 14], 3, 33), (vec![70], 1, 1)]
-    {
-        let rows: usize = lens.iter().sum();
-        let width = heads * each;
-        let data = numbers(rows * 3 * width, 4);
-        let qkv = grid(&data, rows, 3 * width);
-        let mut segments = Vec::new();
-        for len in &lens {
-            let start = segments.last().map_or(0, |s: &Segment| s.start + s.len);
-            segments.push(Segment { start, len: *len });
-        }
-        let lasts: Vec<f32> =
-            segments.iter().flat_map(|s| qkv.row(s.start + s.len - 1)[..width].to_vec()).collect();
-        let lasts = grid(&lasts, segments.len(), width);
-        for level in Level::available() {
-            for ((who, share), number) in [
-                (Queries::All, Share::Alone),
-                (Queries::Causal, Share::All),
-                (Queries::One, Share::Alone),
-            ]
-            .into_iter()
-            .flat_map(|of| [(of, Number::F32), (of, Number::Bf16)])
-            {
-                let queries = if who == Queries::One { &lasts } else { &qkv };
-                let attention = Attention {
-                    queries,
-                    keys: &qkv,
-                    keys_at: width,
-                    values_at: 2 * width,
-                    heads,
-                    each,
-                    who,
-                    number,
-                };
-                let mut out = Grid::default();
-                attention.apply(level, &segments, &mut out, share);
-                for (index, segment) in segments.iter().enumerate() {
-                    for head in 0..heads {
-                        let part = |row: usize, at: usize| {
-                            &qkv.row(row)[at + head * each..at + (head + 1) * each]
-                        };
-                        for query in 0..segment.len {
-                            let row = segment.start + query;
-                            let (seen, at) = match who {
-                                Queries::Causal => (query + 1, row),
-                                Queries::All => (segment.len, row),
-                                Queries::One if query + 1 == segment.len => (segment.len, index),
-                                Queries::One => continue,
-                            };
-                            let all = segment.start..segment.start + seen;
-                            let k: Vec<&[f32]> = all.clone().map(|r| part(r, width)).collect();
-                            let v: Vec<&[f32]> = all.map(|r| part(r, 2 * width)).collect();
-                            let want = attend(part(row, 0), &k, &v);
-                            for (i, want) in want.iter().enumerate() {
-                                let got = out.row(at)[head * each + i];
-                                let bound = if number == Number::F32 { 1e-5 } else { 1e-2 };
-                                near(got, *want, bound, &format!("{level:?} {who:?} {number:?}"));
-                            }
-                        }
-                    }
-                }
-            }
         }
     }
 }
@@ -552,7 +478,7 @@ fn block(level: Level, number: Number) -> Vec<f32> {
     let [mut narrow, mut wide] = [Grid::default(), Grid::default()];
     let share = Share::Alone;
     norm.apply(level, &x, (&mut narrow, Number::F32), share);
-    qkv.apply(level, &narrow, scratch, &mut wide, Finish::Store, share);
+    qkv.apply(level, &narrow, scratch, &mut wide, Finish::Store(Number::F32), share);
     let (keys_at, values_at) = (width, 2 * width);
     let (queries, keys, who) = (&wide, &wide, Queries::Causal);
     let attention =
