@@ -260,36 +260,25 @@ impl Tiles {
         Self { sized: (0, 0), this_thread: PhantomData }
     }
 
-    /// Pairs of bfloat16, summed in f32, onto what stands there or not; meanwhile the second of `how`
-    /// is asked for, into the second cache.
+    /// Pairs of bfloat16, summed in f32; with `onto` onto what stands there.
     ///
     /// # Safety
     /// AMX is there, there are 1 to 32 rows of sums, and that many rows and 32 columns of `groups`
     /// groups, one at least, lie within the factors.
-    pub(super) unsafe fn bf16(
-        &mut self,
-        factors: &Factors<'_>,
-        how: (bool, &[u32]),
-        sums: &mut [Sums],
-    ) {
+    pub(super) unsafe fn bf16(&mut self, factors: &Factors<'_>, onto: bool, sums: &mut [Sums]) {
         let rows = sums.len();
         // SAFETY: the caller's promise, and the registers are sized.
-        self.parts(factors, how, rows, |steps| unsafe { bf16(steps, sums) });
+        self.parts(factors, onto, rows, |steps| unsafe { bf16(steps, sums) });
     }
 
     /// Groups of four bytes, the left without sign, summed in i32; otherwise as [`Self::bf16`].
     ///
     /// # Safety
     /// As of [`Self::bf16`].
-    pub(super) unsafe fn int8(
-        &mut self,
-        factors: &Factors<'_>,
-        how: (bool, &[u32]),
-        sums: &mut [Sums],
-    ) {
+    pub(super) unsafe fn int8(&mut self, factors: &Factors<'_>, onto: bool, sums: &mut [Sums]) {
         let rows = sums.len();
         // SAFETY: the caller's promise, and the registers are sized.
-        self.parts(factors, how, rows, |steps| unsafe { int8(steps, sums) });
+        self.parts(factors, onto, rows, |steps| unsafe { int8(steps, sums) });
     }
 
     /// Calls `each` for whole steps and for what is left, with the registers sized for it.
@@ -297,7 +286,7 @@ impl Tiles {
     fn parts(
         &mut self,
         factors: &Factors<'_>,
-        (onto, ahead): (bool, &[u32]),
+        onto: bool,
         rows: usize,
         mut each: impl FnMut(&Steps),
     ) {
@@ -310,8 +299,8 @@ impl Tiles {
             right_stride: factors.right_stride,
             count,
             onto,
-            ahead: ahead.as_ptr(),
-            lines: ahead.len().div_ceil(LINE).div_ceil(count.max(1)),
+            ahead: factors.ahead.as_ptr(),
+            lines: factors.ahead.len().div_ceil(LINE).div_ceil(count.max(1)),
         };
         if count > 0 {
             self.size(rows, SIDE);

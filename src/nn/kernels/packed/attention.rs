@@ -272,7 +272,8 @@ impl Head<'_, '_> {
         }
         for panel in 0..panels {
             let right = keys.words().get(panel * groups * COLUMNS..).unwrap_or_default();
-            let factors = Factors { left, left_stride, right, right_stride: COLUMNS, groups };
+            let factors =
+                Factors { left, left_stride, right, right_stride: COLUMNS, groups, ahead: &[] };
             multiplier.multiply(&factors, count, tile);
             for (row, sums) in tile.0.iter().enumerate().take(count) {
                 let to = scores.row_mut(row).get_mut(panel * COLUMNS..).unwrap_or_default();
@@ -308,6 +309,7 @@ impl Head<'_, '_> {
                 right: values.get(at..).unwrap_or_default(),
                 right_stride,
                 groups: weights,
+                ahead: &[],
             };
             multiplier.multiply(&factors, count, tile);
             let width = COLUMNS.min(each - column);

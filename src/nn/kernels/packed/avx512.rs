@@ -2,10 +2,10 @@
 #![cfg(target_arch = "x86_64")]
 
 use std::arch::x86_64::{
-    __m512bh, __m512i, _mm_castps_si128, _mm_load_ss, _mm512_broadcastd_epi32, _mm512_castps_si512,
-    _mm512_castsi512_ps, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_dpbusd_epi32,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_permutexvar_epi16,
-    _mm512_setzero_si512, _mm512_storeu_si512,
+    __m512bh, __m512i, _MM_HINT_T1, _mm_castps_si128, _mm_load_ss, _mm_prefetch,
+    _mm512_broadcastd_epi32, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cvtne2ps_pbh,
+    _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_permutexvar_epi16, _mm512_setzero_si512, _mm512_storeu_si512,
 };
 use std::mem::transmute;
 
@@ -47,7 +47,12 @@ macro_rules! tiles {
                     std::array::from_fn(|i| left.wrapping_add(3 * i * stride));
                 let mut right = factors.right.as_ptr();
                 let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
+                let mut ahead = factors.ahead.as_ptr();
+                let step = factors.ahead.len().div_ceil(factors.groups.max(1));
                 for _ in 0..factors.groups {
+                    // SAFETY: it reads nothing.
+                    unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.cast()) };
+                    ahead = ahead.wrapping_add(step);
                     // SAFETY: the caller's promise.
                     let b: [__m512i; 2] = unsafe {
                         [

@@ -98,6 +98,7 @@ impl Halves {
                         right: self.piece.as_flattened(),
                         right_stride: HALF,
                         groups: within.len() * each,
+                        ahead: &[],
                     };
                     let place = Place { column, onto: index > 0 };
                     let sums = self.sums.get_mut(first..end).unwrap_or_default();
@@ -133,9 +134,10 @@ impl Halves {
                     right: right.part(panel, within.clone()),
                     right_stride: COLUMNS,
                     groups: within.len(),
+                    ahead: asked,
                 };
                 let sums = self.sums.get_mut(block).unwrap_or_default();
-                multiplier.by_amx(&factors, (start > 0, asked), sums);
+                multiplier.by_amx(&factors, start > 0, sums);
             }
         }
         self.sums.get(..rows.len()).unwrap_or_default()

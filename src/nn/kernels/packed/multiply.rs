@@ -69,14 +69,9 @@ impl Multiplier {
     }
 
     /// Multiplies as many rows as a tile has at most by AMX, and with `onto` adds to what stands
-    /// there; meanwhile `ahead` is asked for. Factors that are too short give zeros, or add nothing.
+    /// there. Factors that are too short give zeros, or add nothing.
     #[inline(always)]
-    pub(super) fn by_amx(
-        &mut self,
-        factors: &Factors<'_>,
-        (onto, ahead): (bool, &[u32]),
-        sums: &mut [Sums],
-    ) {
+    pub(super) fn by_amx(&mut self, factors: &Factors<'_>, onto: bool, sums: &mut [Sums]) {
         if !self.is_amx() || !factors.fit(sums.len(), COLUMNS) {
             debug_assert_eq!(factors.groups, 0, "a tile reaches past its factors");
             if !onto {
@@ -88,10 +83,10 @@ impl Multiplier {
         if self.number == Number::Bf16 {
             // SAFETY: `fit` saw that every read is within the factors, and `level` says that the
             // processor has AMX.
-            unsafe { self.tiles.bf16(factors, (onto, ahead), sums) };
+            unsafe { self.tiles.bf16(factors, onto, sums) };
         } else {
             // SAFETY: as above.
-            unsafe { self.tiles.int8(factors, (onto, ahead), sums) };
+            unsafe { self.tiles.int8(factors, onto, sums) };
         }
     }
 
@@ -101,7 +96,7 @@ impl Multiplier {
         let Self { level, number, .. } = *self;
         let sums = tile.0.get_mut(..rows).unwrap_or_default();
         if self.is_amx() {
-            self.by_amx(factors, (false, &[]), sums);
+            self.by_amx(factors, false, sums);
             return;
         }
         if !factors.fit(rows, COLUMNS) {

@@ -84,7 +84,12 @@ impl Work for Columns<'_> {
         let mut tile = Tile::zero();
         for panel in self.panels.clone() {
             let right = self.right.panel(panel);
+            // What the next panel begins with is asked for with each block of this one.
+            let mut ahead = self.right.panel(panel + 1);
+            let at_once = ahead.len().div_ceil(multiplier.blocks(rows).count());
             for block in multiplier.blocks(rows) {
+                let (asked, rest) = ahead.split_at(at_once.min(ahead.len()));
+                ahead = rest;
                 let first = block.start * self.left.stride();
                 let factors = Factors {
                     left: self.left.words().get(first..).unwrap_or_default(),
@@ -92,6 +97,7 @@ impl Work for Columns<'_> {
                     right,
                     right_stride: COLUMNS,
                     groups: self.right.groups(),
+                    ahead: asked,
                 };
                 multiplier.multiply(&factors, block.len(), &mut tile);
                 self.finish::<FUSED>(level, (panel, block), &tile.0);

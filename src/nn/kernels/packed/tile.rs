@@ -41,6 +41,8 @@ pub(super) struct Factors<'a> {
     pub(super) right_stride: usize,
     /// Groups to sum over.
     pub(super) groups: usize,
+    /// What comes next, asked for meanwhile by AVX-512 and AMX.
+    pub(super) ahead: &'a [u32],
 }
 
 impl Factors<'_> {

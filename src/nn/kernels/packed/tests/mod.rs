@@ -178,8 +178,14 @@ fn pairs_of_sixteen_bits_are_the_bytes() {
         left.iter().flat_map(|[a, b, c, d]| [pair(*a, *c), pair(*b, *d)]).collect();
     let place = Place { column: HALF, onto: false };
     let mut want = [[0; COLUMNS]; 6];
-    let factors =
-        Factors { left: &whole, left_stride: groups, right: &right, right_stride: HALF, groups };
+    let factors = Factors {
+        left: &whole,
+        left_stride: groups,
+        right: &right,
+        right_stride: HALF,
+        groups,
+        ahead: &[],
+    };
     plain::multiply::<HALF>(Number::Int8, &factors, false, place, &mut want);
     for level in Level::available() {
         let mut wide = vec![[[0; HALF]; 2]; groups];
@@ -188,7 +194,8 @@ fn pairs_of_sixteen_bits_are_the_bytes() {
         }
         let right = wide.as_flattened().as_flattened();
         let (left_stride, groups) = (2 * groups, 2 * groups);
-        let factors = Factors { left: &pairs, left_stride, right, right_stride: HALF, groups };
+        let factors =
+            Factors { left: &pairs, left_stride, right, right_stride: HALF, groups, ahead: &[] };
         // in two parts, the second onto the first
         let mut got = [[0; COLUMNS]; 6];
         let first = Factors { groups: 9, ..factors };
