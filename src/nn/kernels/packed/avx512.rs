@@ -50,8 +50,7 @@ macro_rules! tiles {
                 let mut ahead = factors.ahead.as_ptr();
                 let step = factors.ahead.len().div_ceil(factors.groups.max(1));
                 for _ in 0..factors.groups {
-                    // SAFETY: it reads nothing.
-                    unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.cast()) };
+                    _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
                     ahead = ahead.wrapping_add(step);
                     // SAFETY: the caller's promise.
                     let b: [__m512i; 2] = unsafe {
