@@ -12,7 +12,7 @@ use super::grid::LINE;
 use super::tile::{COLUMNS, Factors, Sums};
 
 /// Rows of a register, and groups of one.
-pub(super) const SIDE: usize = 16;
+const SIDE: usize = 16;
 /// Bytes of a group.
 const GROUP: usize = 4;
 
@@ -93,8 +93,8 @@ impl Sizes {
     }
 }
 
-/// This thread's registers, sized; they are given back when it is dropped, so that the system need
-/// not keep them. Between, nothing else uses them: no call out of the kernels is made.
+/// This thread's registers, sized; given back when it is dropped, so that the system need not keep
+/// them. Between, nothing else may use them: who holds one calls nothing but kernels.
 #[derive(Debug)]
 pub(super) struct Tiles {
     /// Rows and groups of a step; no rows before the first.

@@ -47,7 +47,9 @@ macro_rules! tiles {
                     std::array::from_fn(|i| left.wrapping_add(3 * i * stride));
                 let mut right = factors.right.as_ptr();
                 let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
-                let mut ahead = factors.ahead.as_ptr();
+                // Of nothing, what is near anyway: an address that is not mapped is looked for in vain.
+                let nothing = factors.ahead.is_empty();
+                let mut ahead = if nothing { right } else { factors.ahead.as_ptr() };
                 let step = factors.ahead.len().div_ceil(factors.groups.max(1));
                 for _ in 0..factors.groups {
                     _mm_prefetch::<_MM_HINT_T1>(ahead.cast());

@@ -109,6 +109,7 @@ impl Halves {
         self.sums.get(..rows.len()).unwrap_or_default()
     }
 
+    /// As [`Self::multiply`], where tiles are of AMX.
     #[inline(always)]
     fn by_amx(
         &mut self,
@@ -119,7 +120,7 @@ impl Halves {
     ) -> &[Sums] {
         let groups = right.groups();
         // Whole steps of a tile, but for the last.
-        for start in (0..groups).step_by(DEPTH) {
+        for start in (0..groups.max(1)).step_by(DEPTH) {
             let within = start..(start + DEPTH).min(groups);
             let mut ahead = right.part(panel, within.end..within.end + within.len());
             let blocks = rows.len().div_ceil(tile::ROWS).max(1);
