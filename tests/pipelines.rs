@@ -278,3 +278,38 @@ fn captions_in_any_order_make_one_table() {
     let twice: Vec<_> = lines.iter().chain(&lines[3..4]).cloned().collect();
     assert!(made(&twice) == sorted);
 }
+
+#[test]
+fn a_text_that_comes_again_goes_through_the_model_once() {
+    const DISTINCT: usize = 7;
+    let house = House::new(20);
+    let lines = (0..20).flat_map(|n| {
+        (0..2).map(move |i| format!("{}.jpg#{i}\tstory {} .", id(n), (2 * n + i) % DISTINCT))
+    });
+    house.captions(&lines.collect::<Vec<_>>());
+    // Parts of six captions: most texts come again in another window than the one they began in.
+    let parts = house::DEFINITION.replace("store\"\n", "store\"\npart_rows = 6\n");
+    assert_ne!(parts, house::DEFINITION);
+    house.define(&parts);
+    let log = house.path("run.log");
+    let out = std::process::Command::new(assert_cmd::cargo::cargo_bin!("clipmill"))
+        .arg("run")
+        .arg(house.path("pipeline.toml"))
+        .args(["--log-level", "debug", "--log-file"])
+        .arg(&log)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let log = std::fs::read_to_string(log).unwrap();
+    let sum = |what: &str, field: &str| -> usize {
+        let lines =
+            log.lines().filter(|l| l.contains(what) && l.contains("table=caption_features"));
+        let fields = lines.flat_map(str::split_whitespace).filter_map(|w| w.strip_prefix(field));
+        fields.map(|number| number.parse::<usize>().unwrap()).sum()
+    };
+    assert_eq!(sum("through the model", "texts="), DISTINCT, "{log}");
+    assert_eq!(sum("computed", "rows="), 40, "{log}");
+    let embeddings: BTreeSet<_> =
+        house.rows("caption_features", &["embedding"]).into_iter().collect();
+    assert_eq!(embeddings.len(), DISTINCT);
+}

@@ -307,6 +307,7 @@ impl Embedding<'_, '_> {
             let clocks = &self.ctx.clocks;
             let mut made =
                 clocks.time(Part::Encode, Spend::Busy, || self.encoder.encode_ids(ids))?;
+            tracing::debug!(table = %self.stage.table, texts = ids.len(), "through the model");
             if let Some(rows) = self.encoder.shrunk() {
                 self.ctx.options.tell_smaller(&self.stage.table, rows);
             }
