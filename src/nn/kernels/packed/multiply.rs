@@ -52,11 +52,11 @@ impl Multiplier {
         if self.is_amx() { groups.next_multiple_of(LINE) } else { groups }
     }
 
-    /// Ranges of rows that go into a tile each, and make up `rows`; one at least.
+    /// Ranges of rows that go into a tile each, and make up `rows`.
     #[inline(always)]
     pub(super) fn blocks(&self, rows: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let at_once = self::rows(self.level, self.number);
-        let (count, is_amx) = (rows.div_ceil(at_once).max(1), self.is_amx());
+        let (count, is_amx) = (rows.div_ceil(at_once), self.is_amx());
         (0..count).map(move |block| {
             if is_amx {
                 // AMX takes less time for fewer rows, and some to change their number.

@@ -86,7 +86,7 @@ impl Work for Columns<'_> {
             let right = self.right.panel(panel);
             // What the next panel begins with is asked for with each block of this one.
             let mut ahead = self.right.panel(panel + 1);
-            let at_once = ahead.len().div_ceil(multiplier.blocks(rows).count());
+            let at_once = ahead.len().div_ceil(multiplier.blocks(rows).count().max(1));
             for block in multiplier.blocks(rows) {
                 let (asked, rest) = ahead.split_at(at_once.min(ahead.len()));
                 ahead = rest;

@@ -98,6 +98,20 @@ fn a_linear_layer_is_its_sums() {
 }
 
 #[test]
+fn no_rows_are_no_sums() {
+    for level in Level::available() {
+        for number in [Number::F32, Number::Bf16, Number::Int8] {
+            assert!(apply(level, number, (0, 70, 33), Share::All).is_empty());
+            let (a, b) = (numbers(0, 1), numbers(33 * 70, 2));
+            let sides = (Side::by_rows(&a, 70), Side::by_columns(&b, 33));
+            if !number.has_scale() {
+                multiply_rows(level, number, &mut [], sides.0, sides.1, false, Share::All);
+            }
+        }
+    }
+}
+
+#[test]
 fn vector_levels_agree_to_the_bit() {
     let fused: Vec<Level> =
         Level::available().into_iter().filter(|level| *level != Level::Portable).collect();

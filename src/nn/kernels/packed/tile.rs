@@ -42,6 +42,7 @@ pub(super) struct Factors<'a> {
     /// Groups to sum over.
     pub(super) groups: usize,
     /// What comes next, asked for meanwhile by AVX-512 and AMX.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "others do not ask"))]
     pub(super) ahead: &'a [u32],
 }
 
