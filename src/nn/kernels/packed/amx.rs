@@ -117,89 +117,41 @@ struct Steps {
     lines: usize,
 }
 
+/// Bits of what the code is told: sums are added to what stands there; there are rows for the lower
+/// registers, which are not to be touched otherwise.
+const ONTO: usize = 1;
+const BELOW: usize = 2;
+
 macro_rules! steps {
     ($(#[$doc:meta])* $name:ident, $multiply:literal) => {
         $(#[$doc])*
         ///
         /// # Safety
         /// AMX is there, its registers are sized for as many rows as there are sums and for the
-        /// groups of a step, and what the steps read lies within the factors.
+        /// groups of a step, there is a step, and what the steps read lies within the factors.
         unsafe fn $name(steps: &Steps, sums: &mut [Sums]) {
-            let to = sums.as_mut_ptr();
-            if sums.len() > SIDE {
-                // SAFETY: the caller's promise.
-                unsafe {
-                    asm!(
-                        "test {onto}, {onto}",
-                        "jz 2f",
-                        "tileloadd tmm0, [{to} + {row}*1]",
-                        "tileloadd tmm1, [{to} + {row}*1 + 64]",
-                        "tileloadd tmm2, [{to} + {row}*1 + 2048]",
-                        "tileloadd tmm3, [{to} + {row}*1 + 2112]",
-                        "jmp 3f",
-                        "2:",
-                        "tilezero tmm0",
-                        "tilezero tmm1",
-                        "tilezero tmm2",
-                        "tilezero tmm3",
-                        "3:",
-                        "mov {i}, {lines}",
-                        "test {i}, {i}",
-                        "jz 5f",
-                        "4:",
-                        "prefetcht1 [{ahead}]",
-                        "add {ahead}, 64",
-                        "dec {i}",
-                        "jnz 4b",
-                        "5:",
-                        "tileloadd tmm4, [{top} + {left}*1]",
-                        "tileloadd tmm6, [{at} + {right}*1]",
-                        concat!($multiply, " tmm0, tmm4, tmm6"),
-                        "tileloadd tmm7, [{at} + {right}*1 + 64]",
-                        concat!($multiply, " tmm1, tmm4, tmm7"),
-                        "tileloadd tmm5, [{below} + {left}*1]",
-                        concat!($multiply, " tmm2, tmm5, tmm6"),
-                        concat!($multiply, " tmm3, tmm5, tmm7"),
-                        "add {top}, 64",
-                        "add {below}, 64",
-                        "add {at}, {step}",
-                        "dec {count}",
-                        "jnz 3b",
-                        "tilestored [{to} + {row}*1], tmm0",
-                        "tilestored [{to} + {row}*1 + 64], tmm1",
-                        "tilestored [{to} + {row}*1 + 2048], tmm2",
-                        "tilestored [{to} + {row}*1 + 2112], tmm3",
-                        onto = in(reg) usize::from(steps.onto),
-                        to = in(reg) to,
-                        row = in(reg) COLUMNS * GROUP,
-                        top = inout(reg) steps.left => _,
-                        below = inout(reg) steps.left.wrapping_add(SIDE * steps.left_stride) => _,
-                        left = in(reg) steps.left_stride * GROUP,
-                        at = inout(reg) steps.right => _,
-                        right = in(reg) steps.right_stride * GROUP,
-                        step = in(reg) steps.right_stride * GROUP * SIDE,
-                        count = inout(reg) steps.count => _,
-                        ahead = inout(reg) steps.ahead => _,
-                        lines = in(reg) steps.lines,
-                        i = out(reg) _,
-                        out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                        out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                        options(nostack),
-                    );
-                }
-                return;
-            }
-            // SAFETY: as above.
+            let below = if sums.len() > SIDE { BELOW } else { 0 };
+            let how = below | if steps.onto { ONTO } else { 0 };
+            // SAFETY: the caller's promise.
             unsafe {
                 asm!(
-                    "test {onto}, {onto}",
+                    "test {how}, {ONTO}",
                     "jz 2f",
                     "tileloadd tmm0, [{to} + {row}*1]",
                     "tileloadd tmm1, [{to} + {row}*1 + 64]",
+                    "test {how}, {BELOW}",
+                    "jz 3f",
+                    "tileloadd tmm2, [{to} + {row}*1 + 2048]",
+                    "tileloadd tmm3, [{to} + {row}*1 + 2112]",
                     "jmp 3f",
                     "2:",
                     "tilezero tmm0",
                     "tilezero tmm1",
+                    "test {how}, {BELOW}",
+                    "jz 3f",
+                    "tilezero tmm2",
+                    "tilezero tmm3",
+                    // a step: some lines ahead, then the products
                     "3:",
                     "mov {i}, {lines}",
                     "test {i}, {i}",
@@ -215,25 +167,43 @@ macro_rules! steps {
                     concat!($multiply, " tmm0, tmm4, tmm6"),
                     "tileloadd tmm7, [{at} + {right}*1 + 64]",
                     concat!($multiply, " tmm1, tmm4, tmm7"),
+                    "test {how}, {BELOW}",
+                    "jz 6f",
+                    "tileloadd tmm5, [{below} + {left}*1]",
+                    concat!($multiply, " tmm2, tmm5, tmm6"),
+                    concat!($multiply, " tmm3, tmm5, tmm7"),
+                    "6:",
                     "add {top}, 64",
-                    "add {at}, {step}",
+                    "add {below}, 64",
+                    // sixteen groups of the right factor
+                    "mov {i}, {right}",
+                    "shl {i}, 4",
+                    "add {at}, {i}",
                     "dec {count}",
                     "jnz 3b",
                     "tilestored [{to} + {row}*1], tmm0",
                     "tilestored [{to} + {row}*1 + 64], tmm1",
-                    onto = in(reg) usize::from(steps.onto),
-                    to = in(reg) to,
+                    "test {how}, {BELOW}",
+                    "jz 7f",
+                    "tilestored [{to} + {row}*1 + 2048], tmm2",
+                    "tilestored [{to} + {row}*1 + 2112], tmm3",
+                    "7:",
+                    ONTO = const ONTO,
+                    BELOW = const BELOW,
+                    how = in(reg) how,
+                    to = in(reg) sums.as_mut_ptr(),
                     row = in(reg) COLUMNS * GROUP,
                     top = inout(reg) steps.left => _,
+                    below = inout(reg) steps.left.wrapping_add(SIDE * steps.left_stride) => _,
                     left = in(reg) steps.left_stride * GROUP,
                     at = inout(reg) steps.right => _,
                     right = in(reg) steps.right_stride * GROUP,
-                    step = in(reg) steps.right_stride * GROUP * SIDE,
                     count = inout(reg) steps.count => _,
                     ahead = inout(reg) steps.ahead => _,
                     lines = in(reg) steps.lines,
                     i = out(reg) _,
-                    out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm6") _, out("tmm7") _,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                     options(nostack),
                 );
             }

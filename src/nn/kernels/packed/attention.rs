@@ -272,8 +272,7 @@ impl Head<'_, '_> {
         }
         for panel in 0..panels {
             let right = keys.words().get(panel * groups * COLUMNS..).unwrap_or_default();
-            let factors =
-                Factors { left, left_stride, right, right_stride: COLUMNS, groups, ahead: &[] };
+            let factors = Factors::of_panel((left, left_stride), right, groups);
             multiplier.multiply(&factors, count, tile);
             for (row, sums) in tile.0.iter().enumerate().take(count) {
                 let to = scores.row_mut(row).get_mut(panel * COLUMNS..).unwrap_or_default();

@@ -170,14 +170,7 @@ impl Part<'_> {
                     let within = start..(start + at_once).min(rows.end);
                     let left = words(room).get((start - first) * left_stride..);
                     let left = left.unwrap_or_default();
-                    let factors = Factors {
-                        left,
-                        left_stride,
-                        right,
-                        right_stride: COLUMNS,
-                        groups,
-                        ahead: &[],
-                    };
+                    let factors = Factors::of_panel((left, left_stride), right, groups);
                     multiplier.multiply(&factors, within.len(), &mut tile);
                     self.write(&tile, within, columns.clone());
                 }
@@ -203,14 +196,7 @@ impl Part<'_> {
                     let columns = panel * COLUMNS..((panel + 1) * COLUMNS).min(own.count());
                     let right = words(room).get((panel - first) * groups * COLUMNS..);
                     let right = right.unwrap_or_default();
-                    let factors = Factors {
-                        left,
-                        left_stride,
-                        right,
-                        right_stride: COLUMNS,
-                        groups,
-                        ahead: &[],
-                    };
+                    let factors = Factors::of_panel((left, left_stride), right, groups);
                     multiplier.multiply(&factors, rows.len(), &mut tile);
                     self.write(&tile, rows.clone(), columns);
                 }

@@ -46,7 +46,17 @@ pub(super) struct Factors<'a> {
     pub(super) ahead: &'a [u32],
 }
 
-impl Factors<'_> {
+impl<'a> Factors<'a> {
+    /// Rows, `left_stride` words apart, and a panel, whose columns lie side by side.
+    #[inline(always)]
+    pub(super) fn of_panel(
+        (left, left_stride): (&'a [u32], usize),
+        right: &'a [u32],
+        groups: usize,
+    ) -> Self {
+        Self { left, left_stride, right, right_stride: COLUMNS, groups, ahead: &[] }
+    }
+
     /// Whether `rows` rows and `columns` columns lie within both factors.
     #[inline(always)]
     pub(super) fn fit(&self, rows: usize, columns: usize) -> bool {
