@@ -113,8 +113,8 @@ pub(super) fn lines(words: usize) -> Vec<Line> {
     zeros(words.div_ceil(LINE))
 }
 
-/// Cache lines of zeros, in large pages where the system has some: with small ones a tenth of the
-/// time of a ViT-B/32 in bf16 went into finding them.
+/// Cache lines of zeros, in large pages where the system has some: with small ones, which take long to
+/// find, a ViT-B/32 in bf16 took a twelfth longer.
 fn zeros(count: usize) -> Vec<Line> {
     let mut lines = Vec::with_capacity(count);
     #[cfg(target_os = "linux")]
