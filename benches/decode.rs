@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use clipmill::base::environment::Environment;
 use clipmill::base::files::read_capped;
-use clipmill::decode::{Limits, Orientation, decode, decode_for, preprocess_into};
+use clipmill::decode::{Limits, Orientation, decode, decode_for, preprocess_u8, scale_into};
 use clipmill::flow::Preprocessing;
 
 /// Of which each photo's median counts.
@@ -65,13 +65,14 @@ fn main() {
     let photos = members(&tar);
     let limits = Limits::default();
     let p = Preprocessing::clip(224);
+    let scale = p.scale();
     let mut out = vec![0.0; 3 * 224 * 224];
     let file = std::env::args().find_map(|arg| arg.strip_prefix("values=").map(PathBuf::from));
     if let Some(path) = file {
         let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
         for photo in &photos {
             let pixels = decode_for(photo, &limits, Orientation::Ignore, &[p]).unwrap();
-            preprocess_into(&pixels, &p, &mut out).unwrap();
+            scale_into(&preprocess_u8(&pixels, &p).data, &scale, &mut out).unwrap();
             out.iter().for_each(|number| file.write_all(&number.to_le_bytes()).unwrap());
         }
         return file.flush().unwrap();
@@ -85,7 +86,7 @@ fn main() {
             }));
             whole.push(seconds(|| {
                 let pixels = decode_for(photo, &limits, Orientation::Ignore, &[p]).unwrap();
-                preprocess_into(&pixels, &p, &mut out).unwrap();
+                scale_into(&preprocess_u8(&pixels, &p).data, &scale, &mut out).unwrap();
                 black_box(&out);
             }));
         }

@@ -7,6 +7,7 @@
 //! crop lies one pixel earlier. torchvision is followed.
 
 use super::resize::{Side, resize_window};
+use super::wide::{has_fused, wide};
 use crate::base::{Error, Kind, Result};
 use crate::flow::preprocessing::{Fit, Scale};
 use crate::flow::{Pixels, Preprocessing};
@@ -58,17 +59,28 @@ pub fn scale_into(levels: &[u8], scale: &Scale, out: &mut [f32]) -> Result<()> {
             ),
         ));
     }
+    match &scale.by_product {
+        Some(steps) if has_fused() => wide(
+            #[inline(always)]
+            || split(levels, out, |channel, level| steps[channel].number(level)),
+        ),
+        _ => split(levels, out, |channel, level| scale.numbers[channel][usize::from(level)]),
+    }
+    Ok(())
+}
+
+/// Each channel of `levels` in a plane of its own.
+#[inline(always)]
+fn split(levels: &[u8], out: &mut [f32], number: impl Fn(usize, u8) -> f32) {
     let area = levels.len() / 3;
-    let tables = &scale.numbers;
     let (red, rest) = out.split_at_mut(area);
     let (green, blue) = rest.split_at_mut(area);
     let values = red.iter_mut().zip(green).zip(blue);
     for (((red, green), blue), [r, g, b]) in values.zip(levels.as_chunks().0) {
-        *red = tables[0][usize::from(*r)];
-        *green = tables[1][usize::from(*g)];
-        *blue = tables[2][usize::from(*b)];
+        *red = number(0, *r);
+        *green = number(1, *g);
+        *blue = number(2, *b);
     }
-    Ok(())
 }
 
 /// As [`preprocess_into`], into a vector of its own.
@@ -141,5 +153,28 @@ mod tests {
         scale_into(&preprocess_u8(&pixels, &p).data, &p.scale(), &mut later).unwrap();
         assert_eq!(later, out);
         assert!(scale_into(&[0; 6], &p.scale(), &mut [0.0; 3]).is_err());
+    }
+
+    #[test]
+    fn products_give_what_divisions_give() {
+        let levels: Vec<u8> = (0..257_u32 * 3).map(|i| (i / 3 % 256) as u8).collect();
+        let (clip, plain) = (Preprocessing::clip(224), [0.5; 3]);
+        // a deviation whose reciprocal is no number has divisions alone
+        for (mean, std, is_found) in [
+            (clip.mean, clip.std, true),
+            (plain, plain, true),
+            ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], true),
+            (plain, [0.5, 1e-39, 0.5], false),
+        ] {
+            let scale = Preprocessing { mean, std, ..clip }.scale();
+            assert_eq!(scale.by_product.is_some(), is_found, "{std:?}");
+            let mut out = vec![0.0; levels.len()];
+            scale_into(&levels, &scale, &mut out).unwrap();
+            for (at, value) in out.iter().enumerate() {
+                let (channel, level) = (at / 257, (at % 257 % 256) as u8);
+                let expected = (f32::from(level) / 255.0 - mean[channel]) / std[channel];
+                assert_eq!(value.to_bits(), expected.to_bits(), "{channel} {level}");
+            }
+        }
     }
 }

@@ -276,13 +276,30 @@ impl Taps {
             return Self { bounds: kept.map(|at| single(at as usize)).collect(), weights: None };
         }
         let scale = input / side.full_px as f64;
-        let Some((lobes, kernel)) = kernel(filter) else {
-            let bounds = kept.map(|at| single(((at as f64 + 0.5) * scale) as usize)).collect();
-            return Self { bounds, weights: None };
-        };
+        match filter {
+            Resample::Nearest => {
+                let bounds = kept.map(|at| single(((at as f64 + 0.5) * scale) as usize)).collect();
+                Self { bounds, weights: None }
+            }
+            Resample::Bilinear => {
+                Self::summed(input_px, scale, kept, 1.0, |x| (1.0 - x.abs()).max(0.0))
+            }
+            Resample::Bicubic => Self::summed(input_px, scale, kept, 2.0, bicubic),
+            Resample::Lanczos => Self::summed(input_px, scale, kept, 3.0, lanczos),
+        }
+    }
+
+    /// Weights of outputs, by a filter of so many pixels to each side: `scale` inputs make an output.
+    fn summed(
+        input_px: u32,
+        scale: f64,
+        kept: std::ops::Range<u64>,
+        lobes: f64,
+        kernel: impl Fn(f64) -> f64,
+    ) -> Self {
         let filter_scale = scale.max(1.0);
         let support = lobes * filter_scale;
-        let mut bounds = Vec::with_capacity(side.kept_px as usize);
+        let mut bounds = Vec::with_capacity((kept.end - kept.start) as usize);
         let mut weights: Vec<i32> = Vec::new();
         let mut window: Vec<f64> = Vec::new();
         for at in kept {
@@ -313,21 +330,6 @@ impl Taps {
     }
 }
 
-/// Half-width and formula of a filter; none for nearest.
-/// Support of a filter in pixels, and the filter.
-type Kernel = (f64, fn(f64) -> f64);
-
-fn kernel(filter: Resample) -> Option<Kernel> {
-    match filter {
-        Resample::Nearest => None,
-        Resample::Bilinear => Some((1.0, |x| (1.0 - x.abs()).max(0.0))),
-        Resample::Bicubic => Some((2.0, bicubic)),
-        Resample::Lanczos => {
-            Some((3.0, |x| if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }))
-        }
-    }
-}
-
 /// Keys' cubic with a = -0.5.
 fn bicubic(x: f64) -> f64 {
     const A: f64 = -0.5;
@@ -339,6 +341,11 @@ fn bicubic(x: f64) -> f64 {
     } else {
         0.0
     }
+}
+
+/// Three lobes.
+fn lanczos(x: f64) -> f64 {
+    if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }
 }
 
 fn sinc(x: f64) -> f64 {

@@ -21,3 +21,11 @@ impl<R, F: FnMut() -> R> NullaryFnOnce for Inlined<F> {
 pub(super) fn wide<R>(work: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Inlined(work))
 }
+
+/// Whether [`wide`] code multiplies and adds in one instruction; where not, it calls a function.
+pub(super) fn has_fused() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("fma") && !matches!(Arch::new(), Arch::Scalar);
+    #[cfg(not(target_arch = "x86_64"))]
+    cfg!(target_arch = "aarch64")
+}
