@@ -273,7 +273,7 @@ impl Head<'_, '_> {
         for panel in 0..panels {
             let right = keys.words().get(panel * groups * COLUMNS..).unwrap_or_default();
             let factors = Factors::of_panel((left, left_stride), right, groups);
-            multiplier.multiply(&factors, count, tile);
+            multiplier.multiply(&factors, false, tile.rows(count));
             for (row, sums) in tile.0.iter().enumerate().take(count) {
                 let to = scores.row_mut(row).get_mut(panel * COLUMNS..).unwrap_or_default();
                 to.iter_mut().zip(sums).for_each(|(to, sum)| *to = f32::from_bits(*sum));
@@ -310,7 +310,7 @@ impl Head<'_, '_> {
                 groups: weights,
                 ahead: &[],
             };
-            multiplier.multiply(&factors, count, tile);
+            multiplier.multiply(&factors, false, tile.rows(count));
             let width = COLUMNS.min(each - column);
             for (row, sums) in tile.0.iter().enumerate().take(count) {
                 let at = (first + rows.start + row) * self.stride + self.head * each + column;

@@ -9,7 +9,7 @@ use std::arch::x86_64::{
 };
 use std::mem::transmute;
 
-use super::tile::{Factors, Tile};
+use super::tile::{Factors, Sums};
 
 /// Rows of a tile at most.
 pub(super) const ROWS: usize = 14;
@@ -33,13 +33,13 @@ macro_rules! tiles {
         $(#[$doc])*
         ///
         /// # Safety
-        /// The processor has the instructions, `rows` is 1 to 14, and that many rows and 32
-        /// columns of `groups` groups lie within the factors.
+        /// The processor has the instructions, there are sums of 1 to 14 rows, and that many rows
+        /// and 32 columns of `groups` groups lie within the factors.
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name(factors: &Factors<'_>, rows: usize, tile: &mut Tile) {
+        pub(super) unsafe fn $name(factors: &Factors<'_>, onto: bool, to: &mut [Sums]) {
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn of<const COUNT: usize>(factors: &Factors<'_>, tile: &mut Tile) {
+            unsafe fn of<const COUNT: usize>(factors: &Factors<'_>, onto: bool, to: &mut [Sums]) {
                 let stride = factors.left_stride;
                 let left = factors.left.as_ptr();
                 // A pointer for three rows each: more would not fit the general registers.
@@ -47,6 +47,19 @@ macro_rules! tiles {
                     std::array::from_fn(|i| left.wrapping_add(3 * i * stride));
                 let mut right = factors.right.as_ptr();
                 let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
+                let to = to.as_mut_ptr();
+                if onto {
+                    each_row!(COUNT, ROW, {
+                        let row = to.wrapping_add(ROW).cast::<u32>();
+                        // SAFETY: the caller's promise, and a row of sums is two registers long.
+                        sums[ROW] = unsafe {
+                            [
+                                _mm512_loadu_si512(row.cast()),
+                                _mm512_loadu_si512(row.wrapping_add(16).cast()),
+                            ]
+                        };
+                    });
+                }
                 // Of nothing, what is near anyway: an address that is not mapped is looked for in vain.
                 let nothing = factors.ahead.is_empty();
                 let mut ahead = if nothing { right } else { factors.ahead.as_ptr() };
@@ -84,31 +97,31 @@ macro_rules! tiles {
                     right = right.wrapping_add(factors.right_stride);
                 }
                 each_row!(COUNT, ROW, {
-                    let row = tile.0[ROW].as_mut_ptr();
-                    // SAFETY: a row of a tile is two registers long.
+                    let row = to.wrapping_add(ROW).cast::<u32>();
+                    // SAFETY: as above.
                     unsafe {
                         _mm512_storeu_si512(row.cast(), sums[ROW][0]);
-                        _mm512_storeu_si512(row.add(16).cast(), sums[ROW][1]);
+                        _mm512_storeu_si512(row.wrapping_add(16).cast(), sums[ROW][1]);
                     }
                 });
             }
             // SAFETY: the caller's promise.
             unsafe {
-                match rows {
-                    1 => of::<1>(factors, tile),
-                    2 => of::<2>(factors, tile),
-                    3 => of::<3>(factors, tile),
-                    4 => of::<4>(factors, tile),
-                    5 => of::<5>(factors, tile),
-                    6 => of::<6>(factors, tile),
-                    7 => of::<7>(factors, tile),
-                    8 => of::<8>(factors, tile),
-                    9 => of::<9>(factors, tile),
-                    10 => of::<10>(factors, tile),
-                    11 => of::<11>(factors, tile),
-                    12 => of::<12>(factors, tile),
-                    13 => of::<13>(factors, tile),
-                    _ => of::<14>(factors, tile),
+                match to.len() {
+                    1 => of::<1>(factors, onto, to),
+                    2 => of::<2>(factors, onto, to),
+                    3 => of::<3>(factors, onto, to),
+                    4 => of::<4>(factors, onto, to),
+                    5 => of::<5>(factors, onto, to),
+                    6 => of::<6>(factors, onto, to),
+                    7 => of::<7>(factors, onto, to),
+                    8 => of::<8>(factors, onto, to),
+                    9 => of::<9>(factors, onto, to),
+                    10 => of::<10>(factors, onto, to),
+                    11 => of::<11>(factors, onto, to),
+                    12 => of::<12>(factors, onto, to),
+                    13 => of::<13>(factors, onto, to),
+                    _ => of::<14>(factors, onto, to),
                 }
             }
         }

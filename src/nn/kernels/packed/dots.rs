@@ -171,7 +171,7 @@ impl Part<'_> {
                     let left = words(room).get((start - first) * left_stride..);
                     let left = left.unwrap_or_default();
                     let factors = Factors::of_panel((left, left_stride), right, groups);
-                    multiplier.multiply(&factors, within.len(), &mut tile);
+                    multiplier.multiply(&factors, false, tile.rows(within.len()));
                     self.write(&tile, within, columns.clone());
                 }
             }
@@ -197,7 +197,7 @@ impl Part<'_> {
                     let right = words(room).get((panel - first) * groups * COLUMNS..);
                     let right = right.unwrap_or_default();
                     let factors = Factors::of_panel((left, left_stride), right, groups);
-                    multiplier.multiply(&factors, rows.len(), &mut tile);
+                    multiplier.multiply(&factors, false, tile.rows(rows.len()));
                     self.write(&tile, rows.clone(), columns);
                 }
             }

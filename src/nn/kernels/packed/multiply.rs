@@ -6,7 +6,7 @@ use super::grid::LINE;
 use super::level::{FUSED_EVERYWHERE, Level};
 use super::number::Number;
 use super::plain;
-use super::tile::{self, COLUMNS, Factors, HALF, Place, Sums, Tile};
+use super::tile::{self, COLUMNS, Factors, HALF, Place, Sums};
 #[cfg(target_arch = "x86_64")]
 use super::{amx, avx2, avx512};
 
@@ -41,6 +41,12 @@ impl Multiplier {
         }
     }
 
+    /// Whose instructions multiply.
+    #[inline(always)]
+    pub(super) fn level(&self) -> Level {
+        self.level
+    }
+
     /// Whether tiles are of AMX.
     #[inline(always)]
     pub(super) fn is_amx(&self) -> bool {
@@ -50,6 +56,22 @@ impl Multiplier {
     /// The groups that `groups` are best filled up to with zeros.
     pub(super) fn whole(&self, groups: usize) -> usize {
         if self.is_amx() { groups.next_multiple_of(LINE) } else { groups }
+    }
+
+    /// Ranges that make up `rows`, as few as may be, of at most `most` and as even as whole tiles
+    /// allow: for a last one of few rows all weights would be read again.
+    pub(super) fn chunks(
+        &self,
+        rows: usize,
+        most: usize,
+    ) -> impl Iterator<Item = Range<usize>> + use<> {
+        let at_once = self::rows(self.level, self.number);
+        let tiles = rows.div_ceil(at_once);
+        let count = tiles.div_ceil((most / at_once).max(1));
+        (0..count).map(move |i| {
+            let bound = |i: usize| (i * tiles / count * at_once).min(rows);
+            bound(i)..bound(i + 1)
+        })
     }
 
     /// Ranges of rows that go into a tile each, and make up `rows`.
@@ -68,11 +90,12 @@ impl Multiplier {
         })
     }
 
-    /// Multiplies as many rows as a tile has at most by AMX, and with `onto` adds to what stands
-    /// there. Factors that are too short give zeros, or add nothing.
+    /// Multiplies as many rows as there are sums, and with `onto` adds to what stands there. Factors
+    /// that are too short give zeros, or add nothing.
     #[inline(always)]
-    pub(super) fn by_amx(&mut self, factors: &Factors<'_>, onto: bool, sums: &mut [Sums]) {
-        if !self.is_amx() || !factors.fit(sums.len(), COLUMNS) {
+    pub(super) fn multiply(&mut self, factors: &Factors<'_>, onto: bool, sums: &mut [Sums]) {
+        let Self { level, number, .. } = *self;
+        if !factors.fit(sums.len(), COLUMNS) {
             debug_assert_eq!(factors.groups, 0, "a tile reaches past its factors");
             if !onto {
                 sums.fill([0; COLUMNS]);
@@ -80,53 +103,36 @@ impl Multiplier {
             return;
         }
         #[cfg(target_arch = "x86_64")]
-        if self.number == Number::Bf16 {
-            // SAFETY: `fit` saw that every read is within the factors, and `level` says that the
-            // processor has AMX.
-            unsafe { self.tiles.bf16(factors, onto, sums) };
-        } else {
-            // SAFETY: as above.
-            unsafe { self.tiles.int8(factors, onto, sums) };
-        }
-    }
-
-    /// Multiplies. Factors that are too short leave zeros.
-    #[inline(always)]
-    pub(super) fn multiply(&mut self, factors: &Factors<'_>, rows: usize, tile: &mut Tile) {
-        let Self { level, number, .. } = *self;
-        let sums = tile.0.get_mut(..rows).unwrap_or_default();
-        if self.is_amx() {
-            self.by_amx(factors, false, sums);
-            return;
-        }
-        if !factors.fit(rows, COLUMNS) {
-            debug_assert_eq!(factors.groups, 0, "a tile reaches past its factors");
-            sums.fill([0; COLUMNS]);
-            return;
-        }
-        #[cfg(target_arch = "x86_64")]
         match (level, number) {
-            (Level::Avx512 | Level::Amx, Number::F32) if rows <= avx512::ROWS => {
+            (Level::Amx, Number::Bf16) => {
                 // SAFETY: `fit` saw that every read is within the factors, and `level` says that the
-                // processor has AVX-512 F.
-                return unsafe { avx512::f32(factors, rows, tile) };
+                // processor has AMX.
+                return unsafe { self.tiles.bf16(factors, onto, sums) };
             }
-            (Level::Avx512, Number::Bf16) if Level::has_bf16() && rows <= avx512::ROWS => {
+            (Level::Amx, Number::Int8) => {
+                // SAFETY: as above.
+                return unsafe { self.tiles.int8(factors, onto, sums) };
+            }
+            (Level::Avx512 | Level::Amx, Number::F32) if sums.len() <= avx512::ROWS => {
+                // SAFETY: as above, with AVX-512 F.
+                return unsafe { avx512::f32(factors, onto, sums) };
+            }
+            (Level::Avx512, Number::Bf16) if Level::has_bf16() && sums.len() <= avx512::ROWS => {
                 // SAFETY: as above, with BF16.
-                return unsafe { avx512::bf16(factors, rows, tile) };
+                return unsafe { avx512::bf16(factors, onto, sums) };
             }
-            (_, Number::Int8) if level.multiplies_bytes() && rows <= avx512::ROWS => {
+            (_, Number::Int8) if level.multiplies_bytes() && sums.len() <= avx512::ROWS => {
                 // SAFETY: as above, with VNNI.
-                return unsafe { avx512::int8(factors, rows, tile) };
+                return unsafe { avx512::int8(factors, onto, sums) };
             }
-            (Level::Avx2, Number::F32) if rows <= 6 => {
+            (Level::Avx2, Number::F32) if sums.len() <= 6 => {
                 for column in [0, HALF] {
                     let right = factors.right.get(column..).unwrap_or_default();
                     half(
                         level,
                         number,
                         &Factors { right, ..*factors },
-                        Place { column, onto: false },
+                        Place { column, onto },
                         sums,
                     );
                 }
@@ -134,7 +140,7 @@ impl Multiplier {
             }
             _ => {}
         }
-        let (fused, place) = (is_fused(level), Place { column: 0, onto: false });
+        let (fused, place) = (is_fused(level), Place { column: 0, onto });
         plain::multiply::<COLUMNS>(number, factors, fused, place, sums);
     }
 }

@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::grid::{Grid, words_of};
-use super::halves::{self, Halves};
 use super::level::{Level, Work, run};
 use super::math::{gelu, gelu_tanh, quick_gelu};
 use super::multiply::Multiplier;
 use super::number::Number;
 use super::panels::Panels;
+use super::pieces::{self, Pieces};
 use super::reduce::pairs;
 use super::share::{Out, Share};
 use super::tile::{COLUMNS, Factors, Sums, Tile};
@@ -75,52 +75,55 @@ struct Columns<'a> {
 impl Work for Columns<'_> {
     #[inline(always)]
     fn run<const FUSED: bool>(self, level: Level) {
-        let rows = self.left.rows();
-        if Halves::are_for(level, self.left.number()) {
-            self.by_halves::<FUSED>(level);
-            return;
-        }
-        let mut multiplier = Multiplier::new(level, self.right.number);
+        let number = self.left.number();
+        let mut multiplier = Multiplier::new(level, number);
+        let are_pieces = Pieces::are_for(level, number, self.right.groups());
+        let mut pieces = are_pieces.then(Pieces::take);
         let mut tile = Tile::zero();
-        for panel in self.panels.clone() {
-            let right = self.right.panel(panel);
-            // What the next panel begins with is asked for with each block of this one.
-            let mut ahead = self.right.panel(panel + 1);
-            let at_once = ahead.len().div_ceil(multiplier.blocks(rows).count().max(1));
-            for block in multiplier.blocks(rows) {
-                let (asked, rest) = ahead.split_at(at_once.min(ahead.len()));
-                ahead = rest;
-                let first = block.start * self.left.stride();
-                let factors = Factors {
-                    left: self.left.words().get(first..).unwrap_or_default(),
-                    left_stride: self.left.stride(),
-                    right,
-                    right_stride: COLUMNS,
-                    groups: self.right.groups(),
-                    ahead: asked,
-                };
-                multiplier.multiply(&factors, block.len(), &mut tile);
-                self.finish::<FUSED>(level, (panel, block), &tile.0);
+        for rows in multiplier.chunks(self.left.rows(), pieces::ROWS) {
+            for panel in self.panels.clone() {
+                if let Some(pieces) = &mut pieces {
+                    let left = (self.left, rows.clone());
+                    let sums = pieces.multiply(&mut multiplier, left, self.right, panel);
+                    self.finish::<FUSED>(level, (panel, rows.clone()), sums);
+                } else {
+                    self.whole::<FUSED>(&mut multiplier, (panel, rows.clone()), &mut tile);
+                }
             }
+        }
+        if let Some(pieces) = pieces {
+            pieces.keep();
         }
     }
 }
 
 impl Columns<'_> {
+    /// Some rows and a panel, each tile over all groups at once.
     #[inline(always)]
-    fn by_halves<const FUSED: bool>(&self, level: Level) {
-        let all = self.left.rows();
-        let mut halves = Halves::take();
-        let mut multiplier = Multiplier::new(level, self.left.number());
-        for first in (0..all).step_by(halves::ROWS) {
-            let rows = first..(first + halves::ROWS).min(all);
-            for panel in self.panels.clone() {
-                let left = (self.left, rows.clone());
-                let sums = halves.multiply((level, &mut multiplier), left, self.right, panel);
-                self.finish::<FUSED>(level, (panel, rows.clone()), sums);
-            }
+    fn whole<const FUSED: bool>(
+        &self,
+        multiplier: &mut Multiplier,
+        (panel, rows): (usize, Range<usize>),
+        tile: &mut Tile,
+    ) {
+        let right = self.right.panel(panel);
+        // What the next panel begins with is asked for with each block of this one.
+        let mut ahead = self.right.panel(panel + 1);
+        let at_once = ahead.len().div_ceil(multiplier.blocks(rows.len()).count().max(1));
+        for block in multiplier.blocks(rows.len()) {
+            let block = rows.start + block.start..rows.start + block.end;
+            let (asked, rest) = ahead.split_at(at_once.min(ahead.len()));
+            ahead = rest;
+            let stride = self.left.stride();
+            let left = self.left.words().get(block.start * stride..).unwrap_or_default();
+            let factors = Factors {
+                ahead: asked,
+                ..Factors::of_panel((left, stride), right, self.right.groups())
+            };
+            let sums = tile.rows(block.len());
+            multiplier.multiply(&factors, false, sums);
+            self.finish::<FUSED>(multiplier.level(), (panel, block), sums);
         }
-        halves.keep();
     }
 
     /// Writes the sums of some rows and a panel. The ways to finish are told apart here, so that

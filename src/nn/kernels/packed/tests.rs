@@ -36,9 +36,9 @@ fn near(got: f32, want: f64, bound: f64, what: &str) {
     assert!((f64::from(got) - want).abs() <= bound, "{what}: {got}, expected {want}");
 }
 
-/// (rows, inputs, outputs) on both sides of every size of a tile, a panel, a group, and of the
-/// pieces that AVX2 multiplies by.
-const SHAPES: [(usize, usize, usize); 13] = [
+/// (rows, inputs, outputs) on both sides of every size of a tile, a panel, a group, of the pieces
+/// that a panel is multiplied in, and of the rows that it meets at once.
+const SHAPES: [(usize, usize, usize); 15] = [
     (1, 1, 1),
     (1, 70, 33),
     (3, 5, 7),
@@ -52,6 +52,8 @@ const SHAPES: [(usize, usize, usize); 13] = [
     (5, 384, 33),
     (13, 1025, 40),
     (257, 386, 33),
+    (3, 4101, 33),
+    (643, 40, 33),
 ];
 
 fn apply(level: Level, number: Number, shape: (usize, usize, usize), share: Share) -> Vec<f32> {

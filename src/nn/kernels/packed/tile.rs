@@ -19,6 +19,12 @@ impl Tile {
     pub(super) fn zero() -> Self {
         Self([[0; COLUMNS]; ROWS])
     }
+
+    /// The first rows.
+    #[inline(always)]
+    pub(super) fn rows(&mut self, count: usize) -> &mut [Sums] {
+        self.0.get_mut(..count).unwrap_or_default()
+    }
 }
 
 /// Where sums of some columns go.

@@ -1,13 +1,15 @@
-//! Rows times a panel in pieces that stay in the first cache.
+//! Rows times a panel in pieces that stay in a cache.
 //!
 //! AVX2's sixteen registers hold the sums of six rows, AVX-512's of fourteen, so that a panel is
 //! read twice as often: out of the second cache, products took a quarter longer. Half a panel is
 //! laid together, some inputs deep, and meets many rows, while the next piece is asked for. Where
 //! bytes are multiplied as [`Number::Int16`], those of a piece are widened once for all its rows.
 //!
-//! AMX reads the panel where it lies, in pieces too: of its two factors one at least comes out of the
-//! first cache, and what comes next is asked for between its steps. Asked for in a burst, twelve blocks
-//! of ViT-B/32 took an eighth longer.
+//! AVX-512 and AMX read the panel where it lies. AVX-512 does it in pieces where the panel is so deep
+//! that with its rows it would fill the second cache: the products of 3,072 inputs gained a twelfth, those
+//! of 4,096 a seventh. For AMX of the two factors one at least comes out of the first cache, and
+//! what comes next is asked for between its steps. Asked for in a burst, twelve blocks of ViT-B/32
+//! took an eighth longer.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -17,33 +19,38 @@ use super::level::Level;
 use super::multiply::{self, Multiplier};
 use super::number::Number;
 use super::panels::Panels;
-use super::tile::{self, COLUMNS, Factors, HALF, Place, Sums};
+use super::tile::{COLUMNS, Factors, HALF, Place, Sums};
 
 /// Groups of a piece, as they are multiplied: 12 KB. With as many rows of the left factor as a
 /// tile has, and some of the next piece, it stays in a first cache of 32.
 const DEPTH: usize = 192;
-/// Rows that a piece meets.
-pub(super) const ROWS: usize = 256;
+/// Groups of a piece at most where AVX-512 multiplies: 128 KB.
+const DEPTH_AVX512: usize = 1024;
+/// Rows that a piece meets at most: those of an image of ViT-L/14 at once, and no more than a second
+/// cache holds with the weights that they meet.
+pub(super) const ROWS: usize = 320;
 
 /// A piece, and the sums of its rows.
 #[repr(align(64))]
-pub(super) struct Halves {
+pub(super) struct Pieces {
     piece: [[u32; HALF]; DEPTH],
     sums: [Sums; ROWS],
 }
 
 thread_local! {
     /// Kept from product to product.
-    static OWN: Cell<Option<Box<Halves>>> = const { Cell::new(None) };
+    static OWN: Cell<Option<Box<Pieces>>> = const { Cell::new(None) };
 }
 
-impl Halves {
-    /// Whether products of a left factor of `number` go by pieces at `level`.
-    pub(super) fn are_for(level: Level, number: Number) -> bool {
-        match number {
-            Number::F32 => level == Level::Avx2,
-            Number::Int16 => true,
-            Number::Bf16 | Number::Int8 => level == Level::Amx,
+impl Pieces {
+    /// Whether products of a left factor of `number`, of so many groups, go by pieces at `level`.
+    pub(super) fn are_for(level: Level, number: Number, groups: usize) -> bool {
+        match (level, number) {
+            (_, Number::Int16)
+            | (Level::Avx2, Number::F32)
+            | (Level::Amx, Number::Bf16 | Number::Int8) => true,
+            (Level::Avx512 | Level::Amx, _) => groups > DEPTH_AVX512,
+            _ => false,
         }
     }
 
@@ -63,16 +70,15 @@ impl Halves {
     #[inline(always)]
     pub(super) fn multiply(
         &mut self,
-        (level, multiplier): (Level, &mut Multiplier),
-        left: (&Grid, Range<usize>),
+        multiplier: &mut Multiplier,
+        (left, rows): (&Grid, Range<usize>),
         right: &Panels,
         panel: usize,
     ) -> &[Sums] {
-        if multiplier.is_amx() {
-            return self.by_amx(multiplier, left, right, panel);
+        let (level, number) = (multiplier.level(), left.number());
+        if number != Number::Int16 && level != Level::Avx2 {
+            return self.in_place(multiplier, (left, rows), right, panel);
         }
-        let (left, rows) = left;
-        let number = left.number();
         // groups that a word of weights becomes
         let each = if number == Number::Int16 { 2 } else { 1 };
         let groups = right.groups();
@@ -110,9 +116,9 @@ impl Halves {
         self.sums.get(..rows.len()).unwrap_or_default()
     }
 
-    /// As [`Self::multiply`], where tiles are of AMX.
+    /// As [`Self::multiply`], by tiles that read the panel where it lies.
     #[inline(always)]
-    fn by_amx(
+    fn in_place(
         &mut self,
         multiplier: &mut Multiplier,
         (left, rows): (&Grid, Range<usize>),
@@ -120,26 +126,27 @@ impl Halves {
         panel: usize,
     ) -> &[Sums] {
         let groups = right.groups();
-        // Whole steps of a tile, but for the last.
-        for start in (0..groups.max(1)).step_by(DEPTH) {
-            let within = start..(start + DEPTH).min(groups);
+        let blocks = multiplier.blocks(rows.len()).count().max(1);
+        let depth = if multiplier.is_amx() {
+            // whole steps of a tile, but for the last
+            DEPTH
+        } else {
+            groups.div_ceil(groups.div_ceil(DEPTH_AVX512).max(1))
+        };
+        for start in (0..groups.max(1)).step_by(depth.max(1)) {
+            let within = start..(start + depth).min(groups);
             let mut ahead = right.part(panel, within.end..within.end + within.len());
-            let blocks = rows.len().div_ceil(tile::ROWS).max(1);
             let at_once = ahead.len().div_ceil(COLUMNS).div_ceil(blocks) * COLUMNS;
             for block in multiplier.blocks(rows.len()) {
                 let (asked, rest) = ahead.split_at(at_once.min(ahead.len()));
                 ahead = rest;
                 let at = (rows.start + block.start) * left.stride() + within.start;
-                let factors = Factors {
-                    left: left.words().get(at..).unwrap_or_default(),
-                    left_stride: left.stride(),
-                    right: right.part(panel, within.clone()),
-                    right_stride: COLUMNS,
-                    groups: within.len(),
-                    ahead: asked,
-                };
+                let left = (left.words().get(at..).unwrap_or_default(), left.stride());
+                let right = right.part(panel, within.clone());
+                let factors =
+                    Factors { ahead: asked, ..Factors::of_panel(left, right, within.len()) };
                 let sums = self.sums.get_mut(block).unwrap_or_default();
-                multiplier.by_amx(&factors, start > 0, sums);
+                multiplier.multiply(&factors, start > 0, sums);
             }
         }
         self.sums.get(..rows.len()).unwrap_or_default()
