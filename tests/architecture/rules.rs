@@ -48,7 +48,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tar", &["sources"]),
     ("flate2", &["sources", "nn"]),
     ("zstd", &["sources"]),
-    ("zip", &["sources"]),
+    ("zip", &["sources", "nn"]),
     ("csv", &["sources"]),
     ("image", &["decode"]),
     ("pulp", &["decode"]),

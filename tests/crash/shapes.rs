@@ -42,7 +42,7 @@ pub struct Plan {
 impl Shape {
     /// Writes the data, makes the old version, edits the data, and learns what is to come.
     pub fn new(plan: Plan) -> Self {
-        let house = House { dir: tempfile::tempdir().unwrap() };
+        let house = House { dir: house::folder() };
         house.model(7);
         house.define(&definition(plan));
         if plan.before > 0 {

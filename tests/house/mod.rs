@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+mod folder;
 pub mod signal;
 
 use std::io::Write as _;
@@ -25,6 +26,8 @@ use clipmill::sources::write::{TarWriter, gzip};
 use clipmill::table::Store;
 
 pub mod told;
+
+pub use folder::folder;
 
 /// A folder with archives, a model and `pipeline.toml`.
 pub struct House {
@@ -158,7 +161,7 @@ pub fn watched(child: &mut Child) -> Ended {
 impl House {
     /// A house with `count` images, two captions each.
     pub fn new(count: usize) -> Self {
-        let house = Self { dir: tempfile::tempdir().unwrap() };
+        let house = Self { dir: folder() };
         house.images(&pictures(count));
         house.captions(&caption_lines(count));
         house.model(7);

@@ -338,7 +338,7 @@ impl World {
 
     /// A copy of all that is on disk.
     fn copied(&self) -> House {
-        let house = House { dir: tempfile::tempdir().unwrap() };
+        let house = House { dir: house::folder() };
         house::copy(self.house.dir.path(), house.dir.path());
         house
     }

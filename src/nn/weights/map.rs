@@ -1,4 +1,4 @@
-//! Files as bytes, by memory map: the only `unsafe` of the crate.
+//! Files as bytes, by memory map: the only `unsafe` outside of the kernels.
 
 use std::fs::File;
 use std::path::Path;

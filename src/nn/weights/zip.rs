@@ -86,7 +86,10 @@ impl Zip {
             return Ok(Storage::Mapped { file: Arc::clone(&self.file), start, end });
         }
         if entry.unpacked > cap_bytes {
-            return Err(bad("holds a member that unpacks to more than it should").at(name));
+            let what = "holds a member that unpacks to more than it should";
+            return Err(Error::new(Kind::BadInput, what)
+                .at(name)
+                .help("write it anew with `torch.save`, which compresses nothing"));
         }
         let reader = flate2::read::DeflateDecoder::new(packed);
         let cap = u64::try_from(cap_bytes).unwrap_or(u64::MAX);
