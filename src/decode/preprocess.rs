@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn products_give_what_divisions_give() {
-        let levels: Vec<u8> = (0..257_u32 * 3).map(|i| (i / 3 % 256) as u8).collect();
+        let level = |at: usize| u8::try_from(at % 257 % 256).unwrap();
+        let levels: Vec<u8> = (0..257).flat_map(|at| [level(at); 3]).collect();
         let (clip, plain) = (Preprocessing::clip(224), [0.5; 3]);
         // a deviation whose reciprocal is no number has divisions alone
         for (mean, std, is_found) in [
@@ -171,7 +172,7 @@ mod tests {
             let mut out = vec![0.0; levels.len()];
             scale_into(&levels, &scale, &mut out).unwrap();
             for (at, value) in out.iter().enumerate() {
-                let (channel, level) = (at / 257, (at % 257 % 256) as u8);
+                let (channel, level) = (at / 257, level(at));
                 let expected = (f32::from(level) / 255.0 - mean[channel]) / std[channel];
                 assert_eq!(value.to_bits(), expected.to_bits(), "{channel} {level}");
             }

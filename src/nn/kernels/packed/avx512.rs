@@ -31,6 +31,7 @@ macro_rules! each_row {
 macro_rules! tiles {
     ($(#[$doc:meta])* $name:ident, $features:literal, |$sum:ident, $a:ident, $b:ident| $step:expr) => {
         $(#[$doc])*
+        /// With `onto` the products are added to what stands in the sums.
         ///
         /// # Safety
         /// The processor has the instructions, there are sums of 1 to 14 rows, and that many rows

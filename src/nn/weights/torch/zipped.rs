@@ -68,7 +68,10 @@ mod tests {
 
     /// Two tensors of `count` zeros, each with a storage of its own.
     fn file(count: u16, method: zip::CompressionMethod) -> Arc<FileBytes> {
-        let text = |text: &str| [&[b'X', text.len() as u8, 0, 0, 0], text.as_bytes()].concat();
+        let text = |text: &str| {
+            let length = u32::try_from(text.len()).unwrap().to_le_bytes();
+            [b"X", &length[..], text.as_bytes()].concat()
+        };
         let size = [&[b'M'][..], &count.to_le_bytes()].concat();
         let tensor = |name: &str, key: &str| {
             let mut bytes = text(name);
