@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use clipmill::base::files::read_capped;
-use clipmill::decode::{Limits, Orientation, decode_for, preprocess_into};
+use clipmill::decode::{Limits, Orientation, decode_for, preprocess_u8, scale_into};
 use clipmill::flow::Preprocessing;
 use rayon::prelude::*;
 
@@ -41,6 +41,7 @@ fn main() {
     let photos = members(&tar);
     let limits = Limits::default();
     let p = Preprocessing::clip(side.parse().unwrap());
+    let scale = p.scale();
     let numbers = 3 * side.parse::<usize>().unwrap().pow(2);
     let seconds: f64 = seconds.parse().unwrap();
     let round = || {
@@ -48,7 +49,7 @@ fn main() {
             || vec![0.0; numbers],
             |out, photo| {
                 let pixels = decode_for(photo, &limits, Orientation::Ignore, &[p]).unwrap();
-                preprocess_into(&pixels, &p, out).unwrap();
+                scale_into(&preprocess_u8(&pixels, &p).data, &scale, out).unwrap();
                 black_box(out);
             },
         );

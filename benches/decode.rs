@@ -1,5 +1,6 @@
 //! Decoding and preprocessing of the 240 photos on one core: `cargo bench --bench decode`. Figures
-//! are of the sum of the photos' medians. With `values=FILE` the numbers that a model gets of each
+//! are of the sum of the photos' medians. Up to a model's numbers, as where a CLIP is trained; a run that
+//! embeds hands over levels. With `values=FILE` the numbers that a model gets of each
 //! photo are written there instead, little-endian.
 #![allow(
     unreachable_pub,

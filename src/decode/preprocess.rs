@@ -62,7 +62,14 @@ pub fn scale_into(levels: &[u8], scale: &Scale, out: &mut [f32]) -> Result<()> {
     match &scale.by_product {
         Some(steps) if has_fused() => wide(
             #[inline(always)]
-            || split(levels, out, |channel, level| steps[channel].number(level)),
+            || {
+                split(
+                    levels,
+                    out,
+                    #[inline(always)]
+                    |channel, level| steps[channel].number(level),
+                )
+            },
         ),
         _ => split(levels, out, |channel, level| scale.numbers[channel][usize::from(level)]),
     }

@@ -25,7 +25,7 @@ pub(super) fn wide<R>(work: impl FnMut() -> R) -> R {
 /// Whether [`wide`] code multiplies and adds in one instruction; where not, it calls a function.
 pub(super) fn has_fused() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("fma") && !matches!(Arch::new(), Arch::Scalar);
+    return !matches!(Arch::new(), Arch::Scalar);
     #[cfg(not(target_arch = "x86_64"))]
     cfg!(target_arch = "aarch64")
 }

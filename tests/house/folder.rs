@@ -1,4 +1,4 @@
-//! Where tests put their files.
+//! Where tests of pipelines put their files.
 
 /// A folder of its own; in memory, where the system has room there: syncs to a disk took a fifth of
 /// the time of tests that kill runs. A killed process loses no more in it than on a disk.

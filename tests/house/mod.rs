@@ -161,7 +161,12 @@ pub fn watched(child: &mut Child) -> Ended {
 impl House {
     /// A house with `count` images, two captions each.
     pub fn new(count: usize) -> Self {
-        let house = Self { dir: folder() };
+        Self::at(folder(), count)
+    }
+
+    /// As [`Self::new`], in this folder.
+    pub fn at(dir: tempfile::TempDir, count: usize) -> Self {
+        let house = Self { dir };
         house.images(&pictures(count));
         house.captions(&caption_lines(count));
         house.model(7);

@@ -87,13 +87,15 @@ impl Zip {
         }
         if entry.unpacked > cap_bytes {
             let what = "holds a member that unpacks to more than it should";
-            return Err(Error::new(Kind::BadInput, what)
-                .at(name)
-                .help("write it anew with `torch.save`, which compresses nothing"));
+            return Err(Error::new(Kind::BadInput, what).at(name).help(
+                "the file may have been cut short on its way: fetch it again; or write it anew \
+                     with `torch.save`, which compresses nothing",
+            ));
         }
         let reader = flate2::read::DeflateDecoder::new(packed);
-        let cap = u64::try_from(cap_bytes).unwrap_or(u64::MAX);
-        crate::base::capped::read_all(reader, cap, name).map(|b| Storage::Owned(Arc::new(b)))
+        let cap = u64::try_from(entry.unpacked).unwrap_or(u64::MAX);
+        let bytes = crate::base::capped::read_all(reader, cap, name);
+        bytes.map(|b| Storage::Owned(Arc::new(b))).map_err(|cause| broken().caused_by(cause))
     }
 }
 

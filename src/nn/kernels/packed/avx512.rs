@@ -122,7 +122,8 @@ macro_rules! tiles {
                     11 => of::<11>(factors, onto, to),
                     12 => of::<12>(factors, onto, to),
                     13 => of::<13>(factors, onto, to),
-                    _ => of::<14>(factors, onto, to),
+                    14 => of::<14>(factors, onto, to),
+                    _ => debug_assert!(false, "a tile of {} rows", to.len()),
                 }
             }
         }

@@ -105,8 +105,8 @@ impl Multiplier {
         #[cfg(target_arch = "x86_64")]
         match (level, number) {
             (Level::Amx, Number::Bf16) => {
-                // SAFETY: `fit` saw that every read is within the factors, and `level` says that the
-                // processor has AMX.
+                // SAFETY: `fit` saw that every read is within the factors and that there are as many sums
+                // as a tile has rows at most, and `level` says that the processor has AMX.
                 return unsafe { self.tiles.bf16(factors, onto, sums) };
             }
             (Level::Amx, Number::Int8) => {
@@ -114,7 +114,8 @@ impl Multiplier {
                 return unsafe { self.tiles.int8(factors, onto, sums) };
             }
             (Level::Avx512 | Level::Amx, Number::F32) if sums.len() <= avx512::ROWS => {
-                // SAFETY: as above, with AVX-512 F.
+                // SAFETY: `fit` saw the factors, and that there are sums; those are no more than the rows
+                // of this tile, and `level` says that the processor has AVX-512 F.
                 return unsafe { avx512::f32(factors, onto, sums) };
             }
             (Level::Avx512, Number::Bf16) if Level::has_bf16() && sums.len() <= avx512::ROWS => {

@@ -38,7 +38,7 @@ fn near(got: f32, want: f64, bound: f64, what: &str) {
 
 /// (rows, inputs, outputs) on both sides of every size of a tile, a panel, a group, of the pieces
 /// that a panel is multiplied in, and of the rows that it meets at once.
-const SHAPES: [(usize, usize, usize); 15] = [
+const SHAPES: [(usize, usize, usize); 16] = [
     (1, 1, 1),
     (1, 70, 33),
     (3, 5, 7),
@@ -54,6 +54,7 @@ const SHAPES: [(usize, usize, usize); 15] = [
     (257, 386, 33),
     (3, 4101, 33),
     (643, 40, 33),
+    (330, 1030, 33),
 ];
 
 fn apply(level: Level, number: Number, shape: (usize, usize, usize), share: Share) -> Vec<f32> {

@@ -16,7 +16,7 @@ const PICKLE_CAP_BYTES: usize = 256 << 20;
 /// packed again hardly shrink, but for those that are all zeros.
 const UNPACKED_BYTES: usize = 1 << 30;
 /// What they may unpack to for each byte of a larger file.
-const UNPACKED_A_BYTE: usize = 64;
+const UNPACKED_A_BYTE: usize = 4;
 
 pub(in crate::nn::weights) fn read(file: &Arc<FileBytes>) -> Result<BTreeMap<String, Stored>> {
     let of_file = file.as_slice().len().saturating_mul(UNPACKED_A_BYTE);
@@ -103,6 +103,12 @@ mod tests {
         // each alone would do
         let error = read_within(&deflated, 7999).unwrap_err().to_string();
         assert!(error.contains("unpacks to more than it should"), "{error}");
+        // a directory that says less than there is
+        let mut lying = deflated.as_slice().to_vec();
+        let last = lying.windows(4).rposition(|at| at == b"PK\x01\x02").unwrap();
+        lying[last + 24..last + 28].copy_from_slice(&100_u32.to_le_bytes());
+        let error = read_within(&Arc::new(FileBytes::Memory(lying)), 8000).unwrap_err().to_string();
+        assert!(error.contains("broken member"), "{error}");
         // what is not compressed takes no memory
         let stored = file(1000, zip::CompressionMethod::Stored);
         assert_eq!(read_within(&stored, 0).unwrap()["a"].to_f32().unwrap(), vec![0.0; 1000]);
