@@ -94,6 +94,14 @@ mod planted {
     }
 
     #[test]
+    fn what_is_lent_to_tests_is_for_tests() {
+        finds(&[("nn/a.rs", "fn f() { zip::ZipArchive::new(x) }")], "zip belongs to sources");
+        let tests = "#[cfg(test)] mod tests { fn f() { zip::ZipWriter::new(x) } }";
+        assert_eq!(broken(&[("nn/a.rs", tests)]), Vec::<String>::new());
+        finds(&[("plan/a.rs", tests)], "zip belongs to sources");
+    }
+
+    #[test]
     fn a_module_of_ours_with_a_crates_name_is_no_crate() {
         let found = broken(&[
             ("flow/mod.rs", "pub mod image;\npub use image::Pixels;"),

@@ -9,7 +9,7 @@
 use super::resize::{Side, resize_window};
 use super::wide::{has_fused, wide};
 use crate::base::{Error, Kind, Result};
-use crate::flow::preprocessing::{Fit, Scale};
+use crate::flow::preprocessing::{Fit, Scale, normalised};
 use crate::flow::{Pixels, Preprocessing};
 
 /// The resized and cropped image, 8 bits a channel.
@@ -59,15 +59,15 @@ pub fn scale_into(levels: &[u8], scale: &Scale, out: &mut [f32]) -> Result<()> {
             ),
         ));
     }
-    match &scale.by_product {
-        Some(steps) if has_fused() => wide(
+    match scale.reciprocals {
+        Some(reciprocals) if has_fused() => wide(
             #[inline(always)]
             || {
                 split(
                     levels,
                     out,
                     #[inline(always)]
-                    |channel, level| steps[channel].number(level),
+                    |c, level| normalised(level, scale.mean[c], scale.std[c], reciprocals[c]),
                 )
             },
         ),
@@ -175,7 +175,7 @@ mod tests {
             (plain, [0.5, 1e-39, 0.5], false),
         ] {
             let scale = Preprocessing { mean, std, ..clip }.scale();
-            assert_eq!(scale.by_product.is_some(), is_found, "{std:?}");
+            assert_eq!(scale.reciprocals.is_some(), is_found, "{std:?}");
             let mut out = vec![0.0; levels.len()];
             scale_into(&levels, &scale, &mut out).unwrap();
             for (at, value) in out.iter().enumerate() {

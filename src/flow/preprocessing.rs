@@ -50,28 +50,18 @@ pub struct Scale {
     pub std: [f32; 3],
     /// The number of each level, by channel.
     pub numbers: [[f32; 256]; 3],
-    /// The same by multiplication, where that gives every one of them to the bit.
-    pub by_product: Option<[Affine; 3]>,
+    /// One over each deviation, where [`normalised`] gives every number by it, to the bit.
+    pub reciprocals: Option<[f32; 3]>,
 }
 
-/// A channel's normalisation with divisions replaced: a quotient by its rounded reciprocal, and
-/// the remainder added (Markstein, "Computation of elementary functions on the IBM RISC System/6000
-/// processor", 1990). Vectors divide slowly, and do not look up at all.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Affine {
-    mean: f32,
-    std: f32,
-    reciprocal: f32,
-}
-
-impl Affine {
-    /// The number of a level.
-    #[must_use]
-    #[inline(always)]
-    pub fn number(self, level: u8) -> f32 {
-        let share = quotient(f32::from(level), 255.0, 1.0 / 255.0);
-        quotient(share - self.mean, self.std, self.reciprocal)
-    }
+/// The number of a level without a division, which vectors are slow at: a quotient is a product with
+/// the rounded reciprocal, and the remainder added (Markstein, "Computation of elementary functions on
+/// the IBM RISC System/6000 processor", 1990).
+#[must_use]
+#[inline(always)]
+pub fn normalised(level: u8, mean: f32, std: f32, reciprocal: f32) -> f32 {
+    let share = quotient(f32::from(level), 255.0, 1.0 / 255.0);
+    quotient(share - mean, std, reciprocal)
 }
 
 #[inline(always)]
@@ -108,13 +98,15 @@ impl Preprocessing {
                 *number = (f32::from(level) / 255.0 - mean) / std;
             }
         }
-        let steps: [Affine; 3] = std::array::from_fn(|channel| {
-            let (mean, std) = (self.mean[channel], self.std[channel]);
-            Affine { mean, std, reciprocal: 1.0 / std }
+        let reciprocals = self.std.map(|std| 1.0 / std);
+        let is_exact = (0..3).all(|channel| {
+            let (mean, std, reciprocal) =
+                (self.mean[channel], self.std[channel], reciprocals[channel]);
+            (0_u8..=255).zip(numbers[channel]).all(|(level, number)| {
+                normalised(level, mean, std, reciprocal).to_bits() == number.to_bits()
+            })
         });
-        let is_exact = numbers.iter().zip(steps).all(|(table, step)| {
-            (0_u8..=255).zip(table).all(|(level, n)| step.number(level).to_bits() == n.to_bits())
-        });
-        Scale { mean: self.mean, std: self.std, numbers, by_product: is_exact.then_some(steps) }
+        let reciprocals = is_exact.then_some(reciprocals);
+        Scale { mean: self.mean, std: self.std, numbers, reciprocals }
     }
 }

@@ -89,7 +89,7 @@ impl Zip {
             let what = "holds a member that unpacks to more than it should";
             return Err(Error::new(Kind::BadInput, what).at(name).help(
                 "the file may have been cut short on its way: fetch it again; or write it anew \
-                     with `torch.save`, which compresses nothing",
+                 with `torch.save`, which compresses nothing",
             ));
         }
         let reader = flate2::read::DeflateDecoder::new(packed);
