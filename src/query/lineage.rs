@@ -10,13 +10,14 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{
     Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, OrderByKind, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, TableWithJoins,
-    Visit, Visitor,
+    VisitorMut,
 };
 use sqlparser::tokenizer::Span;
 
 use super::catalog::Catalog;
 use super::fault::{Text, choices};
 use super::rewrite::{arguments, measure_of, vector_number};
+use super::walk::walk;
 use crate::base::Result;
 
 /// Where a vector comes from.
@@ -346,7 +347,7 @@ impl Walk<'_> {
     /// What flows out of an expression is what flows into it.
     fn inside(&mut self, expr: &Expr, scope: &Scope<'_>) -> Result<Origins> {
         let mut children = Children::default();
-        let _ = expr.visit(&mut children);
+        let _ = walk(&mut expr.clone(), &mut children);
         let mut origins = Origins::new();
         for child in &children.exprs {
             origins.extend(self.expr(child, scope)?);
@@ -469,10 +470,10 @@ struct Children {
     queries: Vec<Query>,
 }
 
-impl Visitor for Children {
+impl VisitorMut for Children {
     type Break = ();
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         self.depth += 1;
         if self.depth == 2 && self.queries_open == 0 {
             self.exprs.push(expr.clone());
@@ -480,12 +481,12 @@ impl Visitor for Children {
         ControlFlow::Continue(())
     }
 
-    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+    fn post_visit_expr(&mut self, _: &mut Expr) -> ControlFlow<()> {
         self.depth -= 1;
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if self.depth == 1 && self.queries_open == 0 {
             self.queries.push(query.clone());
         }
@@ -493,7 +494,7 @@ impl Visitor for Children {
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
         self.queries_open -= 1;
         ControlFlow::Continue(())
     }

@@ -69,6 +69,7 @@ mod statement;
 mod store;
 mod tables_read;
 mod vectors;
+mod walk;
 mod write;
 mod words;
 

@@ -14,8 +14,7 @@ use polars::prelude::{
 };
 use polars::sql::SQLContext;
 use sqlparser::ast::{
-    Expr, Ident, Query, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Visit,
-    VisitMut, Visitor, VisitorMut,
+    Expr, Ident, Query, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, VisitorMut,
 };
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
@@ -23,6 +22,7 @@ use sqlparser::parser::Parser;
 use super::functions::PREFIX;
 use super::order;
 use super::rewrite::function_name;
+use super::walk::walk;
 
 /// Resolves a rewritten statement to a frame whose order is fixed.
 pub(super) fn resolve(context: &mut SQLContext, query: &mut Query) -> PolarsResult<LazyFrame> {
@@ -68,11 +68,9 @@ impl Parts<'_> {
             self.side(&mut query.body)?;
         }
         self.body(&mut query.body)?;
-        let mut inner = Inner { parts: self };
-        match query.visit(&mut inner) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(cause) => Err(cause),
-        }
+        let mut inner = Inner { parts: self, fault: None };
+        let _ = walk(query, &mut inner);
+        inner.fault.map_or(Ok(()), Err)
     }
 
     fn body(&mut self, body: &mut SetExpr) -> PolarsResult<()> {
@@ -143,12 +141,14 @@ impl Parts<'_> {
 /// knows how to run correlated ones and a part is run alone.
 struct Inner<'p, 'c> {
     parts: &'p mut Parts<'c>,
+    /// Why the walk broke off.
+    fault: Option<PolarsError>,
 }
 
 impl VisitorMut for Inner<'_, '_> {
-    type Break = PolarsError;
+    type Break = ();
 
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<PolarsError> {
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let query = match expr {
             Expr::Subquery(query) => query,
             Expr::InSubquery { subquery, .. } | Expr::Exists { subquery, .. } => subquery,
@@ -162,22 +162,25 @@ impl VisitorMut for Inner<'_, '_> {
                 **query = part;
                 ControlFlow::Continue(())
             }
-            Err(cause) => ControlFlow::Break(cause),
+            Err(cause) => {
+                self.fault = Some(cause);
+                ControlFlow::Break(())
+            }
         }
     }
 }
 
 /// Whether a query has a WITH or one of our functions anywhere.
-fn needs_parts(query: &Query) -> bool {
+fn needs_parts(query: &mut Query) -> bool {
     struct Search;
-    impl Visitor for Search {
+    impl VisitorMut for Search {
         type Break = ();
 
-        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
             if query.with.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
 
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
             match expr {
                 Expr::Function(function)
                     if function_name(function).is_some_and(|name| name.starts_with(PREFIX)) =>
@@ -188,7 +191,7 @@ fn needs_parts(query: &Query) -> bool {
             }
         }
     }
-    query.visit(&mut Search).is_break()
+    walk(query, &mut Search).is_break()
 }
 
 /// The columns under the names of `AS t(a, b)`.

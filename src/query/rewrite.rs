@@ -10,14 +10,14 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, Spanned, Value, VisitMut,
-    VisitorMut,
+    ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, Spanned, Value, VisitorMut,
 };
 use sqlparser::tokenizer::Span;
 
 use super::distance::Measure;
 use super::fault::Text;
 use super::functions::{PREFIX, VECTOR, internal_measure};
+use super::walk::walk;
 use crate::base::{Error, Result};
 
 /// What a `clip_…` call encodes.
@@ -49,11 +49,9 @@ pub(super) struct Call {
 
 /// Rewrites `query` in place and returns its `clip_…` calls.
 pub(super) fn rewrite(text: &Text, query: &mut Query) -> Result<Vec<Call>> {
-    let mut rewriter = Rewriter { text, calls: Vec::new() };
-    match query.visit(&mut rewriter) {
-        ControlFlow::Continue(()) => Ok(rewriter.calls),
-        ControlFlow::Break(error) => Err(*error),
-    }
+    let mut rewriter = Rewriter { text, calls: Vec::new(), fault: None };
+    let _ = walk(query, &mut rewriter);
+    rewriter.fault.map_or(Ok(rewriter.calls), Err)
 }
 
 /// The single-word name of a function, lower case.
@@ -82,12 +80,14 @@ pub(super) fn arguments(function: &Function) -> Option<Vec<&Expr>> {
 struct Rewriter<'t> {
     text: &'t Text,
     calls: Vec<Call>,
+    /// Why the walk broke off.
+    fault: Option<Error>,
 }
 
 impl VisitorMut for Rewriter<'_> {
-    type Break = Box<Error>;
+    type Break = ();
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let SetExpr::Select(select) = query.body.as_mut() {
             name_columns(&mut select.projection);
             order_by_names(query);
@@ -95,12 +95,12 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         name_columns(&mut select.projection);
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let span = expr.span();
         let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
         let Some(name) = function_name(function) else { return ControlFlow::Continue(()) };
@@ -114,7 +114,10 @@ impl VisitorMut for Rewriter<'_> {
         };
         match result {
             Ok(()) => ControlFlow::Continue(()),
-            Err(error) => ControlFlow::Break(Box::new(error)),
+            Err(error) => {
+                self.fault = Some(error);
+                ControlFlow::Break(())
+            }
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Visit, visit_relations};
+use sqlparser::ast::{ObjectName, VisitMut, VisitorMut};
 
 use super::statement::{split_statements, syntax};
+use super::walk::walk;
 use crate::base::{Error, Kind, Result};
 
 /// The tables that the statements of `sql` read or describe, sorted; names of WITH queries are
@@ -17,22 +18,29 @@ pub fn tables_read(sql: &str) -> Result<Vec<String>> {
     let split = split_statements(sql);
     let mut names = BTreeSet::new();
     for text in split.statements.iter().chain([&split.rest]) {
-        let statements = syntax(text).map_err(|cause| {
+        let mut statements = syntax(text).map_err(|cause| {
             Error::new(Kind::Query, "the statement cannot be read").caused_by(cause)
         })?;
-        names.extend(relations(&statements));
+        names.extend(relations(&mut statements));
     }
     Ok(names.into_iter().collect())
 }
 
 /// The names that a statement, or some, read from.
-pub(super) fn relations(statements: &impl Visit) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    let _: ControlFlow<()> = visit_relations(statements, |name| {
-        names.extend(name.0.last().and_then(|part| part.as_ident()).map(|i| i.value.clone()));
-        ControlFlow::Continue(())
-    });
-    names
+pub(super) fn relations(statements: &mut impl VisitMut) -> BTreeSet<String> {
+    struct Names(BTreeSet<String>);
+    impl VisitorMut for Names {
+        type Break = ();
+
+        fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<()> {
+            let last = name.0.last().and_then(|part| part.as_ident());
+            self.0.extend(last.map(|ident| ident.value.clone()));
+            ControlFlow::Continue(())
+        }
+    }
+    let mut names = Names(BTreeSet::new());
+    let _ = walk(statements, &mut names);
+    names.0
 }
 
 #[cfg(test)]
