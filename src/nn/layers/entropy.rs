@@ -223,17 +223,18 @@ fn to_gradient(probabilities: &mut [f32], targets: &[u32], scale: f32) {
 #[inline(always)]
 fn most(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; 16];
-    let parts = row.chunks_exact(16);
+    let (parts, last) = row.as_chunks::<16>();
     let mut rest = f32::NEG_INFINITY;
     let mut odd = 0.0_f32;
-    for x in parts.remainder() {
+    for x in last {
         rest = if *x > rest { *x } else { rest };
         odd += *x * 0.0;
     }
     for part in parts {
-        for (lane, x) in lanes.iter_mut().zip(part) {
-            *lane = if *x > *lane { *x } else { *lane };
-            odd += *x * 0.0;
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            let x = part[i];
+            *lane = if x > *lane { x } else { *lane };
+            odd += x * 0.0;
         }
     }
     lanes.into_iter().fold(rest, f32::max) + odd
@@ -242,10 +243,12 @@ fn most(row: &[f32]) -> f32 {
 #[inline(always)]
 fn lanes(row: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 16];
-    let parts = row.chunks_exact(16);
-    let rest: f32 = parts.remainder().iter().sum();
+    let (parts, rest) = row.as_chunks::<16>();
+    let rest: f32 = rest.iter().sum();
     for part in parts {
-        lanes.iter_mut().zip(part).for_each(|(lane, x)| *lane += x);
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            *lane += part[i];
+        }
     }
     lanes.into_iter().sum::<f32>() + rest
 }

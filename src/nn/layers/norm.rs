@@ -178,13 +178,21 @@ impl Norm {
         scale: &[f32],
     ) {
         let mut lanes = [(0.0_f64, 0.0_f64); LANES];
-        let parts = x.chunks(LANES).zip(of_out.chunks(LANES)).zip(scale.chunks(LANES));
-        for ((x, of_out), scale) in parts {
-            for (((lane, x), g), scale) in lanes.iter_mut().zip(x).zip(of_out).zip(scale) {
-                let g = f64::from(g * scale);
-                lane.0 += g;
-                lane.1 += g * f64::from((x - mean) * factor);
+        let take = |lane: &mut (f64, f64), x: f32, g: f32, scale: f32| {
+            let g = f64::from(g * scale);
+            lane.0 += g;
+            lane.1 += g * f64::from((x - mean) * factor);
+        };
+        let (parts, x_rest) = x.as_chunks::<LANES>();
+        let ((gs, g_rest), (scales, scale_rest)) = (of_out.as_chunks(), scale.as_chunks());
+        for (x, (g, scale)) in parts.iter().zip(gs.iter().zip(scales)) {
+            let (g, scale): (&[f32; LANES], &[f32; LANES]) = (g, scale);
+            for (i, lane) in lanes.iter_mut().enumerate() {
+                take(lane, x[i], g[i], scale[i]);
             }
+        }
+        for (i, (x, (g, scale))) in x_rest.iter().zip(g_rest.iter().zip(scale_rest)).enumerate() {
+            take(&mut lanes[i], *x, *g, *scale);
         }
         let (sum, along) =
             lanes.iter().fold((0.0, 0.0), |all, lane| (all.0 + lane.0, all.1 + lane.1));
@@ -231,10 +239,19 @@ const LANES: usize = 16;
 #[inline(always)]
 fn sum(row: &[f32], of: impl Fn(f64) -> f64) -> f64 {
     let mut lanes = [0.0_f64; LANES];
-    let parts = row.chunks_exact(LANES);
-    let rest: f64 = parts.remainder().iter().map(|x| of(f64::from(*x))).sum();
+    let (parts, rest) = row.as_chunks::<LANES>();
     for part in parts {
-        lanes.iter_mut().zip(part).for_each(|(lane, x)| *lane += of(f64::from(*x)));
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += of(f64::from(part[lane]));
+        }
     }
-    lanes.iter().sum::<f64>() + rest
+    let mut sum = 0.0;
+    for x in rest {
+        sum += of(f64::from(*x));
+    }
+    let mut whole = 0.0;
+    for lane in lanes {
+        whole += lane;
+    }
+    whole + sum
 }
