@@ -6,6 +6,7 @@ use candle_core::{D, DType, Device, Result, Tensor};
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice, ParallelSliceMut};
 
 use super::dropout::Dropout;
+use super::lanes::{add, dot};
 use crate::nn::gradient::{is_native, node, numbers};
 use crate::nn::kernels::{exp, widest};
 
@@ -344,39 +345,6 @@ fn scale(width: usize, heads: usize) -> f32 {
     #[expect(clippy::cast_precision_loss, reason = "a head has few floats")]
     let each = (width / heads.max(1)) as f32;
     each.sqrt().recip()
-}
-
-/// Of two of a length. Lanes are arrays and not zipped slices: rustc calls `zip` as a function where it stands
-/// in another part of the crate, and then nothing here becomes vector instructions.
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; 16];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-    let mut b = b.iter();
-    for a in a {
-        let Some(b) = b.next() else { break };
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += a[lane] * b[lane];
-        }
-    }
-    let mut rest = 0.0;
-    for (i, a) in a_rest.iter().enumerate() {
-        rest += a * b_rest.get(i).unwrap_or(&0.0);
-    }
-    let mut sum = 0.0;
-    for lane in lanes {
-        sum += lane;
-    }
-    sum + rest
-}
-
-/// Adds so many times `from` to what is as long.
-#[inline(always)]
-fn add(to: &mut [f32], from: &[f32], factor: f32) {
-    let Some(from) = from.get(..to.len()) else { return };
-    for (i, to) in to.iter_mut().enumerate() {
-        *to += from[i] * factor;
-    }
 }
 
 /// In place; all zeros where nothing is above −∞.

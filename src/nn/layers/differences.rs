@@ -187,16 +187,18 @@ mod tests {
     }
 
     #[test]
-    fn norm_of_more_rows_than_a_band() {
-        let mut source = source(11);
-        let layer = Norm::build(&mut source, "n", 9, 1e-5).unwrap();
-        let given = source.given();
-        given[0].1.set(weight(12, &[9]).tensor()).unwrap();
-        let x = weight(13, &[37, 9]);
-        check(&[("scale", &given[0].1), ("shift", &given[1].1), ("x", &x)], || {
-            layer.forward(x.tensor())
-        });
-        both(&x, |x| layer.forward(x));
+    fn norm_of_more_rows_than_a_band_and_of_more_lanes() {
+        for (rows, width) in [(37, 9), (3, 37)] {
+            let mut source = source(11);
+            let layer = Norm::build(&mut source, "n", width, 1e-5).unwrap();
+            let given = source.given();
+            given[0].1.set(weight(12, &[width]).tensor()).unwrap();
+            let x = weight(13, &[rows, width]);
+            check(&[("scale", &given[0].1), ("shift", &given[1].1), ("x", &x)], || {
+                layer.forward(x.tensor())
+            });
+            both(&x, |x| layer.forward(x));
+        }
     }
 
     #[test]
@@ -222,6 +224,16 @@ mod tests {
             // looks at either.
             let kept = |out: Tensor| out.narrow(1, 2, 3);
             both(&x, |x| kept(attention(x, 2, &seen, None)?));
+        }
+    }
+
+    #[test]
+    fn attention_of_heads_of_whole_lanes_and_of_more() {
+        let seen = Seen { causal: true, real: None };
+        for each in [16, 19, 35] {
+            let x = weight(18, &[1, 3, 3 * 2 * each]);
+            check(&[("qkv", &x)], || attention(x.tensor(), 2, &seen, None));
+            both(&x, |x| attention(x, 2, &seen, None));
         }
     }
 

@@ -5,6 +5,7 @@ use rayon::prelude::{
     IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator, ParallelSliceMut,
 };
 
+use super::lanes::{self, LANES};
 use super::linear::Factors;
 use crate::nn::gradient::{Weight, follow, follow_both, is_native, node, numbers};
 use crate::nn::kernels::{Constant, Matrix, Number, exp, product, widest};
@@ -198,7 +199,7 @@ fn to_probabilities(row: &mut [f32], target: u32) -> f64 {
     let mut sum = 0.0_f64;
     for part in row.chunks_mut(512) {
         part.iter_mut().for_each(|x| *x = exp(*x - most));
-        sum += f64::from(lanes(part));
+        sum += f64::from(lanes::sum(part, |x| x));
     }
     #[expect(clippy::cast_possible_truncation, reason = "a factor of f32")]
     let factor = sum.recip() as f32;
@@ -222,8 +223,8 @@ fn to_gradient(probabilities: &mut [f32], targets: &[u32], scale: f32) {
 /// The largest, and NaN if one is NaN: a loss that is no number must show.
 #[inline(always)]
 fn most(row: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    let (parts, last) = row.as_chunks::<16>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (parts, last) = row.as_chunks::<LANES>();
     let mut rest = f32::NEG_INFINITY;
     let mut odd = 0.0_f32;
     for x in last {
@@ -238,17 +239,4 @@ fn most(row: &[f32]) -> f32 {
         }
     }
     lanes.into_iter().fold(rest, f32::max) + odd
-}
-
-#[inline(always)]
-fn lanes(row: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; 16];
-    let (parts, rest) = row.as_chunks::<16>();
-    let rest: f32 = rest.iter().sum();
-    for part in parts {
-        for (i, lane) in lanes.iter_mut().enumerate() {
-            *lane += part[i];
-        }
-    }
-    lanes.into_iter().sum::<f32>() + rest
 }

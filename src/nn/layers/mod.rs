@@ -13,6 +13,7 @@ mod embedding;
 mod entropy;
 #[cfg(feature = "cuda")]
 mod fused_entropy;
+mod lanes;
 mod linear;
 mod norm;
 mod source;

@@ -3,6 +3,7 @@
 use candle_core::{D, DType, Result, Tensor};
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice, ParallelSliceMut};
 
+use super::lanes::{self, LANES};
 use super::linear::add_columns;
 use super::source::{Init, Source};
 use crate::nn::gradient::{Weight, follow, is_native, node, numbers};
@@ -109,8 +110,8 @@ impl Norm {
     #[inline(always)]
     fn moments(&self, row: &[f32]) -> (f32, f32) {
         let count = self.width as f64;
-        let mean = sum(row, |x| x) / count;
-        let squares = sum(row, |x| (x - mean) * (x - mean));
+        let mean = lanes::sum(row, f64::from) / count;
+        let squares = lanes::sum(row, |x| (f64::from(x) - mean) * (f64::from(x) - mean));
         (mean as f32, (squares / count + self.epsilon).sqrt().recip() as f32)
     }
 
@@ -178,21 +179,16 @@ impl Norm {
         scale: &[f32],
     ) {
         let mut lanes = [(0.0_f64, 0.0_f64); LANES];
-        let take = |lane: &mut (f64, f64), x: f32, g: f32, scale: f32| {
-            let g = f64::from(g * scale);
-            lane.0 += g;
-            lane.1 += g * f64::from((x - mean) * factor);
-        };
-        let (parts, x_rest) = x.as_chunks::<LANES>();
-        let ((gs, g_rest), (scales, scale_rest)) = (of_out.as_chunks(), scale.as_chunks());
-        for (x, (g, scale)) in parts.iter().zip(gs.iter().zip(scales)) {
-            let (g, scale): (&[f32; LANES], &[f32; LANES]) = (g, scale);
+        let (xs, x_rest) = x.as_chunks::<LANES>();
+        let (gs, g_rest) = of_out.as_chunks::<LANES>();
+        let (scales, scale_rest) = scale.as_chunks::<LANES>();
+        for (x, (g, scale)) in xs.iter().zip(gs.iter().zip(scales)) {
             for (i, lane) in lanes.iter_mut().enumerate() {
-                take(lane, x[i], g[i], scale[i]);
+                Self::take(lane, g[i] * scale[i], (x[i] - mean) * factor);
             }
         }
         for (i, (x, (g, scale))) in x_rest.iter().zip(g_rest.iter().zip(scale_rest)).enumerate() {
-            take(&mut lanes[i], *x, *g, *scale);
+            Self::take(&mut lanes[i], g * scale, (x - mean) * factor);
         }
         let (sum, along) =
             lanes.iter().fold((0.0, 0.0), |all, lane| (all.0 + lane.0, all.1 + lane.1));
@@ -202,6 +198,14 @@ impl Norm {
             let n = (x - mean) * factor;
             *of_x += (g * scale - sum - n * along) * factor;
         }
+    }
+
+    /// Adds a scaled gradient, and it times its number of the norm.
+    #[inline(always)]
+    fn take(lane: &mut (f64, f64), g: f32, normed: f32) {
+        let g = f64::from(g);
+        lane.0 += g;
+        lane.1 += g * f64::from(normed);
     }
 
     /// By candle's operators, in f32 whatever `x` is. What does not train stays out of its graph.
@@ -230,28 +234,4 @@ impl Norm {
         })?;
         out.to_dtype(dtype)
     }
-}
-
-/// Sums of a row that are made side by side, so that they become vector instructions.
-const LANES: usize = 16;
-
-/// The sum of `of` over a row, in f64.
-#[inline(always)]
-fn sum(row: &[f32], of: impl Fn(f64) -> f64) -> f64 {
-    let mut lanes = [0.0_f64; LANES];
-    let (parts, rest) = row.as_chunks::<LANES>();
-    for part in parts {
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += of(f64::from(part[lane]));
-        }
-    }
-    let mut sum = 0.0;
-    for x in rest {
-        sum += of(f64::from(*x));
-    }
-    let mut whole = 0.0;
-    for lane in lanes {
-        whole += lane;
-    }
-    whole + sum
 }
