@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{
     Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, OrderByKind, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor, TableWithJoins,
-    VisitorMut,
+    Value, VisitorMut,
 };
 use sqlparser::tokenizer::Span;
 
@@ -62,9 +62,9 @@ pub(super) struct Lineage {
 /// # Errors
 /// For tables that are not there and WITH names that hide a table.
 pub(super) fn trace(text: &Text, catalog: &Catalog, query: &Query) -> Result<Lineage> {
-    let mut walk = Walk { text, catalog, withs: Vec::new(), found: Lineage::default() };
-    walk.query(query, None)?;
-    Ok(walk.found)
+    let mut tracing = Walk { text, catalog, withs: Vec::new(), found: Lineage::default() };
+    tracing.query(query, None)?;
+    Ok(tracing.found)
 }
 
 /// Output columns; `None` where they are unknown (a file, an UNNEST).
@@ -476,7 +476,8 @@ impl VisitorMut for Children {
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         self.depth += 1;
         if self.depth == 2 && self.queries_open == 0 {
-            self.exprs.push(expr.clone());
+            // Taken, so that the walk ends here: what is further down is not asked for.
+            self.exprs.push(std::mem::replace(expr, Expr::value(Value::Null)));
         }
         ControlFlow::Continue(())
     }
