@@ -15,6 +15,7 @@ pub(super) fn walk(
     node: &mut impl VisitMut,
     visitor: &mut dyn VisitorMut<Break = ()>,
 ) -> ControlFlow<()> {
+    #[expect(clippy::disallowed_methods, reason = "the one walk")]
     node.visit(&mut Led(visitor))
 }
 

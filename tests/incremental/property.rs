@@ -486,7 +486,8 @@ fn assert_plan_equals_run(steps: &[Vec<Edit>]) {
 
 /// The same edits at every run, or those of `PROPTEST_RNG_SEED`, as many as `PROPTEST_CASES` says.
 fn half(seed: u64) -> ProptestConfig {
-    let seed = seed + 2 * env("PROPTEST_RNG_SEED").unwrap_or(0);
+    let given: u64 = env("PROPTEST_RNG_SEED").unwrap_or(0);
+    let seed = given.wrapping_mul(2).wrapping_add(seed);
     ProptestConfig {
         cases: env("PROPTEST_CASES").unwrap_or(24_u32).div_ceil(2),
         rng_seed: RngSeed::Fixed(seed),
