@@ -1,34 +1,40 @@
-//! Decoding and preprocessing alone, on all cores: what a decoder-bound run is held against.
-//! `cargo bench --bench alone -- TAR SIDE SECONDS` prints photos a second, of photos in memory.
+//! A run's slowest stage alone, on all cores: what a decoder-bound run is held against.
+//! `cargo bench --bench alone -- TAR SIDE SECONDS` prints photos a second in turn: `decode`, of photos
+//! in memory, and `stage`, what a run does before a model sees them: read by offset, digest, decode.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::panic,
     clippy::cast_precision_loss,
-    clippy::string_slice,
     reason = "a measurement fails by panicking and prints what it found"
 )]
 
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
 
-use clipmill::base::files::read_capped;
-use clipmill::decode::{Limits, Orientation, decode_for, preprocess_u8, scale_into};
+use clipmill::base::{Cancel, Digest};
+use clipmill::decode::{Limits, Orientation, decode_for, preprocess_u8, probe};
 use clipmill::flow::Preprocessing;
+use clipmill::plan::source::{Caps, IdRule, ImageSource, ImageSourceKind};
+use clipmill::sources::{Archive, Listing, Member, open};
 use rayon::prelude::*;
 
-/// Contents of the regular members of a plain GNU tar with short names.
-fn members(tar: &[u8]) -> Vec<&[u8]> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while tar.get(at).is_some_and(|b| *b != 0) {
-        let size = std::str::from_utf8(&tar[at + 124..at + 135]).unwrap().trim();
-        let size = usize::from_str_radix(size, 8).unwrap();
-        if matches!(tar[at + 156], b'0' | 0) {
-            found.push(&tar[at + 512..at + 512 + size]);
-        }
-        at += 512 + size.next_multiple_of(512);
-    }
-    found
+fn members(tar: &str) -> (Archive, Vec<Member>) {
+    let source = ImageSource {
+        name: "photos".to_owned(),
+        kind: ImageSourceKind::Tar,
+        paths: vec![tar.into()],
+        id: IdRule::Stem,
+        include: Vec::new(),
+        caps: Caps::default(),
+    };
+    // There is no index: the headers are read.
+    let archive = open(&source, Path::new("/nonexistent")).unwrap().pop().unwrap();
+    let Listing::Known { members, .. } = archive.list(&Cancel::new()).unwrap() else {
+        panic!("{tar} is no plain tar");
+    };
+    (archive, members)
 }
 
 fn main() {
@@ -37,31 +43,38 @@ fn main() {
         println!("skipped: expected TAR SIDE SECONDS");
         return;
     };
-    let tar = read_capped(tar.as_ref(), 1 << 32).unwrap();
-    let photos = members(&tar);
+    let (archive, members) = members(tar);
+    let photos: Vec<_> = members.iter().map(|member| archive.read(member).unwrap()).collect();
     let limits = Limits::default();
     let p = Preprocessing::clip(side.parse().unwrap());
-    let scale = p.scale();
-    let numbers = 3 * side.parse::<usize>().unwrap().pow(2);
     let seconds: f64 = seconds.parse().unwrap();
-    let round = || {
-        photos.par_iter().for_each_init(
-            || vec![0.0; numbers],
-            |out, photo| {
-                let pixels = decode_for(photo, &limits, Orientation::Ignore, &[p]).unwrap();
-                scale_into(&preprocess_u8(&pixels, &p).data, &scale, out).unwrap();
-                black_box(out);
-            },
-        );
+    let decode = |photo: &[u8]| {
+        let pixels = decode_for(photo, &limits, Orientation::Ignore, &[p]).unwrap();
+        black_box(preprocess_u8(&pixels, &p));
     };
-    round();
-    let start = Instant::now();
-    let mut rounds = Vec::new();
-    while rounds.len() < 3 || start.elapsed().as_secs_f64() < seconds {
+    let memory = || photos.par_iter().for_each(|photo| decode(photo));
+    let stage = || {
+        members.par_iter().for_each(|member| {
+            let photo = archive.read(member).unwrap();
+            black_box((Digest::of(&photo), probe(&photo, &limits).unwrap()));
+            decode(&photo);
+        });
+    };
+    let timed = |round: &dyn Fn()| {
         let begun = Instant::now();
         round();
-        rounds.push(begun.elapsed().as_secs_f64());
+        begun.elapsed().as_secs_f64()
+    };
+    memory();
+    stage();
+    let start = Instant::now();
+    let (mut alone, mut staged) = (Vec::new(), Vec::new());
+    while alone.len() < 3 || start.elapsed().as_secs_f64() < seconds {
+        alone.push(timed(&memory));
+        staged.push(timed(&stage));
     }
-    rounds.sort_by(f64::total_cmp);
-    println!("alone {:.1}", photos.len() as f64 / rounds[rounds.len() / 2]);
+    for (name, mut rounds) in [("decode", alone), ("stage", staged)] {
+        rounds.sort_by(f64::total_cmp);
+        println!("{name} {:.1}", photos.len() as f64 / rounds[rounds.len() / 2]);
+    }
 }

@@ -1,7 +1,7 @@
 //! One archive or folder of a source: what it holds, and its bytes.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -291,7 +291,7 @@ impl Archive {
             return Err(reject("a compressed archive can only be streamed".into()));
         }
         let file = self.unchanged_file().map_err(|error| reject(error.to_string()))?;
-        read_member(&file, member).map(Bytes::from).map_err(reject)
+        read_member(file, member).map(Bytes::from).map_err(reject)
     }
 
     /// Gives every image for which `wanted` says so, in the archive's order, and every reject.
@@ -472,28 +472,34 @@ fn content<I: Input>(
 }
 
 /// Reads a member by its position; its size is within the cap and within the file.
-fn read_member(file: &File, member: &Member) -> Result<Vec<u8>, String> {
-    let mut bytes = vec![0; usize::try_from(member.size_bytes).map_err(|e| e.to_string())?];
-    let mut fill = |at: u64, from: u64, length: u64| {
-        let range = usize::try_from(at).ok().zip(usize::try_from(at + length).ok());
+fn read_member(mut file: File, member: &Member) -> Result<Vec<u8>, String> {
+    const SHORT: &str = "the archive ends in the middle of it";
+    let size = usize::try_from(member.size_bytes).map_err(|e| e.to_string())?;
+    let Layout::Sparse(pieces) = &member.layout else {
+        // Not over zeros: each byte would be written twice.
+        let mut bytes = Vec::with_capacity(size);
+        let at = SeekFrom::Start(member.origin.offset);
+        #[expect(clippy::disallowed_methods, reason = "it ends at its size, which is capped")]
+        let read = file.seek(at).and_then(|_| file.take(member.size_bytes).read_to_end(&mut bytes));
+        return match read {
+            Ok(read) if read == size => Ok(bytes),
+            Ok(_) => Err(SHORT.to_string()),
+            Err(cause) => Err(cause.to_string()),
+        };
+    };
+    let mut bytes = vec![0; size];
+    let mut from = member.origin.offset;
+    for piece in pieces.iter() {
+        let range =
+            usize::try_from(piece.at).ok().zip(usize::try_from(piece.at + piece.length_bytes).ok());
         let part = range.and_then(|(start, end)| bytes.get_mut(start..end));
         let part = part.ok_or("its sparse map is broken")?;
         let wanted = part.len();
-        match read_full_at(file, from, part) {
-            Ok(read) if read == wanted => Ok(()),
-            Ok(_) => Err("the archive ends in the middle of it".to_string()),
-            Err(cause) => Err(cause.to_string()),
+        match read_full_at(&file, from, part) {
+            Ok(read) if read == wanted => from += piece.length_bytes,
+            Ok(_) => return Err(SHORT.to_string()),
+            Err(cause) => return Err(cause.to_string()),
         }
-    };
-    match &member.layout {
-        Layout::Sparse(pieces) => {
-            let mut from = member.origin.offset;
-            for piece in pieces.iter() {
-                fill(piece.at, from, piece.length_bytes)?;
-                from += piece.length_bytes;
-            }
-        }
-        _ => fill(0, member.origin.offset, member.size_bytes)?,
     }
     Ok(bytes)
 }

@@ -15,6 +15,8 @@ use super::tables;
 /// writer, the one it has and the one in the model.
 const WAITING_BATCHES: u64 = 10;
 const BATCH_ROWS: u64 = 2;
+/// Between two looks at a store: short beside the sync of a file.
+const LOOKS: Duration = Duration::from_micros(200);
 
 pub const PLAN: Plan =
     Plan { packing: Packing::Tar, before: 8, after: 30, bad: false, captions: false, part_rows: 4 };
@@ -65,6 +67,8 @@ fn disturb(shape: &Shape, moment: Moment, more: &[&str]) -> bool {
                     before = now;
                     changes += 1;
                 }
+                // The run that is watched needs the cores too.
+                std::thread::sleep(LOOKS);
             }
         }
     }
