@@ -7,27 +7,67 @@ use super::scene::{Object, Scene, Shape};
 /// Samples across a pixel; its colour is the mean of their square.
 const SAMPLES: u32 = 4;
 
+/// An object in the picture's pixels.
+struct Placed<'s> {
+    object: &'s Object,
+    middle: (f32, f32),
+    offset: (f32, f32),
+    radius: f32,
+}
+
+impl<'s> Placed<'s> {
+    fn new(scene: &Scene, object: &'s Object) -> Self {
+        let side = scene.width_px.min(scene.height_px) as f32;
+        let (dx, dy) = object.place.offset();
+        Self {
+            object,
+            middle: (scene.width_px as f32 / 2.0, scene.height_px as f32 / 2.0),
+            offset: (dx * side, dy * side),
+            radius: object.size.radius() * side,
+        }
+    }
+
+    /// A point in radii from the object's middle.
+    fn local(&self, at: (f32, f32)) -> (f32, f32) {
+        let of = |at: f32, middle: f32, offset: f32| (at - middle - offset) / self.radius;
+        (of(at.0, self.middle.0, self.offset.0), of(at.1, self.middle.1, self.offset.1))
+    }
+
+    /// Whether it may reach a pixel: no shape is farther from its middle than its radius, along
+    /// either axis. A pixel more than need be.
+    fn is_near(&self, along: impl Fn((f32, f32)) -> f32, pixel: u32) -> bool {
+        let at = pixel as f32 + 0.5 - along(self.middle) - along(self.offset);
+        at.abs() <= self.radius + 1.0
+    }
+}
+
 /// Draws a scene, antialiased by 4 × 4 samples a pixel.
 ///
 /// # Shapes
 /// `scene.height_px` rows of `scene.width_px` pixels, RGB interleaved.
 #[must_use]
 pub fn draw(scene: &Scene) -> Pixels {
-    let mut data = Vec::new();
+    // The last one lies on top.
+    let placed: Vec<_> =
+        scene.objects.iter().rev().map(|object| Placed::new(scene, object)).collect();
+    let mut data = Vec::with_capacity(3 * scene.width_px as usize * scene.height_px as usize);
     for y in 0..scene.height_px {
+        let plain = pixel(scene, &[], 0, y);
+        let is_near = |of: &Placed<'_>, x| of.is_near(|at| at.0, x) && of.is_near(|at| at.1, y);
         for x in 0..scene.width_px {
-            data.extend(pixel(scene, x, y));
+            let hit = placed.iter().any(|of| is_near(of, x));
+            data.extend(if hit { pixel(scene, &placed, x, y) } else { plain });
         }
     }
     Pixels { width_px: scene.width_px, height_px: scene.height_px, data }
 }
 
-fn pixel(scene: &Scene, x: u32, y: u32) -> [u8; 3] {
+fn pixel(scene: &Scene, placed: &[Placed<'_>], x: u32, y: u32) -> [u8; 3] {
     let mut sums = [0.0_f32; 3];
     for sample in 0..SAMPLES * SAMPLES {
         let step = |n: u32| (n as f32 + 0.5) / SAMPLES as f32;
         let at = (x as f32 + step(sample % SAMPLES), y as f32 + step(sample / SAMPLES));
-        let color = sample_at(scene, at);
+        let color = sample_at(scene, placed, at);
         sums.iter_mut().zip(color).for_each(|(sum, channel)| *sum += channel);
     }
     sums.map(|sum| level(sum / (SAMPLES * SAMPLES) as f32))
@@ -43,18 +83,9 @@ fn level(value: f32) -> u8 {
 }
 
 /// The colour at a point, in pixels from the upper left.
-fn sample_at(scene: &Scene, at: (f32, f32)) -> [f32; 3] {
-    let side = scene.width_px.min(scene.height_px) as f32;
-    let middle = (scene.width_px as f32 / 2.0, scene.height_px as f32 / 2.0);
-    let hit = scene.objects.iter().rev().find(|object| {
-        let (dx, dy) = object.place.offset();
-        let radius = object.size.radius() * side;
-        let local =
-            ((at.0 - middle.0 - dx * side) / radius, (at.1 - middle.1 - dy * side) / radius);
-        covers(object, local)
-    });
-    match hit {
-        Some(object) => object.colour.rgb().map(f32::from),
+fn sample_at(scene: &Scene, placed: &[Placed<'_>], at: (f32, f32)) -> [f32; 3] {
+    match placed.iter().find(|of| covers(of.object, of.local(at))) {
+        Some(of) => of.object.colour.rgb().map(f32::from),
         None => {
             // Light falls from above: eight levels over the whole height.
             let shade = 8.0 * (0.5 - at.1 / scene.height_px as f32);
@@ -151,6 +182,18 @@ mod tests {
             // Large shapes cover more than any small one.
             let share = counts[0].1 as f32 / (96.0 * 96.0);
             prop_assert_eq!(share > 0.04, object.size == Size::Large, "{}", share);
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_background() {
+        for scene in Scene::series(3, 24) {
+            let all: Vec<_> =
+                scene.objects.iter().rev().map(|object| Placed::new(&scene, object)).collect();
+            let rows = 0..scene.height_px;
+            let every = rows.flat_map(|y| (0..scene.width_px).map(move |x| (x, y)));
+            let slowly: Vec<u8> = every.flat_map(|(x, y)| pixel(&scene, &all, x, y)).collect();
+            assert!(draw(&scene).data == slowly, "{}", scene.id);
         }
     }
 
