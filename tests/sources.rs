@@ -17,6 +17,8 @@
 mod caption_caps;
 #[path = "sources/captions.rs"]
 mod captions;
+#[path = "sources/cut.rs"]
+mod cut;
 #[path = "../fuzz/targets/captions.rs"]
 mod fuzz_captions;
 #[path = "../fuzz/targets/tar.rs"]

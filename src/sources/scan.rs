@@ -7,7 +7,7 @@ use std::path::Path;
 use super::compressed;
 use super::member::{Cheap, Layout, Member};
 use super::selection::{Found, Selection, Verdict};
-use super::tarball::{BLOCK_BYTES, Broken, Entries, Entry, FileInput, Input, read_full_at};
+use super::tarball::{BLOCK_BYTES, Broken, Entries, Entry, FileInput, Input, Passed, read_full_at};
 use crate::base::capped::PastCap;
 use crate::base::units::count;
 use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result};
@@ -90,8 +90,8 @@ pub(crate) fn over_cap(past: PastCap) -> String {
     )
 }
 
-/// Reads a packed tar to the end of its packing, behind its own: only there is a checksum looked at.
-/// Gives what is wrong.
+/// Reads a tar that came to its end to the end of its file, or of its packing: only there is a
+/// checksum looked at. Gives what is wrong.
 ///
 /// # Errors
 /// [`Kind::Interrupted`].
@@ -99,24 +99,41 @@ pub(crate) fn check_rest<I: Input>(
     entries: &mut Entries<I>,
     cancel: &Cancel,
 ) -> Result<Option<(RejectClass, String)>> {
+    let (mut at, mut is_empty) = (entries.next_at(), true);
     loop {
         cancel.check()?;
-        let cause = match entries.input().pass_over() {
-            Ok(true) => continue,
-            Ok(false) => return Ok(None),
-            Err(cause) => cause,
-        };
-        return Ok(Some(match PastCap::of(&cause) {
-            Some(past) => (RejectClass::OverCap, over_cap(past)),
-            None => (
-                RejectClass::BrokenMember,
-                format!(
-                    "the archive is damaged somewhere: {cause}; what was read of it may be wrong, \
-                     so get it again"
-                ),
-            ),
-        }));
+        match entries.input().pass_over(at) {
+            Ok(Passed { bytes: 0, .. }) => break,
+            Ok(passed) => {
+                at += passed.bytes;
+                is_empty &= passed.zeros;
+            }
+            Err(cause) => {
+                return Ok(Some(match PastCap::of(&cause) {
+                    Some(past) => (RejectClass::OverCap, over_cap(past)),
+                    None => (
+                        RejectClass::BrokenMember,
+                        format!(
+                            "the archive is damaged somewhere: {cause}; what was read of it may be \
+                             wrong, so get it again"
+                        ),
+                    ),
+                }));
+            }
+        }
     }
+    let why = match (entries.is_marked(), is_empty) {
+        (true, true) => return Ok(None),
+        (true, false) => {
+            "there is more behind the archive's end marker, and that is not read: of archives that \
+             were joined, name each one in `paths`"
+        }
+        (false, _) => {
+            "the archive has no end marker, as if it were cut behind this member; all members up to \
+             here are read: get it again, or write it anew, if it should hold more"
+        }
+    };
+    Ok(Some((RejectClass::BrokenMember, why.to_owned())))
 }
 
 /// What decides about an entry.
@@ -157,7 +174,13 @@ pub(crate) fn scan(
         }
         let entry = match entries.next_entry() {
             Ok(Some(entry)) => entry,
-            Ok(None) => return Ok(scan),
+            Ok(None) => {
+                if let Some((class, message)) = check_rest(&mut entries, cancel)? {
+                    let of = whole(selection, path, label, entries.next_at());
+                    scan.rejects.push(Reject { class, message, ..of });
+                }
+                return Ok(scan);
+            }
             Err(broken) if broken.at == 0 => return Err(not_a_tar(path, &broken)),
             Err(broken) => {
                 if !told {

@@ -207,17 +207,18 @@ impl Columns {
             row.fields.push(last.join(delimiter.as_bytes()));
         }
         let (offset, raw) = (row.offset, row.raw.as_slice());
+        let field = |at: usize| row.fields.get(at).map(|field| std::str::from_utf8(field));
+        let name = field(self.image).and_then(|name| Some((name.ok()?.trim(), Named::Text)));
         if row.fields.len() != self.count {
             let why = format!("expected {} fields, got {}", self.count, row.fields.len());
-            return out.bad_line(member, offset, None, why, raw);
+            // which field is which is known of the first only
+            return out.bad_line(member, offset, name.filter(|_| self.image == 0), why, raw);
         }
-        let field = |at: usize| row.fields.get(at).map(|field| std::str::from_utf8(field));
         // an empty field counts as none; one that is no text must not
         let optional = |at: Option<usize>| {
             let value = at.and_then(field).transpose()?;
             Ok::<_, Utf8Error>(value.map(str::trim).filter(|value| !value.is_empty()))
         };
-        let name = field(self.image).and_then(|name| Some((name.ok()?.trim(), Named::Text)));
         let (Some((image, named)), Some(Ok(text)), Ok(index), Ok(split)) =
             (name, field(self.text), optional(self.index), optional(self.split))
         else {

@@ -16,6 +16,9 @@ use crate::sources::tarball::{
     BLOCK_BYTES, Entries, EntryKind, FileInput, Header, Input, StreamInput,
 };
 
+/// Byte order marks.
+const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
+
 /// Which members of an archive are read.
 pub(super) struct Pick {
     pub(super) globs: Globs,
@@ -144,6 +147,12 @@ impl Opener<'_> {
     ) -> Result<bool> {
         let capped = Capped::new(content, self.caps.member_bytes);
         let mut reader = BufReader::with_capacity(1 << 16, capped);
+        // what cannot be read shows when it is read
+        if reader.fill_buf().is_ok_and(|head| UTF_16.iter().any(|mark| head.starts_with(mark))) {
+            let why = "it is UTF-16: make it UTF-8 (`iconv -f UTF-16 -t UTF-8`)".to_string();
+            out.reject(member, offset, None, RejectClass::BadText, why, None);
+            return Ok(true);
+        }
         let text = Text { name, member: member.to_owned(), offset, reader: &mut reader };
         let Err(cause) = each(text, out)? else { return Ok(true) };
         let capped = reader.get_ref();
@@ -223,6 +232,8 @@ impl Opener<'_> {
                     RejectClass::NotAFile,
                     format!("it is {}; only files are read", entry.kind.name()),
                 )),
+                // what is there of it is read
+                _ if entry.is_cut => None,
                 fault => fault,
             };
             if let Some((class, why)) = fault {
@@ -252,14 +263,25 @@ impl Opener<'_> {
         let mut unpacked_bytes = 0;
         for at in 0..archive.len() {
             self.cancel.check()?;
-            let (name, kind) = {
-                let Ok(member) = archive.by_index_raw(at) else { continue };
+            let described = archive.by_index_raw(at).map_err(io::Error::other).map(|member| {
                 let kind = match (member.is_dir(), member.is_symlink()) {
                     (true, _) => EntryKind::Directory,
                     (_, true) => EntryKind::Symlink,
                     _ => EntryKind::File,
                 };
                 (names::display(member.name_raw()), kind)
+            });
+            let (name, kind) = match described {
+                Ok(described) => described,
+                // its own header is damaged; the directory has its name, too
+                Err(cause) => {
+                    let name = archive.name_for_index(at).and_then(|name| name.ok());
+                    let name = name.map_or_else(|| format!("#{at}"), |name| name.into_owned());
+                    if name.starts_with('#') || self.picks(&name, true, &mut tally)? {
+                        self.broken(&self.shown(&name), 0, &cause, out);
+                    }
+                    continue;
+                }
             };
             let is_file = kind == EntryKind::File;
             if kind == EntryKind::Directory || !self.picks(&name, is_file, &mut tally)? {

@@ -34,6 +34,8 @@ pub struct Entry {
     pub header: [u8; BLOCK_BYTES],
     /// Why its content cannot be had, though the archive goes on after it.
     pub fault: Option<(RejectClass, String)>,
+    /// Whether the archive ends within its content, which is its fault then.
+    pub is_cut: bool,
 }
 
 /// Where and why an archive ends too early.
@@ -70,6 +72,7 @@ pub struct Entries<I> {
     extension_cap: u64,
     name_cap: u64,
     done: bool,
+    marked: bool,
 }
 
 /// Most extension headers in front of one member; real ones have up to four.
@@ -97,6 +100,7 @@ impl<I: Input> Entries<I> {
             extension_cap: caps.line_bytes.max(caps.name_bytes),
             name_cap: caps.name_bytes,
             done: false,
+            marked: false,
         }
     }
 
@@ -180,6 +184,7 @@ impl<I: Input> Entries<I> {
         if read < BLOCK_BYTES && (at == 0 || given.iter().any(|byte| *byte != 0)) {
             return Err(broken("the archive ends in the middle of a header"));
         }
+        self.marked = read > 0;
         Ok(None)
     }
 
@@ -250,6 +255,7 @@ impl<I: Input> Entries<I> {
             pieces: None,
             header: header.0,
             fault: extensions.fault,
+            is_cut: false,
         };
         let mut sparse = None;
         if header.type_flag() == b'S' {
@@ -284,6 +290,7 @@ impl<I: Input> Entries<I> {
         }
         if self.input.len_bytes().is_some_and(|len_bytes| self.content_end > len_bytes) {
             let why = "the archive ends in the middle of it".into();
+            entry.is_cut = entry.fault.is_none();
             entry.fault = Some((RejectClass::BrokenMember, why));
         } else if u64::try_from(entry.name.len()).is_ok_and(|len| len > self.name_cap) {
             let why = format!("its name is longer than the cap of {}", Bytes(self.name_cap));
@@ -333,6 +340,13 @@ impl<I: Input> Entries<I> {
     /// The content of `entry`, which must be the one given last when the input is a stream.
     pub fn content<'a>(&'a mut self, entry: &'a Entry) -> Content<'a, I> {
         Content { input: &mut self.input, entry, at: 0, stored: entry.offset, piece: 0 }
+    }
+
+    /// Whether the end that was come to is one that a writer set: zeros. Of a cut archive that ends
+    /// behind a whole member there are none.
+    #[must_use]
+    pub fn is_marked(&self) -> bool {
+        self.marked
     }
 
     /// Position of the next header, or of the end.
@@ -397,7 +411,8 @@ impl<I: Input> MapReader<'_, I> {
     }
 }
 
-/// Reads one member's content, holes as zeros. It fails where the archive ends early.
+/// Reads one member's content, holes as zeros. It fails where the archive ends early, after all that is
+/// there.
 #[derive(Debug)]
 pub struct Content<'a, I> {
     input: &'a mut I,
@@ -427,19 +442,20 @@ impl<I: Input> Read for Content<'_, I> {
         let run = if hole > 0 { hole } else { end.saturating_sub(self.at) };
         let wanted = usize::try_from(run.min(left)).unwrap_or(usize::MAX).min(buf.len());
         let part = buf.split_at_mut(wanted).0;
+        let mut read = wanted;
         if hole > 0 {
             part.fill(0);
         } else if !part.is_empty() {
-            let read = self.input.read_at(self.stored, part)?;
-            if read < wanted {
+            read = self.input.read_some(self.stored, part)?;
+            if read == 0 {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
                     "the archive ends in the middle of it",
                 ));
             }
-            self.stored += wanted as u64;
+            self.stored += read as u64;
         }
-        self.at += wanted as u64;
-        Ok(wanted)
+        self.at += read as u64;
+        Ok(read)
     }
 }

@@ -16,15 +16,42 @@ pub trait Input {
     /// Number of bytes, where it is known; of a stream, once it has ended.
     fn len_bytes(&self) -> Option<u64>;
 
-    /// Passes over some more bytes of a stream, so that the checksum behind them is looked at;
-    /// false at its end. A file has none, and there is nothing to pass over.
+    /// As [`Self::read_at`], but gives what is there before something fails; none at the end.
     ///
     /// # Errors
     /// As [`Self::read_at`].
-    fn pass_over(&mut self) -> io::Result<bool> {
-        Ok(false)
+    fn read_some(&mut self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.read_at(at, buf)
+    }
+
+    /// Passes over some more bytes: from `at`, or of a stream from where it is; behind its own there may
+    /// be a checksum.
+    ///
+    /// # Errors
+    /// As [`Self::read_at`].
+    fn pass_over(&mut self, at: u64) -> io::Result<Passed> {
+        let mut bytes = vec![0; PASSED_BYTES];
+        self.read_some(at, &mut bytes).map(|read| Passed::of(bytes.get(..read).unwrap_or_default()))
     }
 }
+
+/// Bytes that were passed over.
+#[derive(Debug, Clone, Copy)]
+pub struct Passed {
+    /// How many; none at the end.
+    pub bytes: u64,
+    /// Whether all of them were zero.
+    pub zeros: bool,
+}
+
+impl Passed {
+    fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.len() as u64, zeros: bytes.iter().all(|byte| *byte == 0) }
+    }
+}
+
+/// Bytes that are passed over at a time.
+const PASSED_BYTES: usize = 1 << 16;
 
 /// Enough for the end of one member, its padding, the next header and the start of what follows:
 /// one system call a member, and none of its body read.
@@ -110,17 +137,22 @@ impl<R: Read> StreamInput<R> {
     pub fn new(reader: R) -> Self {
         Self { reader, position: 0, ended: false }
     }
-}
 
-impl<R: Read> Input for StreamInput<R> {
-    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+    /// Reads up to `at`; false where the stream ends before it.
+    fn reach(&mut self, at: u64) -> io::Result<bool> {
         let ahead = at
             .checked_sub(self.position)
             .ok_or_else(|| io::Error::other("a stream cannot be read backwards"))?;
         let skipped = io::copy(&mut (&mut self.reader).take(ahead), &mut io::sink())?;
         self.position += skipped;
-        if skipped < ahead {
-            self.ended = true;
+        self.ended |= skipped < ahead;
+        Ok(skipped == ahead)
+    }
+}
+
+impl<R: Read> Input for StreamInput<R> {
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.reach(at)? {
             return Ok(0);
         }
         let mut total = 0;
@@ -143,10 +175,24 @@ impl<R: Read> Input for StreamInput<R> {
         self.ended.then_some(self.position)
     }
 
-    fn pass_over(&mut self) -> io::Result<bool> {
-        let passed = io::copy(&mut (&mut self.reader).take(1 << 20), &mut io::sink())?;
-        self.position += passed;
-        self.ended |= passed == 0;
-        Ok(passed > 0)
+    fn read_some(&mut self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.reach(at)? {
+            return Ok(0);
+        }
+        let read = loop {
+            match self.reader.read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
+        self.position += read as u64;
+        self.ended |= read == 0 && !buf.is_empty();
+        Ok(read)
+    }
+
+    fn pass_over(&mut self, _at: u64) -> io::Result<Passed> {
+        let mut bytes = vec![0; PASSED_BYTES];
+        let read = self.read_some(self.position, &mut bytes)?;
+        Ok(Passed::of(bytes.get(..read).unwrap_or_default()))
     }
 }
