@@ -31,7 +31,9 @@
 //!
 //! - no recursive WITH, no LATERAL, no NATURAL joins over differing types, no GROUPING SETS, ROLLUP
 //!   or CUBE, no `UNION BY NAME`, no window frames other than `ROWS`;
-//! - `x = (SELECT …)` is refused: write `x IN (SELECT …)`, or join;
+//! - `x = (SELECT …)` is refused, and a subquery among the columns: write `x IN (SELECT …)`, or join;
+//! - ON holds equations of columns: a condition on one table belongs in WHERE, or in a subquery that is
+//!   joined;
 //! - HAVING takes aggregates; a condition on a group's key belongs in WHERE;
 //! - after a join, a column that both tables have must be written with its table, also in ORDER BY;
 //! - a WITH name or an alias must not be the name of another table;

@@ -1,15 +1,94 @@
 //! What Polars says about a statement, in the words of this house.
 
+use std::ops::ControlFlow;
+
 use polars::prelude::PolarsError;
+use sqlparser::ast::{
+    BinaryOperator, Expr, JoinConstraint, JoinOperator, Query, Select, Spanned, VisitorMut,
+};
+use sqlparser::tokenizer::Span;
 
 use super::catalog::TableEntry;
 use super::complete::FUNCTIONS;
 use super::fault::{Text, choices, nearest};
 use super::lineage::Lineage;
+use super::walk::walk;
 use crate::base::{Error, Kind};
 
+/// A condition of ON that is no equation of two columns: Polars may look for its columns in the other
+/// table.
+#[derive(Debug)]
+pub(super) struct Condition {
+    span: Span,
+    written: String,
+}
+
+/// All of a query.
+pub(super) fn conditions(query: &mut Query) -> Vec<Condition> {
+    struct Joins(Vec<Condition>);
+
+    impl VisitorMut for Joins {
+        type Break = ();
+
+        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+            let joins = select.from.iter().flat_map(|of| &of.joins);
+            for on in joins.filter_map(|join| on(&join.join_operator)) {
+                self.0.extend(
+                    conjuncts(on)
+                        .into_iter()
+                        .filter(|part| !is_equation(part))
+                        .map(|part| Condition { span: part.span(), written: part.to_string() }),
+                );
+            }
+            ControlFlow::Continue(())
+        }
+    }
+
+    let mut joins = Joins(Vec::new());
+    let _ = walk(query, &mut joins);
+    joins.0
+}
+
+fn on(join: &JoinOperator) -> Option<&Expr> {
+    match join {
+        JoinOperator::Join(JoinConstraint::On(on))
+        | JoinOperator::Inner(JoinConstraint::On(on))
+        | JoinOperator::Left(JoinConstraint::On(on))
+        | JoinOperator::LeftOuter(JoinConstraint::On(on))
+        | JoinOperator::Right(JoinConstraint::On(on))
+        | JoinOperator::RightOuter(JoinConstraint::On(on))
+        | JoinOperator::FullOuter(JoinConstraint::On(on)) => Some(on),
+        _ => None,
+    }
+}
+
+fn conjuncts(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Nested(inner) => conjuncts(inner),
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            [conjuncts(left), conjuncts(right)].concat()
+        }
+        other => vec![other],
+    }
+}
+
+fn is_equation(expr: &Expr) -> bool {
+    let is_column = |expr: &Expr| matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+    match expr {
+        Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+            is_column(left) && is_column(right)
+        }
+        _ => false,
+    }
+}
+
 /// An error of Polars about a statement.
-pub(super) fn explain(text: &Text, lineage: &Lineage, cause: PolarsError) -> Error {
+pub(super) fn explain(
+    text: &Text,
+    lineage: &Lineage,
+    conditions: &[Condition],
+    cause: PolarsError,
+) -> Error {
     let said = root(&cause).to_string();
     let said = said.lines().next().unwrap_or_default().trim();
     // Polars names a column that is not there; the walk over the text knows where it stands.
@@ -21,6 +100,28 @@ pub(super) fn explain(text: &Text, lineage: &Lineage, cause: PolarsError) -> Err
             "unknown column",
             Some(choices(&suspect.name, "columns", suspect.there.iter().map(String::as_str))),
         );
+    }
+    let lost =
+        said.split_once("unable to find column \"").and_then(|(_, rest)| rest.split('"').next());
+    let of = |name| conditions.iter().find(|condition| names(&condition.written, name));
+    if let Some(condition) = lost.and_then(of) {
+        return text.error_at(
+            condition.span,
+            "a condition of ON that is no equation of two columns is not understood",
+            "a condition on one table",
+            Some(
+                "it belongs in WHERE; of an outer join, join what it leaves: \
+                 JOIN (SELECT * FROM t WHERE …) t ON …"
+                    .to_owned(),
+            ),
+        );
+    }
+    if said == "unexpected subquery" {
+        return Error::new(Kind::Query, "a subquery cannot stand for a single value here")
+            .at("query")
+            .help(
+                "join a subquery that has one row for each, as with GROUP BY; or use IN (SELECT …)",
+            );
     }
     let function =
         said.strip_prefix("unsupported function '").and_then(|rest| rest.strip_suffix('\''));

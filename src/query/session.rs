@@ -95,13 +95,14 @@ impl Session {
         explained: Option<&[Call]>,
     ) -> Result<DataFrame> {
         let names = relations(query);
+        let conditions = refusal::conditions(query);
         let written = if explained.is_some() { query.to_string() } else { String::new() };
         let mut measures = Measure::ALL.to_vec();
         measures.retain(|measure| written.contains(&format!("{PREFIX}{}(", measure.name())));
         let refused = |cause| {
             let read = self.catalog.tables().iter().filter(|table| names.contains(&table.name));
             damage::explain(read, cause)
-                .unwrap_or_else(|cause| refusal::explain(text, lineage, cause))
+                .unwrap_or_else(|cause| refusal::explain(text, lineage, &conditions, cause))
         };
         let mut context =
             SQLContext::new().with_function_registry(Arc::new(Functions::new(vectors)));
