@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::diagnostic::Finding;
 use crate::base::digest::Digester;
+use crate::base::units::count;
 use crate::base::{Digest, Error, Kind, Result};
 use crate::definition;
 use crate::definition::model::{ModelLayout, NumericType};
@@ -240,6 +241,29 @@ pub(super) fn missing(
         named.span,
         format!("missing input: {shown}"),
         format!("{what}: not there"),
+        Some(help),
+    )
+}
+
+/// One finding for inputs of one pattern that are not there, with all their names: shards come in hundreds.
+pub(super) fn many_missing(
+    pipeline: &Pipeline,
+    named: &Spanned<String>,
+    paths: &[PathBuf],
+    obtain: Option<&str>,
+) -> Finding {
+    let shown = paths.iter().map(|path| super::paths::tidy(path).display().to_string());
+    let shown: Vec<String> = shown.collect();
+    let number = count(paths.len() as u64);
+    let put = "put each where it is looked for";
+    let help = match obtain {
+        Some(obtain) => format!("{}; {put}", obtain.trim_end_matches(['.', ' '])),
+        None => put.to_owned(),
+    };
+    pipeline.finding(
+        named.span,
+        format!("{number} missing inputs: {}", shown.join(", ")),
+        format!("{number} of what this names are not there"),
         Some(help),
     )
 }

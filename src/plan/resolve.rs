@@ -510,14 +510,16 @@ impl<'a> Resolver<'a> {
                 }
                 found => found?,
             };
-            for path in &found.missing {
-                self.absent.push(inputs::missing(
-                    self.pipeline,
-                    pattern,
-                    path,
-                    "an archive, a file or a folder",
-                    obtain,
-                ));
+            let what = "an archive, a file or a folder";
+            match found.missing.as_slice() {
+                [_, _, _, _, ..] => {
+                    let missing = &found.missing;
+                    self.absent.push(inputs::many_missing(self.pipeline, pattern, missing, obtain));
+                }
+                few => self.absent.extend(
+                    few.iter()
+                        .map(|path| inputs::missing(self.pipeline, pattern, path, what, obtain)),
+                ),
             }
             for path in found.paths {
                 match inputs::unreadable(self.pipeline, pattern, &path) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::base::{Cancel, Error, Kind, Result};
-use crate::plan::stage::EmbedImages;
+use crate::plan::stage::{EmbedImages, ReadCaptions, SplitRule};
 use crate::plan::{Plan, Stage, Work};
 use crate::sources;
 
@@ -51,8 +51,8 @@ pub(super) fn wanted<'p>(plan: &'p Plan, only: &'p [String]) -> Result<BTreeSet<
     Ok(wanted)
 }
 
-/// Looks at the beginning of everything that the stages `wanted` read from, so that all that cannot
-/// be read is told at once, before anything is computed.
+/// Looks at the beginning of everything that the stages `wanted` read from, and at all of split files,
+/// which are small, so that all that cannot be read is told at once, before anything is computed.
 ///
 /// # Errors
 /// All of it, in one; [`Kind::Interrupted`].
@@ -65,14 +65,23 @@ pub(super) fn readable(
     let mut errors = Vec::new();
     for stage in plan.stages.iter().filter(|stage| wanted.contains(stage.table.as_str())) {
         let looked = match &stage.work {
-            Work::IndexImages(work) => sources::probe(&work.source, index_folder),
-            Work::ReadCaptions(work) => sources::captions::probe(&work.source, cancel),
-            _ => Ok(()),
+            Work::IndexImages(work) => vec![sources::probe(&work.source, index_folder)],
+            Work::ReadCaptions(work) => {
+                vec![sources::captions::probe(&work.source, cancel), splits(work)]
+            }
+            _ => Vec::new(),
         };
-        if let Err(error) = looked {
+        for error in looked.into_iter().filter_map(Result::err) {
             cancel.check()?;
             errors.push(error);
         }
     }
     Error::all(errors)
+}
+
+fn splits(work: &ReadCaptions) -> Result<()> {
+    match &work.split {
+        SplitRule::Listed(source) => sources::splits::read(source).map(drop),
+        _ => Ok(()),
+    }
 }

@@ -216,3 +216,39 @@ fn the_readme_fetches_what_the_definition_of_flickr30k_needs() {
         assert!(moved.contains(&format!("~/Downloads/{archive} ")), "{moved}");
     }
 }
+
+#[test]
+fn a_split_file_that_cannot_be_read_is_told_before_any_work() {
+    let copy = shop().without_store();
+    let file = copy.path().join("pipeline.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let from = text.find("split = {").unwrap();
+    let line = text[from..].lines().next().unwrap();
+    let listed = "[sources.parts.splits]\ntrain = \"train.txt.gz\"\n\n[models.";
+    let text = text.replace(line, "splits = \"parts\"").replacen("[models.", listed, 1);
+    std::fs::write(&file, text).unwrap();
+    // The beginning of a gzip, and no more.
+    std::fs::write(copy.path().join("train.txt.gz"), b"\x1f\x8b\x08\0\0\0\0\0\0\x03").unwrap();
+    for command in ["plan", "run"] {
+        let mut asked = clipmill();
+        let out = asked.current_dir(copy.path()).args([command, "pipeline.toml"]).output().unwrap();
+        let said = stderr(&out);
+        assert_eq!(code(&out), 1, "{said}");
+        assert!(said.contains("train.txt.gz: "), "{said}");
+    }
+    assert!(!copy.path().join("store/images").exists(), "nothing is made");
+}
+
+#[test]
+fn many_shards_that_are_not_there_are_one_error_with_all_their_names() {
+    let copy = shop().without_store();
+    let shards = "sources.photos.paths=shards/{00..19}.tar";
+    let mut asked = clipmill();
+    asked.current_dir(copy.path()).args(["run", "pipeline.toml", "--set", shards]);
+    let out = asked.args(["--format", "json"]).output().unwrap();
+    let findings = object(&out)["error"]["findings"].clone();
+    let [finding] = findings.as_array().unwrap().as_slice() else { panic!("{findings}") };
+    let said = finding["message"].as_str().unwrap();
+    assert!(said.starts_with("20 missing inputs: shards/00.tar, shards/01.tar, "), "{said}");
+    assert!(said.ends_with("shards/19.tar"), "{said}");
+}
