@@ -208,10 +208,14 @@ impl<'w> Recipe<'w> {
     fn notes(&self, table: &str) -> Vec<String> {
         let mut notes = Vec::new();
         let count = crate::base::units::count;
+        let captions = |n: u64| match n {
+            1 => "1 caption".to_owned(),
+            n => format!("{} captions", count(n)),
+        };
         if self.orphans > 0 {
             notes.push(format!(
-                "{table}: {} captions are of images that are not in `{}`, and were left out",
-                count(self.orphans),
+                "{table}: {} left out, of images that are not in `{}`",
+                captions(self.orphans),
                 self.work.images.as_deref().unwrap_or_default()
             ));
         }
@@ -224,8 +228,8 @@ impl<'w> Recipe<'w> {
         // of files without any nobody expects them
         if let (1.., drawn @ 1..) = self.named {
             notes.push(format!(
-                "{table}: {} captions are of images whose split their files do not name; it was drawn",
-                count(drawn)
+                "{table}: the split of {} was drawn: their files do not name that of their image",
+                captions(drawn)
             ));
         }
         notes

@@ -98,9 +98,9 @@ fn busy(root: &Path) -> Error {
         ),
         None => "is being written by another process".to_owned(),
     };
-    Error::new(Kind::Busy, who)
-        .at(root.display())
-        .help("wait until it has finished, or stop it; nothing of either is lost")
+    Error::new(Kind::Busy, who).at(root.display()).help(
+        "wait until it has finished, as `run --wait` does, or stop it; nothing of either is lost",
+    )
 }
 
 fn host() -> String {

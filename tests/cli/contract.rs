@@ -143,3 +143,29 @@ fn too_many_rejects_break_a_contract_although_no_row_changes() {
     assert_eq!(object(&out)["rejects"], serde_json::json!({}));
     assert_eq!(code(&plan("json")), 0);
 }
+
+#[test]
+fn a_table_that_loses_all_its_rows_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), 10, 1);
+    pages(&dir.path().join("flickr30k-images.tar"), 10);
+    let run = || clipmill().arg("run").arg(dir.path().join("pipeline.toml")).output().unwrap();
+    let out = run();
+    assert_eq!(code(&out), 0, "{}", stderr(&out));
+    let said = stdout(&out);
+    for table in ["images", "image_features"] {
+        let line = format!("`{table}` is empty now: the 10 rows of before went");
+        assert!(said.contains(&line), "{said}");
+    }
+    assert!(said.contains("`clipmill restore` brings back version 0"), "{said}");
+    assert!(!said.contains("`rejects` is empty"), "{said}");
+    // Once is enough: the next run changes nothing.
+    assert!(!stdout(&run()).contains("is empty"));
+    // A store that has nothing to lose.
+    std::fs::remove_dir_all(dir.path().join("store")).unwrap();
+    let said = stdout(&run());
+    assert!(
+        said.contains("`images` is empty: nothing of what it was to hold could be used"),
+        "{said}"
+    );
+}

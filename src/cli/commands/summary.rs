@@ -12,9 +12,11 @@ use crate::cli::progress::TOLD;
 use crate::cli::render::Annotation;
 use crate::cli::session::Session;
 use crate::cli::shell::CommandLine;
-use crate::plan::Plan;
+use crate::plan::{Plan, Reason};
 use crate::run::clocks::Spent;
-use crate::run::{Broken, NewReject, NewRejects, Refused, RunReport, StageTime, TableReport};
+use crate::run::{
+    Broken, NewReject, NewRejects, REJECTS, Refused, RunReport, StageTime, TableReport,
+};
 use crate::table::Breach;
 
 use super::drawing;
@@ -41,6 +43,7 @@ pub(crate) fn human(report: &RunReport, again: &CommandLine) -> String {
         out.push("Nothing to do: every table is up to date.".to_owned());
     }
     out.extend(rejected(report));
+    out.extend(emptied(report));
     if report.new_rejects.rows > 0 {
         out.push(format!("New among them, {}", shown(&report.new_rejects)));
         out.push(format!("All rejects: {}", again.query("SELECT * FROM rejects")));
@@ -81,6 +84,30 @@ fn rejected(report: &RunReport) -> Option<String> {
     let classes: Vec<String> = classes.collect();
     let told = || format!("Rejected {}: {}.", count(all), classes.join(", "));
     (!classes.is_empty()).then(told)
+}
+
+/// Tables that this run left without a row, where it took rows out of them, or refused all that they were
+/// to hold: legal, and seldom meant.
+fn emptied(report: &RunReport) -> Vec<String> {
+    let refused = report.rejects.values().any(|rows| *rows > 0);
+    let emptied = report.tables.iter().filter(|made| {
+        let gone = made.counts.get(Reason::Removed);
+        made.published && made.rows == 0 && made.table != REJECTS && (gone > 0 || refused)
+    });
+    let line = |made: &TableReport| match (made.counts.get(Reason::Removed), made.version) {
+        (gone @ 1.., Some(version)) => format!(
+            "`{}` is empty now: the {} of before went with what they were made of; `clipmill restore` \
+             brings back version {}.",
+            made.table,
+            match gone {
+                1 => "one row".to_owned(),
+                gone => format!("{} rows", count(gone)),
+            },
+            version - 1
+        ),
+        _ => format!("`{}` is empty: nothing of what it was to hold could be used.", made.table),
+    };
+    emptied.map(line).collect()
 }
 
 /// How many are refused now and were not before, and the first of each class: what, where, why.
@@ -136,7 +163,8 @@ pub(crate) fn log(report: &RunReport) {
             count(made.resumed)
         );
     }
-    for line in rejected(report).into_iter().chain([times(report)]) {
+    let lines = rejected(report).into_iter().chain(emptied(report)).chain([times(report)]);
+    for line in lines {
         tracing::info!(target: TOLD, "{line}");
     }
     for reject in &report.new_rejects.first {

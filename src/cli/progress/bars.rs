@@ -1,10 +1,11 @@
 //! Bars, with rate and time left.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanFloatCount, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::base::progress::Progress;
 use crate::cli::console;
@@ -34,12 +35,15 @@ impl Bars {
 /// indicatif reads the template at run time; a wrong one costs the looks, never the run.
 fn style(known: bool) -> ProgressStyle {
     let template = if known {
-        "{prefix:>18} {bar:32.cyan/dim} {human_pos}/{human_len}  {per_sec}  {eta} left  {msg}"
+        "{prefix:>18} {bar:32.cyan/dim} {human_pos}/{human_len}  {rate}  {eta} left  {msg}"
     } else {
-        "{prefix:>18} {spinner} {human_pos}  {per_sec}"
+        "{prefix:>18} {spinner} {human_pos}  {rate}"
     };
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_wrong| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, to: &mut dyn fmt::Write| {
+            let _ = write!(to, "{}/s", HumanFloatCount(state.per_sec().round()));
+        })
         .progress_chars("━╸─")
 }
 
