@@ -72,7 +72,7 @@ def overlap(ours, environment, testdata, model_folder, rounds):
     print("| run | photos | slowest stage alone | run | run / alone |\n|---|---|---|---|---|")
     for name, count, stages in [
         ("vit-b-32", 960, {"32": "encode"}),
-        ("tiny", 9600, {"stage": "read, digest, decode", "decode": "decode photos in memory"}),
+        ("tiny", 4800, {"stage": "read, digest, decode", "decode": "decode photos in memory"}),
     ]:
         model = model_folder(name)
         runs, alone = [], {stage: [] for stage in stages}

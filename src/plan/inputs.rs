@@ -233,16 +233,20 @@ pub(super) fn missing(
     let shown = super::paths::tidy(path);
     let shown = shown.display();
     let put = format!("put it at {shown}");
-    let help = match obtain {
-        Some(obtain) => format!("{}; {put}", obtain.trim_end_matches(['.', ' '])),
-        None => put,
-    };
+    let help = then(obtain, &put);
     pipeline.finding(
         named.span,
         format!("missing input: {shown}"),
         format!("{what}: not there"),
         Some(help),
     )
+}
+
+fn then(obtain: Option<&str>, put: &str) -> String {
+    match obtain {
+        Some(obtain) => format!("{}; {put}", obtain.trim_end_matches(['.', ' '])),
+        None => put.to_owned(),
+    }
 }
 
 /// One finding for inputs of one pattern that are not there, with all their names: shards come in hundreds.
@@ -256,10 +260,7 @@ pub(super) fn many_missing(
     let shown: Vec<String> = shown.collect();
     let number = count(paths.len() as u64);
     let put = "put each where it is looked for";
-    let help = match obtain {
-        Some(obtain) => format!("{}; {put}", obtain.trim_end_matches(['.', ' '])),
-        None => put.to_owned(),
-    };
+    let help = then(obtain, put);
     pipeline.finding(
         named.span,
         format!("{number} missing inputs: {}", shown.join(", ")),

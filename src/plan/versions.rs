@@ -9,8 +9,8 @@ use super::model::Dtype;
 pub const INDEX_IMAGES: u32 = 1;
 /// `embed_images`: decoding, preprocessing and the image tower.
 pub const EMBED_IMAGES: u32 = 2;
-/// `read_captions`: parsing, cleaning and drawing of splits.
-pub const READ_CAPTIONS: u32 = 1;
+/// `read_captions`: parsing, cleaning and drawing of splits. Since 2 what is cut off is read up to there.
+pub const READ_CAPTIONS: u32 = 2;
 /// `embed_captions`: tokenising and the text tower.
 pub const EMBED_CAPTIONS: u32 = 2;
 /// `align`: which columns an example has.

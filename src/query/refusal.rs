@@ -108,9 +108,9 @@ pub(super) fn explain(
         return text.error_at(
             condition.span,
             "a condition of ON that is no equation of two columns is not understood",
-            "a condition on one table",
+            "no equation of two columns",
             Some(
-                "it belongs in WHERE; of an outer join, join what it leaves: \
+                "one on a single table belongs in WHERE; of an outer join, join what it leaves: \
                  JOIN (SELECT * FROM t WHERE …) t ON …"
                     .to_owned(),
             ),

@@ -228,7 +228,7 @@ impl<'w> Recipe<'w> {
         // of files without any nobody expects them
         if let (1.., drawn @ 1..) = self.named {
             notes.push(format!(
-                "{table}: the split of {} was drawn: their files do not name that of their image",
+                "{table}: the split of {} was drawn, as the files name none for the image",
                 captions(drawn)
             ));
         }

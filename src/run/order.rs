@@ -52,7 +52,7 @@ pub(super) fn wanted<'p>(plan: &'p Plan, only: &'p [String]) -> Result<BTreeSet<
 }
 
 /// Looks at the beginning of everything that the stages `wanted` read from, and at all of split files,
-/// which are small, so that all that cannot be read is told at once, before anything is computed.
+/// so that all that cannot be read is told at once, before anything is computed.
 ///
 /// # Errors
 /// All of it, in one; [`Kind::Interrupted`].

@@ -185,7 +185,7 @@ impl Archive {
         }
     }
 
-    /// What it holds. Of a plain tar only the headers are read, and where an index was kept
+    /// What it holds. Of a plain tar only the headers are read, and what lies behind its end; where an index was kept
     /// and the file is as it was then, only a few of them. After a change, members whose
     /// stamp is unchanged keep their digest; what a stamp is worth says [`Member::stamp`].
     ///
@@ -365,7 +365,11 @@ impl Archive {
             let entry = match entries.next_entry() {
                 Ok(Some(entry)) => entry,
                 Ok(None) => {
-                    if let Some((class, message)) = scan::check_rest(&mut entries, cancel)? {
+                    let odd = match scan::behind_end(&mut entries, cancel)? {
+                        Ok(odd) => odd.map(|why| (RejectClass::BrokenMember, why)),
+                        Err(cause) => Some(scan::damaged(&cause)),
+                    };
+                    if let Some((class, message)) = odd {
                         let at = entries.next_at();
                         let whole = scan::whole(&self.selection, &self.path, self.label(), at);
                         let _ = each(Item::Reject(Reject { class, message, ..whole }));

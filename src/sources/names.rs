@@ -91,6 +91,10 @@ pub(crate) fn image_id(name: &str, rule: &IdRule, named: Named) -> Result<String
     if id.trim().is_empty() {
         return Err(format!("`{name}` gives an empty image id"));
     }
+    // many readers of a table end a text there
+    if id.contains('\0') {
+        return Err("its image id holds a zero byte".to_string());
+    }
     Ok(id.to_string())
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::compressed;
 use super::member::{Cheap, Layout, Member};
 use super::selection::{Found, Selection, Verdict};
-use super::tarball::{BLOCK_BYTES, Broken, Entries, Entry, FileInput, Input, Passed, read_full_at};
+use super::tarball::{BLOCK_BYTES, Broken, Entries, Entry, FileInput, Header, Input, read_full_at};
 use crate::base::capped::PastCap;
 use crate::base::units::count;
 use crate::base::{Cancel, Digest, Error, FileStamp, Kind, Result};
@@ -90,50 +90,59 @@ pub(crate) fn over_cap(past: PastCap) -> String {
     )
 }
 
-/// Reads a tar that came to its end to the end of its file, or of its packing: only there is a
-/// checksum looked at. Gives what is wrong.
+/// Looks at what lies behind the end of a tar, to the end of its file or packing. Gives what is odd there.
+///
+/// An inner error is that of reading: of a packing, also that its checksum is wrong.
 ///
 /// # Errors
 /// [`Kind::Interrupted`].
-pub(crate) fn check_rest<I: Input>(
+pub(crate) fn behind_end<I: Input>(
     entries: &mut Entries<I>,
     cancel: &Cancel,
-) -> Result<Option<(RejectClass, String)>> {
-    let (mut at, mut is_empty) = (entries.next_at(), true);
+) -> Result<io::Result<Option<String>>> {
+    let marked = entries.is_marked();
+    let mut at = entries.next_at() + if marked { BLOCK_BYTES as u64 } else { 0 };
+    let mut more = false;
+    let mut buffer = vec![0; 128 * BLOCK_BYTES];
     loop {
         cancel.check()?;
-        match entries.input().pass_over(at) {
-            Ok(Passed { bytes: 0, .. }) => break,
-            Ok(passed) => {
-                at += passed.bytes;
-                is_empty &= passed.zeros;
-            }
-            Err(cause) => {
-                return Ok(Some(match PastCap::of(&cause) {
-                    Some(past) => (RejectClass::OverCap, over_cap(past)),
-                    None => (
-                        RejectClass::BrokenMember,
-                        format!(
-                            "the archive is damaged somewhere: {cause}; what was read of it may be \
-                             wrong, so get it again"
-                        ),
-                    ),
-                }));
-            }
-        }
+        let read = match entries.input().read_at(at, &mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(cause) => return Ok(Err(cause)),
+        };
+        at += read as u64;
+        // The rest of a writer's last record may hold anything but a header.
+        let (blocks, _) = buffer.get(..read).unwrap_or_default().as_chunks::<BLOCK_BYTES>();
+        let mut headers = blocks.iter().map(|block| Header(*block));
+        more |= headers.any(|header| !header.is_zero() && header.checksum_fits());
     }
-    let why = match (entries.is_marked(), is_empty) {
-        (true, true) => return Ok(None),
-        (true, false) => {
-            "there is more behind the archive's end marker, and that is not read: of archives that \
-             were joined, name each one in `paths`"
+    let what = match (marked, more) {
+        (true, false) => return Ok(Ok(None)),
+        (true, true) => {
+            "there are members behind the archive's end marker, and they are not read: of archives \
+             that were joined, name each one in `paths`"
         }
         (false, _) => {
-            "the archive has no end marker, as if it were cut behind this member; all members up to \
-             here are read: get it again, or write it anew, if it should hold more"
+            "the archive has no end marker, as if it were cut behind its last member; all members are \
+             read: get it again, or write it anew, if it should hold more"
         }
     };
-    Ok(Some((RejectClass::BrokenMember, why.to_owned())))
+    Ok(Ok(Some(what.to_owned())))
+}
+
+/// What became of an archive that could not be read to the end of its packing.
+pub(crate) fn damaged(cause: &io::Error) -> (RejectClass, String) {
+    match PastCap::of(cause) {
+        Some(past) => (RejectClass::OverCap, over_cap(past)),
+        None => (
+            RejectClass::BrokenMember,
+            format!(
+                "the archive is damaged somewhere: {cause}; what was read of it may be wrong, so get \
+                 it again"
+            ),
+        ),
+    }
 }
 
 /// What decides about an entry.
@@ -175,9 +184,9 @@ pub(crate) fn scan(
         let entry = match entries.next_entry() {
             Ok(Some(entry)) => entry,
             Ok(None) => {
-                if let Some((class, message)) = check_rest(&mut entries, cancel)? {
+                if let Some(message) = behind_end(&mut entries, cancel)?.map_err(io)? {
                     let of = whole(selection, path, label, entries.next_at());
-                    scan.rejects.push(Reject { class, message, ..of });
+                    scan.rejects.push(Reject { message, ..of });
                 }
                 return Ok(scan);
             }

@@ -61,7 +61,9 @@ impl Selection {
             .field("source", source.name.as_bytes())
             .field("kind", format!("{:?}", source.kind).as_bytes())
             .field("label", label.unwrap_or_default().as_bytes())
-            .field("id", rule.as_bytes());
+            .field("id", rule.as_bytes())
+            // an index of before knows no reject of an end that is odd
+            .field("ends", b"told");
         for cap in [caps.member_bytes, caps.members, caps.name_bytes] {
             digester.field("cap", &cap.to_le_bytes());
         }

@@ -473,6 +473,12 @@ fn a_line_that_is_no_caption_names_its_image_where_that_can_be_read() {
     let format = with_split(csv(",", ["image", "text"], Some("number"), false));
     let read = all(&text(dir.path(), "a.csv", rows), format);
     assert_eq!(ids(&read), [some("1"), some("2"), some("3"), None]);
+    let short = b"image,text\n1.jpg\n2.jpg,b,c\n\xff\n3.jpg,c\n";
+    let read = all(&text(dir.path(), "b.csv", short), csv(",", ["image", "text"], None, true));
+    assert_eq!(ids(&read), [some("1"), some("2"), None]);
+    let behind = b"text,image\na\nb,2.jpg,c\n";
+    let read = all(&text(dir.path(), "c.csv", behind), csv(",", ["image", "text"], None, true));
+    assert_eq!(ids(&read), [None, None]);
     let json = br#"{"images": [{"filename": "1.jpg", "split": "nowhere", "sentences": []},
         {"filename": "2.jpg", "sentences": [{"tokens": []}]}]}"#;
     let read = all(&text(dir.path(), "dataset.json", json), CaptionFormat::Karpathy);

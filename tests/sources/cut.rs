@@ -72,13 +72,16 @@ fn a_tar_that_ends_behind_a_whole_member_or_goes_on_behind_its_end_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (tar(&[("1.jpg", b"one"), ("2.jpg", b"two")]), tar(&[("3.jpg", b"three")]));
     let padded = [a.as_slice(), &[0; 30_000]].concat();
+    // What a writer's last record held before.
+    let stale = [a.as_slice(), &[b'x'; 3000]].concat();
     let unmarked = a[..2048].to_vec();
     let joined = [a.as_slice(), &b].concat();
     for (form, members, told) in [
         (a.as_slice(), 2, None),
         (padded.as_slice(), 2, None),
+        (stale.as_slice(), 2, None),
         (unmarked.as_slice(), 2, Some("no end marker")),
-        (joined.as_slice(), 2, Some("more behind")),
+        (joined.as_slice(), 2, Some("members behind")),
     ] {
         for (name, bytes) in [("x.tar", form.to_vec()), ("x.tar.gz", gz(form))] {
             let path = text(dir.path(), name, &bytes);
@@ -95,6 +98,20 @@ fn a_tar_that_ends_behind_a_whole_member_or_goes_on_behind_its_end_says_so() {
             assert_eq!(said.len(), usize::from(told.is_some()), "{name}: {said:?}");
             assert!(told.is_none_or(|told| said[0].contains(told)), "{name}: {said:?}");
             assert!(rejects.iter().all(|reject| reject.class == RejectClass::BrokenMember));
+        }
+    }
+}
+
+#[test]
+fn captions_in_a_tar_that_ends_oddly_are_read_and_its_end_is_told() {
+    let (a, b) = (tar(&[("a.token", b"1.jpg#0\ta dog\n")]), tar(&[("b.token", b"2.jpg#0\tb\n")]));
+    let joined = [a.as_slice(), &b].concat();
+    for (bytes, told) in [(&a[..1024], "no end marker"), (&joined, "members behind")] {
+        for (name, bytes) in [("a.tar", bytes.to_vec()), ("a.tar.gz", gz(bytes))] {
+            let found = captions(name, &bytes, Some("*.token"));
+            assert_eq!(found.captions.len(), 1, "{name}, {told}");
+            let [reject] = found.rejects.as_slice() else { panic!("{:?}", found.rejects) };
+            assert!(reject.message.contains(told) && &*reject.origin.member == name, "{reject}");
         }
     }
 }
@@ -124,8 +141,10 @@ fn a_member_of_a_zip_whose_own_header_is_damaged_is_a_reject() {
 
 #[test]
 fn text_of_another_encoding_is_told_and_zero_bytes_are_no_text() {
-    for mark in [b"\xff\xfe", b"\xfe\xff"] {
-        let wide: Vec<u8> = "1.jpg#0\ta dog\n".bytes().flat_map(|byte| [byte, 0]).collect();
+    let line = "1.jpg#0\ta dog\n";
+    for (mark, low) in [(b"\xff\xfe", 0), (b"\xfe\xff", 1)] {
+        let pair = |byte| if low == 0 { [byte, 0] } else { [0, byte] };
+        let wide: Vec<u8> = line.bytes().flat_map(pair).collect();
         let found = captions("a.token", &[mark.as_slice(), &wide].concat(), None);
         assert!(found.captions.is_empty());
         let [reject] = found.rejects.as_slice() else { panic!("{:?}", found.rejects) };

@@ -86,18 +86,20 @@ fn rejected(report: &RunReport) -> Option<String> {
     (!classes.is_empty()).then(told)
 }
 
-/// Tables that this run left without a row, where it took rows out of them, or refused all that they were
-/// to hold: legal, and seldom meant.
+/// Tables that this run left without a row, where it took rows out of them or refused what they were to
+/// hold: legal, and seldom meant.
 fn emptied(report: &RunReport) -> Vec<String> {
-    let refused = report.rejects.values().any(|rows| *rows > 0);
+    let refused = |made: &TableReport| {
+        report.new_rejects.first.iter().any(|reject| reject.stage == made.table)
+    };
     let emptied = report.tables.iter().filter(|made| {
         let gone = made.counts.get(Reason::Removed);
-        made.published && made.rows == 0 && made.table != REJECTS && (gone > 0 || refused)
+        made.published && made.rows == 0 && made.table != REJECTS && (gone > 0 || refused(made))
     });
     let line = |made: &TableReport| match (made.counts.get(Reason::Removed), made.version) {
         (gone @ 1.., Some(version)) => format!(
-            "`{}` is empty now: the {} of before went with what they were made of; `clipmill restore` \
-             brings back version {}.",
+            "`{}` is empty now: the {} of before went with what they were made of; mend that, or \
+             `clipmill restore` version {} until it is mended.",
             made.table,
             match gone {
                 1 => "one row".to_owned(),

@@ -42,7 +42,11 @@ fn style(known: bool) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_wrong| ProgressStyle::default_bar())
         .with_key("rate", |state: &ProgressState, to: &mut dyn fmt::Write| {
-            let _ = write!(to, "{}/s", HumanFloatCount(state.per_sec().round()));
+            let rate = state.per_sec();
+            let _ = match rate {
+                ..10.0 => write!(to, "{rate:.1}/s"),
+                _ => write!(to, "{}/s", HumanFloatCount(rate.round())),
+            };
         })
         .progress_chars("━╸─")
 }

@@ -145,10 +145,6 @@ impl<'a> Collector<'a> {
     fn keep(&mut self, member: &str, found: &Found<'_>) -> Result<(), Refusal> {
         let id = names::image_id(found.image, self.id, found.named)
             .map_err(|why| (None, RejectClass::BadName, why))?;
-        // neither UTF-8 as people write it nor what most readers of a table take
-        if id.contains('\0') {
-            return Err((None, RejectClass::BadName, "its image's name holds a zero byte".into()));
-        }
         if found.text.contains('\0') {
             let why = "it holds a zero byte, as UTF-16 does and damaged files do".to_string();
             return Err((Some(id), RejectClass::BadText, why));

@@ -147,14 +147,23 @@ impl Opener<'_> {
     ) -> Result<bool> {
         let capped = Capped::new(content, self.caps.member_bytes);
         let mut reader = BufReader::with_capacity(1 << 16, capped);
-        // what cannot be read shows when it is read
-        if reader.fill_buf().is_ok_and(|head| UTF_16.iter().any(|mark| head.starts_with(mark))) {
-            let why = "it is UTF-16: make it UTF-8 (`iconv -f UTF-16 -t UTF-8`)".to_string();
-            out.reject(member, offset, None, RejectClass::BadText, why, None);
-            return Ok(true);
-        }
+        let begun = match reader.fill_buf() {
+            // one of a shard is told with its image
+            Ok(head) if !self.pick.shards && UTF_16.iter().any(|mark| head.starts_with(mark)) => {
+                let why = "it is UTF-16 or UTF-32: make it UTF-8 (`iconv -t UTF-8`)".to_string();
+                out.reject(member, offset, None, RejectClass::BadText, why, None);
+                return Ok(true);
+            }
+            // a reader that failed once may end at its next call
+            Err(cause) if cause.kind() != io::ErrorKind::Interrupted => Err(cause),
+            _ => Ok(()),
+        };
         let text = Text { name, member: member.to_owned(), offset, reader: &mut reader };
-        let Err(cause) = each(text, out)? else { return Ok(true) };
+        let read = match begun {
+            Ok(()) => each(text, out)?,
+            failed => failed,
+        };
+        let Err(cause) = read else { return Ok(true) };
         let capped = reader.get_ref();
         // a text of a shard stands where it begins, and lines before the break where they do
         let at = if self.pick.shards { offset } else { capped.given_bytes() };
@@ -205,9 +214,13 @@ impl Opener<'_> {
             let entry = match entries.next_entry() {
                 Ok(Some(entry)) => entry,
                 Ok(None) => {
-                    let damaged = scan::check_rest(&mut entries, self.cancel)?;
-                    let told = damaged.is_some();
-                    if let Some((class, why)) = damaged {
+                    let odd = scan::behind_end(&mut entries, self.cancel)?;
+                    let told = odd.is_err();
+                    let odd = match odd {
+                        Ok(odd) => odd.map(|why| (RejectClass::BrokenMember, why)),
+                        Err(cause) => Some(scan::damaged(&cause)),
+                    };
+                    if let Some((class, why)) = odd {
                         out.reject(&self.whole(), entries.next_at(), None, class, why, None);
                     }
                     return Ok(self.settle(&tally, told, out));
@@ -260,7 +273,7 @@ impl Opener<'_> {
             }
         };
         let mut tally = Tally::default();
-        let mut unpacked_bytes = 0;
+        let (mut unpacked_bytes, mut told) = (0, false);
         for at in 0..archive.len() {
             self.cancel.check()?;
             let described = archive.by_index_raw(at).map_err(io::Error::other).map(|member| {
@@ -276,9 +289,15 @@ impl Opener<'_> {
                 // its own header is damaged; the directory has its name, too
                 Err(cause) => {
                     let name = archive.name_for_index(at).and_then(|name| name.ok());
-                    let name = name.map_or_else(|| format!("#{at}"), |name| name.into_owned());
-                    if name.starts_with('#') || self.picks(&name, true, &mut tally)? {
-                        self.broken(&self.shown(&name), 0, &cause, out);
+                    let name = name.map(|name| names::display(name.as_bytes()));
+                    let picked = match &name {
+                        Some(name) => self.picks(name, false, &mut tally)?,
+                        None => true,
+                    };
+                    if picked {
+                        told = true;
+                        let shown = name.map_or_else(|| self.whole(), |name| self.shown(&name));
+                        self.broken(&shown, 0, &cause, out);
                     }
                     continue;
                 }
@@ -307,7 +326,7 @@ impl Opener<'_> {
             }
             unpacked_bytes = member.given_bytes();
         }
-        Ok(self.settle(&tally, false, out))
+        Ok(self.settle(&tally, told, out))
     }
 
     /// Whether a member is to be read; counts it either way.

@@ -288,11 +288,12 @@ impl<I: Input> Entries<I> {
                 Err(why) => entry.fault = Some((RejectClass::BrokenMember, why)),
             }
         }
+        let long = u64::try_from(entry.name.len()).is_ok_and(|len| len > self.name_cap);
         if self.input.len_bytes().is_some_and(|len_bytes| self.content_end > len_bytes) {
             let why = "the archive ends in the middle of it".into();
-            entry.is_cut = entry.fault.is_none();
+            entry.is_cut = entry.fault.is_none() && !long;
             entry.fault = Some((RejectClass::BrokenMember, why));
-        } else if u64::try_from(entry.name.len()).is_ok_and(|len| len > self.name_cap) {
+        } else if long {
             let why = format!("its name is longer than the cap of {}", Bytes(self.name_cap));
             entry.fault = Some((RejectClass::OverCap, why));
         }

@@ -23,35 +23,7 @@ pub trait Input {
     fn read_some(&mut self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
         self.read_at(at, buf)
     }
-
-    /// Passes over some more bytes: from `at`, or of a stream from where it is; behind its own there may
-    /// be a checksum.
-    ///
-    /// # Errors
-    /// As [`Self::read_at`].
-    fn pass_over(&mut self, at: u64) -> io::Result<Passed> {
-        let mut bytes = vec![0; PASSED_BYTES];
-        self.read_some(at, &mut bytes).map(|read| Passed::of(bytes.get(..read).unwrap_or_default()))
-    }
 }
-
-/// Bytes that were passed over.
-#[derive(Debug, Clone, Copy)]
-pub struct Passed {
-    /// How many; none at the end.
-    pub bytes: u64,
-    /// Whether all of them were zero.
-    pub zeros: bool,
-}
-
-impl Passed {
-    fn of(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.len() as u64, zeros: bytes.iter().all(|byte| *byte == 0) }
-    }
-}
-
-/// Bytes that are passed over at a time.
-const PASSED_BYTES: usize = 1 << 16;
 
 /// Enough for the end of one member, its padding, the next header and the start of what follows:
 /// one system call a member, and none of its body read.
@@ -188,11 +160,5 @@ impl<R: Read> Input for StreamInput<R> {
         self.position += read as u64;
         self.ended |= read == 0 && !buf.is_empty();
         Ok(read)
-    }
-
-    fn pass_over(&mut self, _at: u64) -> io::Result<Passed> {
-        let mut bytes = vec![0; PASSED_BYTES];
-        let read = self.read_some(self.position, &mut bytes)?;
-        Ok(Passed::of(bytes.get(..read).unwrap_or_default()))
     }
 }

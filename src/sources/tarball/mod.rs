@@ -14,5 +14,5 @@ pub use entries::{Broken, Content, Entries, Entry};
 pub use header::EntryKind;
 pub(crate) use header::{BLOCK_BYTES, Header};
 pub(crate) use input::read_full_at;
-pub use input::{FileInput, Input, Passed, StreamInput};
+pub use input::{FileInput, Input, StreamInput};
 pub use sparse::Piece;
