@@ -185,9 +185,10 @@ impl Archive {
         }
     }
 
-    /// What it holds. Of a plain tar only the headers are read, and what lies behind its end; where an index was kept
-    /// and the file is as it was then, only a few of them. After a change, members whose
-    /// stamp is unchanged keep their digest; what a stamp is worth says [`Member::stamp`].
+    /// What it holds. Of a plain tar only the headers are read, and what lies behind its end;
+    /// where an index was kept and the file is as it was then, only a few headers. After a change,
+    /// members whose stamp is unchanged keep their digest; what a stamp is worth says
+    /// [`Member::stamp`].
     ///
     /// # Errors
     /// [`Kind::BadInput`] when it is no tar at all or holds more members than the cap,
@@ -365,11 +366,8 @@ impl Archive {
             let entry = match entries.next_entry() {
                 Ok(Some(entry)) => entry,
                 Ok(None) => {
-                    let odd = match scan::behind_end(&mut entries, cancel)? {
-                        Ok(odd) => odd.map(|why| (RejectClass::BrokenMember, why)),
-                        Err(cause) => Some(scan::damaged(&cause)),
-                    };
-                    if let Some((class, message)) = odd {
+                    if let Some(odd) = scan::check_end(&mut entries, cancel)? {
+                        let (class, message) = (odd.class, odd.message);
                         let at = entries.next_at();
                         let whole = scan::whole(&self.selection, &self.path, self.label(), at);
                         let _ = each(Item::Reject(Reject { class, message, ..whole }));

@@ -90,13 +90,42 @@ pub(crate) fn over_cap(past: PastCap) -> String {
     )
 }
 
+/// What is wrong with the end of a tar.
+pub(crate) struct OddEnd {
+    pub(crate) class: RejectClass,
+    pub(crate) message: String,
+    /// Whether it could not be read to the end of its packing: what was read may be wrong.
+    pub(crate) is_damaged: bool,
+}
+
+/// What is wrong behind the end of a tar that is a stream, or may be one.
+///
+/// # Errors
+/// [`Kind::Interrupted`].
+pub(crate) fn check_end<I: Input>(
+    entries: &mut Entries<I>,
+    cancel: &Cancel,
+) -> Result<Option<OddEnd>> {
+    Ok(match behind_end(entries, cancel)? {
+        Ok(odd) => odd.map(|message| OddEnd {
+            class: RejectClass::BrokenMember,
+            message,
+            is_damaged: false,
+        }),
+        Err(cause) => {
+            let (class, message) = damaged(&cause);
+            Some(OddEnd { class, message, is_damaged: true })
+        }
+    })
+}
+
 /// Looks at what lies behind the end of a tar, to the end of its file or packing. Gives what is odd there.
 ///
 /// An inner error is that of reading: of a packing, also that its checksum is wrong.
 ///
 /// # Errors
 /// [`Kind::Interrupted`].
-pub(crate) fn behind_end<I: Input>(
+fn behind_end<I: Input>(
     entries: &mut Entries<I>,
     cancel: &Cancel,
 ) -> Result<io::Result<Option<String>>> {
@@ -132,7 +161,7 @@ pub(crate) fn behind_end<I: Input>(
 }
 
 /// What became of an archive that could not be read to the end of its packing.
-pub(crate) fn damaged(cause: &io::Error) -> (RejectClass, String) {
+fn damaged(cause: &io::Error) -> (RejectClass, String) {
     match PastCap::of(cause) {
         Some(past) => (RejectClass::OverCap, over_cap(past)),
         None => (

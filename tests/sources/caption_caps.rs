@@ -12,13 +12,13 @@ use clipmill::sources::write::{TarWriter, gzip};
 
 use super::captions::{source, text};
 
-fn gz(bytes: &[u8]) -> Vec<u8> {
+pub fn gz(bytes: &[u8]) -> Vec<u8> {
     let mut packer = gzip(Vec::new());
     packer.write_all(bytes).unwrap();
     packer.finish().unwrap()
 }
 
-fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = TarWriter::new(Vec::new());
     for (name, bytes) in members {
         tar.file(name, bytes, 0).unwrap();

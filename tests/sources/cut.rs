@@ -7,24 +7,10 @@ use clipmill::flow::RejectClass;
 use clipmill::plan::source::CaptionFormat;
 use clipmill::plan::source::ImageSourceKind::Tar;
 use clipmill::sources::captions::{CaptionsRead, read};
-use clipmill::sources::write::{TarWriter, gzip};
 
+use super::caption_caps::{gz, tar};
 use super::captions::{source, text};
 use super::{image_source, known, open, streamed};
-
-fn gz(bytes: &[u8]) -> Vec<u8> {
-    let mut packer = gzip(Vec::new());
-    packer.write_all(bytes).unwrap();
-    packer.finish().unwrap()
-}
-
-fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut tar = TarWriter::new(Vec::new());
-    for (name, bytes) in members {
-        tar.file(name, bytes, 0).unwrap();
-    }
-    tar.finish().unwrap()
-}
 
 /// Lines that do not pack to nothing.
 fn lines(count: u32) -> String {

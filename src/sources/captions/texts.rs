@@ -214,13 +214,10 @@ impl Opener<'_> {
             let entry = match entries.next_entry() {
                 Ok(Some(entry)) => entry,
                 Ok(None) => {
-                    let odd = scan::behind_end(&mut entries, self.cancel)?;
-                    let told = odd.is_err();
-                    let odd = match odd {
-                        Ok(odd) => odd.map(|why| (RejectClass::BrokenMember, why)),
-                        Err(cause) => Some(scan::damaged(&cause)),
-                    };
-                    if let Some((class, why)) = odd {
+                    let odd = scan::check_end(&mut entries, self.cancel)?;
+                    let told = odd.as_ref().is_some_and(|odd| odd.is_damaged);
+                    if let Some(odd) = odd {
+                        let (class, why) = (odd.class, odd.message);
                         out.reject(&self.whole(), entries.next_at(), None, class, why, None);
                     }
                     return Ok(self.settle(&tally, told, out));
