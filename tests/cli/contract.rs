@@ -157,7 +157,7 @@ fn a_table_that_loses_all_its_rows_is_told() {
         let line = format!("`{table}` is empty now: the 10 rows of before went");
         assert!(said.contains(&line), "{said}");
     }
-    assert!(said.contains("mend that, or `clipmill restore` version 0"), "{said}");
+    assert!(said.contains("`clipmill restore STORE images 0` brings them back"), "{said}");
     assert!(!said.contains("`rejects` is empty"), "{said}");
     // Once is enough: the next run changes nothing.
     assert!(!stdout(&run()).contains("is empty"));

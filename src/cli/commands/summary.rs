@@ -98,14 +98,14 @@ fn emptied(report: &RunReport) -> Vec<String> {
     });
     let line = |made: &TableReport| match (made.counts.get(Reason::Removed), made.version) {
         (gone @ 1.., Some(version)) => format!(
-            "`{}` is empty now: the {} of before went with what they were made of; mend that, or \
-             `clipmill restore` version {} until it is mended.",
-            made.table,
+            "`{table}` is empty now: the {} of before went with what they were made of. Mend that and \
+             run again; until then `clipmill restore STORE {table} {}` brings them back.",
             match gone {
                 1 => "one row".to_owned(),
                 gone => format!("{} rows", count(gone)),
             },
-            version - 1
+            version - 1,
+            table = made.table
         ),
         _ => format!("`{}` is empty: nothing of what it was to hold could be used.", made.table),
     };
