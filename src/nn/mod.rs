@@ -18,5 +18,6 @@ pub mod weights;
 pub(crate) use kernels::{AdamKernels, AdamRates};
 pub(crate) use kernels::{KeepsRoom, keep_cores_free};
 
+mod blocks;
 pub(crate) mod fault;
 mod kernels;

@@ -77,6 +77,12 @@ impl Learning {
     pub fn device(&self) -> &str {
         &self.device_name
     }
+
+    /// On the processor, does `work` in rayon's pool: what it shares out need not be handed over to
+    /// threads that sleep, and be waited for, each time.
+    fn in_pool<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        if self.device.is_cpu() { rayon::join(work, || ()).0 } else { work() }
+    }
 }
 
 /// Refuses captions that are longer than the GPT-2's texts, and a mapper that does not divide by its
@@ -144,7 +150,7 @@ impl Learner for Learning {
         let mut dropout = draw
             .filter(|_| self.dropout > 0.0)
             .map(|draw| Dropout::new(self.dropout as f32, draw.seed, draw.stream));
-        self.captioner.loss(&batch, dropout.as_mut()).map_err(fault())
+        self.in_pool(|| self.captioner.loss(&batch, dropout.as_mut())).map_err(fault())
     }
 
     fn saves_memory(&self, course: &Course) -> String {
@@ -152,7 +158,8 @@ impl Learner for Learning {
     }
 
     fn gradients(&self, loss: &Tensor, earlier: Option<GradStore>) -> Result<GradStore> {
-        self.captioner.backward_onto(loss, earlier).map_err(candle("computing gradients"))
+        self.in_pool(|| self.captioner.backward_onto(loss, earlier))
+            .map_err(candle("computing gradients"))
     }
 
     fn recycle(&self, gradients: GradStore) {

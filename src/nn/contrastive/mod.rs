@@ -6,6 +6,7 @@
 
 mod loss;
 mod model;
+mod tokens;
 mod tower;
 
 pub use model::{Pair, TrainableClip};

@@ -3,6 +3,7 @@
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Tensor, Var};
 
+use super::tokens::{patches, placed};
 use super::tower::Blocks;
 use crate::nn::clip::{Architecture, Pooling};
 use crate::nn::gradient::{Weight, backward, backward_onto, recycle};
@@ -13,7 +14,7 @@ use crate::nn::weights::Weights;
 #[derive(Debug)]
 pub struct TrainableClip {
     of: Architecture,
-    device: Device,
+    pub(super) device: Device,
     patch: Linear,
     class: Weight,
     places: Weight,
@@ -28,7 +29,7 @@ pub struct TrainableClip {
     text_out: Linear,
     /// Logarithm of what similarities are multiplied by.
     pub(super) scale: Weight,
-    weights: Vec<(String, Weight)>,
+    pub(super) weights: Vec<(String, Weight)>,
 }
 
 /// Images and captions that belong together, row by row.
@@ -161,20 +162,11 @@ impl TrainableClip {
     pub fn images(&self, images: &[f32]) -> Result<Tensor> {
         let size = self.of.vision.size_px;
         let rows = images.len().checked_div(3 * size * size).unwrap_or(0);
-        let (grid, side) = (self.of.vision.grid(), self.of.vision.patch_px);
-        let width = self.of.vision.transformer.width;
-        // A convolution whose stride is its kernel is one product of matrices.
-        let patches = Tensor::from_slice(images, (rows, 3, size, size), &self.device)?
-            .narrow(2, 0, grid * side)?
-            .narrow(3, 0, grid * side)?
-            .reshape((rows, 3, grid, side, grid, side))?
-            .permute((0, 2, 4, 1, 3, 5))?
-            .reshape((rows, grid * grid, 3 * side * side))?;
-        let patches = self.patch.forward(&patches)?;
-        let class = self.class.tensor().reshape((1, 1, width))?.broadcast_as((rows, 1, width))?;
-        let x = Tensor::cat(&[&class.contiguous()?, &patches], 1)?;
-        let x = self.pre.forward(&x.broadcast_add(self.places.tensor())?)?;
-        let x = self.image_blocks.forward(&x)?.narrow(1, 0, 1)?.squeeze(1)?;
+        let patches = self.patch.forward(&patches(images, &self.of.vision, &self.device)?)?;
+        let tokens = patches.dim(1)? + 1;
+        let x = placed(&patches, Some(&self.class), &self.places)?;
+        let class: Vec<u32> = (0..rows).map(|row| token_number(row * tokens)).collect();
+        let x = self.image_blocks.forward(&self.pre.forward(&x)?, &class)?;
         unit(&self.image_out.forward(&self.image_post.forward(&x)?)?)
     }
 
@@ -198,14 +190,9 @@ impl TrainableClip {
         }
         let width = self.of.text.transformer.width;
         let x = self.tokens.forward(&ids)?.reshape((texts.len(), longest, width))?;
-        let x = x.broadcast_add(&self.positions.tensor().narrow(0, 0, longest)?)?;
-        let x = self.text_blocks.forward(&x)?.reshape((texts.len() * longest, width))?;
-        let at: Vec<u32> = last
-            .iter()
-            .enumerate()
-            .map(|(row, last)| u32::try_from(row * longest + last).unwrap_or(u32::MAX))
-            .collect();
-        let x = x.index_select(&Tensor::new(at, &self.device)?, 0)?;
+        let at: Vec<u32> =
+            last.iter().enumerate().map(|(row, last)| token_number(row * longest + last)).collect();
+        let x = self.text_blocks.forward(&placed(&x, None, &self.positions)?, &at)?;
         unit(&self.text_out.forward(&self.text_post.forward(&x)?)?)
     }
 
@@ -216,6 +203,11 @@ impl TrainableClip {
         };
         ids.iter().position(|id| Some(*id) == wanted).unwrap_or(0)
     }
+}
+
+/// A token's number among those of all rows; one that is too large is none.
+fn token_number(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// Every row divided by its L2 norm.

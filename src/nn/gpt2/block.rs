@@ -1,29 +1,19 @@
-//! A block: `x + attention(norm(x))`, then `x + mlp(norm(x))`.
+//! A block as GPT-2 has it: how its weights begin, and how it goes on from a cache.
 
 use candle_core::{Result, Tensor};
 
-use super::cache::Cache;
+use super::cache::{Cache, Room};
 use super::config::Gpt2Config;
+use crate::nn::blocks::{Block, Qkv};
 use crate::nn::layers::{
-    Curve, Dropout, Form, Init, Linear, Norm, Seen, Source, attention, attention_onto, curve,
+    Dropout, Factors, Form, Init, Linear, Norm, Onto, Seen, Source, attend_onto, attention,
+    attention_onto, curve_run,
 };
-
-#[derive(Debug)]
-pub(super) struct Block {
-    pub(super) norm_1: Norm,
-    pub(super) qkv: Linear,
-    pub(super) out: Linear,
-    pub(super) norm_2: Norm,
-    pub(super) up: Linear,
-    pub(super) down: Linear,
-    pub(super) heads: usize,
-    pub(super) curve: Curve,
-}
 
 impl Block {
     /// Initial weights as transformers' `GPT2PreTrainedModel._init_weights`: normal of 0.02, those
     /// that write into the residual stream of `0.02 / √(2 · layers)`; biases zero.
-    pub(super) fn build(
+    pub(super) fn build_gpt2(
         source: &mut Source<'_>,
         name: &str,
         of: &Gpt2Config,
@@ -36,7 +26,7 @@ impl Block {
             let name = format!("{name}.{part}");
             Linear::build(source, &name, Form::InputFirst, sizes, Some(Init::Zero), init)
         };
-        let qkv = linear("attn.c_attn", (w, 3 * w), normal)?;
+        let qkv = Qkv::One(linear("attn.c_attn", (w, 3 * w), normal)?);
         let out = linear("attn.c_proj", (w, w), narrow)?;
         let up = linear("mlp.c_fc", (w, of.inner), normal)?;
         let down = linear("mlp.c_proj", (of.inner, w), narrow)?;
@@ -45,27 +35,48 @@ impl Block {
         Ok(Self { norm_1, qkv, out, norm_2, up, down, heads: of.heads, curve: of.curve })
     }
 
+    /// By layers. `cache` is the cache and the layer.
+    ///
     /// # Shapes
-    /// `x`: (rows, tokens, width), and so is the result. `cache` is the cache and the layer.
-    pub(super) fn forward(
+    /// `x`: (rows, tokens, width), and so is the result.
+    pub(super) fn forward_onto(
         &self,
         x: &Tensor,
         seen: &Seen,
         cache: Option<(&mut Cache, usize)>,
-        mut dropout: Option<&mut Dropout>,
+        dropout: Option<&mut Dropout>,
     ) -> Result<Tensor> {
-        let qkv = self.qkv.forward(&self.norm_1.forward(x)?)?;
-        let mixed = match cache {
-            None => attention(&qkv, self.heads, seen, dropout.as_deref_mut())?,
-            Some((cache, layer)) => self.attention_onto(&qkv, seen, cache, layer)?,
-        };
-        let mut drop = |x: Tensor| match dropout.as_deref_mut() {
-            Some(dropout) => dropout.forward(&x),
-            None => Ok(x),
-        };
-        let x = (x + drop(self.out.forward(&mixed)?)?)?;
-        let hidden = curve(&self.up.forward(&self.norm_2.forward(&x)?)?, self.curve)?;
-        &x + drop(self.down.forward(&hidden)?)?
+        self.forward(x, dropout, |qkv, dropout| match cache {
+            None => attention(qkv, self.heads, seen, dropout),
+            Some((cache, layer)) => self.attention_onto(qkv, seen, cache, layer),
+        })
+    }
+
+    /// As [`forward_onto`](Self::forward_onto) with a cache, of plain numbers: `x` becomes the value.
+    pub(super) fn run_onto(
+        &self,
+        x: &mut [f32],
+        sizes: [usize; 3],
+        seen: &Seen,
+        room: &mut Room,
+        (capacity, filled): (usize, usize),
+    ) -> Result<()> {
+        let (width, how) = (sizes[2], Factors::AsTheyLie);
+        let mut normed = vec![0.0; x.len()];
+        self.norm_1.run(x, &mut normed)?;
+        let mut qkv = vec![0.0; 3 * x.len()];
+        self.qkv.run(&normed, &mut qkv, how)?;
+        let of = Onto { sizes, heads: self.heads, capacity, filled };
+        room.write(&qkv, of);
+        let mut mixed = vec![0.0; x.len()];
+        attend_onto((&qkv, 3 * width), (&room.keys, &room.values), of, seen, &mut mixed);
+        self.out.run(&mixed, x, true, how)?;
+        self.norm_2.run(x, &mut normed)?;
+        let mut up = vec![0.0; self.inner(x.len(), sizes)];
+        self.up.run(&normed, &mut up, false, how)?;
+        let mut hidden = vec![0.0; up.len()];
+        curve_run(self.curve, &up, &mut hidden);
+        self.down.run(&hidden, x, true, how)
     }
 
     fn attention_onto(

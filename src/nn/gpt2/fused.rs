@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{Result, Tensor};
 
-use super::block::Block;
+use crate::nn::blocks::{Block, Qkv};
 use crate::nn::gradient::follow;
 use crate::nn::kernels::{NormOf, TrainKernels};
-use crate::nn::layers::{Curve, Norm};
+use crate::nn::layers::{Curve, Linear, Norm};
 
 /// A linear map's matrix (inputs, outputs) in the type that is computed in, and its bias in f32.
 type Map = (Tensor, Tensor);
@@ -34,7 +34,14 @@ struct Kept {
 impl Block {
     /// Whether it can be computed here.
     pub(super) fn is_fused(&self) -> bool {
-        self.curve == Curve::GeluNew
+        self.curve == Curve::GeluNew && self.one_qkv().is_ok()
+    }
+
+    fn one_qkv(&self) -> Result<&Linear> {
+        match &self.qkv {
+            Qkv::One(linear) => Ok(linear),
+            Qkv::Three(_) => candle_core::bail!("queries, keys and values have a matrix each"),
+        }
     }
 
     /// Floats of an attention's scores are divided by the root of a head's.
@@ -53,8 +60,8 @@ impl Block {
         (own, next): ([NormOf; 2], &NormOf),
     ) -> Result<((Tensor, Tensor), Kept)> {
         let dtype = kernels.dtype();
-        let map = |of: &crate::nn::layers::Linear| of.constants(dtype);
-        let maps = [map(&self.qkv)?, map(&self.out)?, map(&self.up)?, map(&self.down)?];
+        let map = |of: &Linear| of.constants(dtype);
+        let maps = [map(self.one_qkv()?)?, map(&self.out)?, map(&self.up)?, map(&self.down)?];
         let [of_qkv, of_out, of_up, of_down] = &maps;
         let (_, width) = x.dims2()?;
         let qkv = normed.matmul(&of_qkv.0)?;
@@ -108,7 +115,7 @@ impl Block {
         let of_q = of_scores.matmul(&k)?;
         let of_k = of_scores.t()?.matmul(&q)?;
         let of_qkv_out = kernels.join([&of_q, &of_k, &of_v], self.heads)?;
-        self.qkv.add_gradients(
+        self.one_qkv()?.add_gradients(
             || matrix(&kept.normed_1, &of_qkv_out),
             || kernels.columns(&of_qkv_out),
         )?;

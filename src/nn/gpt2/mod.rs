@@ -8,7 +8,6 @@ mod config;
 mod fused;
 mod load;
 mod model;
-mod plain;
 mod random;
 
 pub use cache::Cache;

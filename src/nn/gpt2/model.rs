@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Result, Shape, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
-use super::block::Block;
 use super::cache::Cache;
 use super::config::Gpt2Config;
-use super::plain::{Places, Scratch};
+use crate::nn::blocks::{Block, Places, is_plain, run_plain};
 use crate::nn::device::held;
-use crate::nn::gradient::{Weight, is_native, node, numbers};
+use crate::nn::gradient::{Weight, is_native, numbers};
 use crate::nn::layers::{
     Dropout, Embedding, Expected, Factors, Init, Linear, Norm, Seen, Source, entropy,
 };
@@ -68,7 +67,7 @@ impl Gpt2 {
         let tokens = table("wte", config.vocabulary)?;
         let positions = table("wpe", config.positions)?;
         let blocks = (0..config.layers)
-            .map(|layer| Block::build(&mut source, &format!("transformer.h.{layer}"), &config))
+            .map(|layer| Block::build_gpt2(&mut source, &format!("transformer.h.{layer}"), &config))
             .collect::<crate::base::Result<Vec<_>>>()?;
         let norm = Norm::build(&mut source, "transformer.ln_f", width, config.epsilon)?;
         let head = if config.tied {
@@ -270,7 +269,7 @@ impl Gpt2 {
         } else {
             for (layer, block) in self.blocks.iter().enumerate() {
                 let cache = cache.as_deref_mut().map(|cache| (cache, layer));
-                x = block.forward(&x, &seen, cache, dropout.as_deref_mut())?;
+                x = block.forward_onto(&x, &seen, cache, dropout.as_deref_mut())?;
             }
             chosen(&x, at)?
         };
@@ -292,7 +291,7 @@ impl Gpt2 {
     }
 
     fn is_plain(&self) -> bool {
-        self.blocks.iter().all(Block::is_plain)
+        is_plain(&self.blocks)
     }
 
     /// How products read the matrices of the blocks and the head. Those of a frozen GPT-2 that is
@@ -313,12 +312,11 @@ impl Gpt2 {
         seen: &Seen,
         cache: Option<&mut Cache>,
         at: Option<&[u32]>,
-        mut dropout: Option<&mut Dropout>,
+        dropout: Option<&mut Dropout>,
     ) -> Result<Tensor> {
         let sizes: [usize; 3] = x.dims3()?.into();
-        let x = x.contiguous()?;
-        let mut numbers = self::numbers(&x)?.to_vec();
         if let Some(cache) = cache {
+            let mut numbers = self::numbers(&x.contiguous()?)?.to_vec();
             let at = (cache.capacity(), cache.len());
             let rooms = cache.plain()?;
             for (block, room) in self.blocks.iter().zip(rooms) {
@@ -326,32 +324,11 @@ impl Gpt2 {
             }
             return Tensor::from_vec(numbers, x.shape(), x.device());
         }
-        let keeps = x.track_op() || self.trains();
-        let [how, _] = self.factors(keeps);
+        let [how, _] = self.factors(x.track_op() || self.trains());
         let places = at.map(|at| Places::new(at, sizes)).transpose()?;
-        let mut kept = Vec::with_capacity(if keeps { self.blocks.len() } else { 0 });
-        for (layer, block) in self.blocks.iter().enumerate() {
-            let places = places.as_ref().filter(|_| layer + 1 == self.blocks.len());
-            let (out, of_block) =
-                block.run(numbers, (sizes, places), seen, dropout.as_deref_mut(), (keeps, how))?;
-            numbers = out;
-            kept.extend(of_block);
-        }
-        let shape = match at {
-            Some(at) => Shape::from((at.len(), sizes[2])),
-            None => x.shape().clone(),
-        };
         let weights: Vec<&Weight> = self.weights.iter().map(|(_, weight)| weight).collect();
-        let blocks = Arc::clone(&self.blocks);
-        node("gpt2 blocks", &x, &weights, numbers, shape, move |of_out, wants| {
-            let mut gradient = of_out.to_vec();
-            let mut scratch = Scratch::default();
-            for block in blocks.iter().rev() {
-                let Some(kept) = kept.pop() else { break };
-                block.run_back(&kept, &mut gradient, &mut scratch, how)?;
-            }
-            Ok(wants.then_some(gradient))
-        })
+        let blocks = ("gpt2 blocks", &self.blocks);
+        run_plain(blocks, x, seen, places.as_ref(), dropout, (&weights, how))
     }
 
     /// Scores of every token to come next.
@@ -449,7 +426,7 @@ mod tests {
                     out = gpt2.run_plain(&out, &seen, None, at, dropout.as_mut()).unwrap();
                 } else {
                     for block in gpt2.blocks.iter() {
-                        out = block.forward(&out, &seen, None, dropout.as_mut()).unwrap();
+                        out = block.forward_onto(&out, &seen, None, dropout.as_mut()).unwrap();
                     }
                     out = chosen(&out, at).unwrap();
                 }

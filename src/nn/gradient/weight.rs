@@ -113,6 +113,19 @@ impl Weight {
         });
     }
 
+    /// Adds `numbers` to the gradient so far, if it trains.
+    pub(in crate::nn) fn add_numbers(&self, numbers: &[f32]) {
+        if self.trains() {
+            self.write_gradient(|sum, fresh| {
+                if fresh {
+                    sum.copy_from_slice(numbers);
+                } else {
+                    sum.iter_mut().zip(numbers).for_each(|(sum, x)| *sum += x);
+                }
+            });
+        }
+    }
+
     /// As [`add_gradient`](Self::add_gradient), for what can write as well as add: where there was
     /// none yet (`true`), the numbers mean nothing and are overwritten.
     pub(in crate::nn) fn write_gradient(&self, write: impl FnOnce(&mut [f32], bool)) {

@@ -30,7 +30,7 @@ pub(super) use exponential::{exp, tanh};
 pub(super) use layer_norm::layer_norm;
 pub(super) use packed::{
     Attention, Constant, Finish, Grid, Level, Linear, Norm, Number, Queries, Scratch, Segment,
-    Share, widest,
+    Share, erf, widest,
 };
 pub(super) use product::{Matrix, product};
 pub(crate) use room::KeepsRoom;

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice, ParallelSliceMut};
 
 use crate::nn::gradient::{is_native, node, numbers};
-use crate::nn::kernels::{tanh, widest};
+use crate::nn::kernels::{erf, exp, tanh, widest};
 
 /// A non-linearity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +24,27 @@ pub enum Curve {
 /// Numbers that a thread takes at once.
 const BAND: usize = 8192;
 
+impl Curve {
+    /// Whether [`curve_run`] and [`curve_back`] compute it.
+    pub(in crate::nn) fn is_plain(self) -> bool {
+        matches!(self, Self::GeluNew | Self::Gelu | Self::QuickGelu)
+    }
+}
+
 /// Applies `curve` to every number of `x`.
 pub(in crate::nn) fn curve(x: &Tensor, curve: Curve) -> Result<Tensor> {
+    if curve.is_plain() && is_native(x) {
+        let x = x.contiguous()?;
+        let mut out = vec![0.0; x.elem_count()];
+        curve_run(curve, &numbers(&x)?, &mut out);
+        let (kept, shape) = (x.detach(), x.shape().clone());
+        return node("activation", &x, &[], out, shape, move |of_out, _| {
+            let mut of_x = of_out.to_vec();
+            curve_back(curve, &numbers(&kept)?, &mut of_x);
+            Ok(Some(of_x))
+        });
+    }
     match curve {
-        Curve::GeluNew if is_native(x) => gelu_new(x),
         // candle's own backward pass of this one has constants of six digits.
         Curve::GeluNew => {
             let inner = ((x + (x.powf(3.0)? * 0.044_715)?)? * ROOT)?;
@@ -43,43 +60,83 @@ pub(in crate::nn) fn curve(x: &Tensor, curve: Curve) -> Result<Tensor> {
 /// `√(2/π)`
 const ROOT: f64 = 0.797_884_560_802_865_4;
 const ROOT_F32: f32 = 0.797_884_6;
+/// `1/√(2π)`
+const DENSITY: f32 = 0.398_942_3;
 
-fn gelu_new(x: &Tensor) -> Result<Tensor> {
-    let x = x.contiguous()?;
-    let mut out = vec![0.0; x.elem_count()];
-    gelu_new_run(&numbers(&x)?, &mut out);
-    let (kept, shape) = (x.detach(), x.shape().clone());
-    node("gelu", &x, &[], out, shape, move |of_out, _| {
-        let mut of_x = of_out.to_vec();
-        gelu_new_back(&numbers(&kept)?, &mut of_x);
-        Ok(Some(of_x))
-    })
+/// `curve` of plain numbers; one that [is plain](Curve::is_plain).
+pub(in crate::nn) fn curve_run(curve: Curve, x: &[f32], out: &mut [f32]) {
+    match curve {
+        Curve::Gelu => map(
+            x,
+            out,
+            #[inline(always)]
+            |x, _| x * normal(x),
+        ),
+        Curve::QuickGelu => map(
+            x,
+            out,
+            #[inline(always)]
+            |x, _| x * sigmoid(1.702 * x),
+        ),
+        _ => map(
+            x,
+            out,
+            #[inline(always)]
+            |x, _| 0.5 * x * (1.0 + tanh(ROOT_F32 * (x + 0.044_715 * x * x * x))),
+        ),
+    }
 }
 
-/// [`Curve::GeluNew`] of plain numbers.
-pub(in crate::nn) fn gelu_new_run(x: &[f32], out: &mut [f32]) {
-    out.par_chunks_mut(BAND).zip(x.par_chunks(BAND)).for_each(|(out, x)| {
-        widest(
+/// Makes the gradient of the value of [`curve_run`] that of `x`.
+pub(in crate::nn) fn curve_back(curve: Curve, x: &[f32], gradient: &mut [f32]) {
+    match curve {
+        Curve::Gelu => map(
+            x,
+            gradient,
             #[inline(always)]
-            || {
-                for (out, x) in out.iter_mut().zip(x) {
-                    *out = 0.5 * x * (1.0 + tanh(ROOT_F32 * (x + 0.044_715 * x * x * x)));
-                }
+            |x, g| g * (normal(x) + x * DENSITY * exp(-0.5 * x * x)),
+        ),
+        Curve::QuickGelu => map(
+            x,
+            gradient,
+            #[inline(always)]
+            |x, g| {
+                let s = sigmoid(1.702 * x);
+                g * (s + 1.702 * x * s * (1.0 - s))
             },
-        );
-    });
+        ),
+        _ => map(
+            x,
+            gradient,
+            #[inline(always)]
+            |x, g| {
+                let t = tanh(ROOT_F32 * (x + 0.044_715 * x * x * x));
+                let inner = ROOT_F32 * (1.0 + 3.0 * 0.044_715 * x * x);
+                g * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner)
+            },
+        ),
+    }
 }
 
-/// Makes the gradient of its value that of `x`.
-pub(in crate::nn) fn gelu_new_back(x: &[f32], gradient: &mut [f32]) {
-    gradient.par_chunks_mut(BAND).zip(x.par_chunks(BAND)).for_each(|(gradient, x)| {
+/// `Φ(x)`
+#[inline(always)]
+fn normal(x: f32) -> f32 {
+    0.5 + 0.5 * erf::<false>(x * std::f32::consts::FRAC_1_SQRT_2)
+}
+
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// Replaces every number of `to` by what `of` makes of that of `x`, and of it.
+fn map(x: &[f32], to: &mut [f32], of: impl Fn(f32, f32) -> f32 + Copy + Sync) {
+    to.par_chunks_mut(BAND).zip(x.par_chunks(BAND)).for_each(|(to, x)| {
         widest(
             #[inline(always)]
             || {
-                for (g, x) in gradient.iter_mut().zip(x) {
-                    let t = tanh(ROOT_F32 * (x + 0.044_715 * x * x * x));
-                    let inner = ROOT_F32 * (1.0 + 3.0 * 0.044_715 * x * x);
-                    *g *= 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner;
+                for (to, x) in to.iter_mut().zip(x) {
+                    *to = of(*x, *to);
                 }
             },
         );

@@ -7,7 +7,7 @@ use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut
 
 use super::source::{Init, Source};
 use crate::nn::gradient::{Weight, follow, is_native, node, numbers};
-use crate::nn::kernels::{Constant, Matrix, product};
+use crate::nn::kernels::{Constant, Matrix, Number, product};
 
 /// How the matrix lies in memory, and in files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,21 +132,7 @@ impl Linear {
         }
         if let Some(bias) = &self.bias {
             let bias = numbers(bias.tensor())?;
-            let fill = |rows: &mut [f32]| {
-                for row in rows.chunks_exact_mut(self.outputs) {
-                    if onto {
-                        row.iter_mut().zip(&*bias).for_each(|(to, x)| *to += x);
-                    } else {
-                        row.copy_from_slice(&bias);
-                    }
-                }
-            };
-            // Handing over what is done at once would cost more than it saves.
-            if out.len() <= BAND {
-                fill(out);
-            } else {
-                out.par_chunks_mut(BAND.div_ceil(self.outputs) * self.outputs).for_each(fill);
-            }
+            fill(out, &bias, onto);
         }
         let weight = numbers(self.weight.tensor())?;
         let onto = onto || self.bias.is_some();
@@ -255,8 +241,93 @@ impl Linear {
     }
 }
 
+/// Maps of one input, f32 on the processor, whose results lie side by side: multiplied as one.
+#[derive(Debug)]
+pub(in crate::nn) struct Joined {
+    parts: Vec<Linear>,
+    /// (outputs of all, inputs)
+    weight: Vec<f32>,
+    /// Of all outputs.
+    bias: Vec<f32>,
+    inputs: usize,
+}
+
+impl Joined {
+    /// Of maps as they are now, whose matrices lie by outputs. What has no bias gets zeros.
+    pub(in crate::nn) fn of(parts: &[Linear]) -> Result<Self> {
+        let inputs = parts.first().map_or(0, |part| part.inputs);
+        let outputs = parts.iter().map(|part| part.outputs).sum();
+        let mut weight = Vec::with_capacity(outputs * inputs);
+        let mut bias = Vec::with_capacity(outputs);
+        for part in parts {
+            if part.form != Form::OutputFirst || part.inputs != inputs {
+                candle_core::bail!("maps of other inputs or another layout are not joined");
+            }
+            weight.extend_from_slice(&numbers(part.weight.tensor())?);
+            match &part.bias {
+                Some(of) => bias.extend_from_slice(&numbers(of.tensor())?),
+                None => bias.resize(bias.len() + part.outputs, 0.0),
+            }
+        }
+        Ok(Self { parts: parts.to_vec(), weight, bias, inputs })
+    }
+
+    /// Writes the results of `x` into `out`.
+    pub(in crate::nn) fn run(&self, x: &[f32], out: &mut [f32]) {
+        fill(out, &self.bias, false);
+        let weight = Matrix::new(&self.weight, self.inputs).transposed();
+        product(self.number(), out, Matrix::new(x, self.inputs), weight, true);
+    }
+
+    /// As [`Linear::run_back`].
+    pub(in crate::nn) fn run_back(&self, x: &[f32], of_out: &[f32], of_x: &mut [f32]) {
+        let by_row = Matrix::new(of_out, self.bias.len());
+        let trains = |of: &Linear| of.weight.trains() || of.bias.iter().any(Weight::trains);
+        if self.parts.iter().any(trains) {
+            let x = Matrix::new(x, self.inputs);
+            let mut of_weight = vec![0.0; self.weight.len()];
+            product(self.number(), &mut of_weight, by_row.transposed(), x, false);
+            let mut of_bias = vec![0.0; self.bias.len()];
+            add_columns(&mut of_bias, of_out);
+            let (mut weights, mut biases) = (&*of_weight, &*of_bias);
+            for part in &self.parts {
+                let (own, rest) = weights.split_at(part.outputs * self.inputs);
+                part.weight.add_numbers(own);
+                let (own_bias, rest_bias) = biases.split_at(part.outputs);
+                part.bias.iter().for_each(|bias| bias.add_numbers(own_bias));
+                (weights, biases) = (rest, rest_bias);
+            }
+        }
+        product(self.number(), of_x, by_row, Matrix::new(&self.weight, self.inputs), false);
+    }
+
+    fn number(&self) -> Number {
+        self.parts.first().map_or(Number::F32, |part| part.weight.number())
+    }
+}
+
+/// Writes `bias` into every row of `out`, or, with `onto`, adds it to what is there.
+fn fill(out: &mut [f32], bias: &[f32], onto: bool) {
+    let width = bias.len().max(1);
+    let fill = |rows: &mut [f32]| {
+        for row in rows.chunks_exact_mut(width) {
+            if onto {
+                row.iter_mut().zip(bias).for_each(|(to, x)| *to += x);
+            } else {
+                row.copy_from_slice(bias);
+            }
+        }
+    };
+    // Handing over what is done at once would cost more than it saves.
+    if out.len() <= BAND {
+        fill(out);
+    } else {
+        out.par_chunks_mut(BAND.div_ceil(width) * width).for_each(fill);
+    }
+}
+
 /// Adds every row of `rows` to `sum`.
-pub(super) fn add_columns(sum: &mut [f32], rows: &[f32]) {
+pub(in crate::nn) fn add_columns(sum: &mut [f32], rows: &[f32]) {
     let width = sum.len().max(1);
     // A thread takes a band of columns through all rows, so that the order of sums is always one.
     sum.par_chunks_mut(256).enumerate().for_each(|(band, sum)| {

@@ -25,7 +25,7 @@ pub use activation::Curve;
 pub use dropout::Dropout;
 pub use source::{Differences, Expected};
 
-pub(in crate::nn) use activation::{curve, gelu_new_back, gelu_new_run};
+pub(in crate::nn) use activation::{curve, curve_back, curve_run};
 pub(in crate::nn) use attention::{
     Mixing, Onto, Seen, attend, attend_onto, attention, attention_onto,
 };
@@ -33,6 +33,6 @@ pub(in crate::nn) use embedding::Embedding;
 pub(in crate::nn) use entropy::entropy;
 #[cfg(feature = "cuda")]
 pub(in crate::nn) use fused_entropy::fused_entropy;
-pub(in crate::nn) use linear::{Factors, Form, Linear};
+pub(in crate::nn) use linear::{Factors, Form, Joined, Linear, add_columns};
 pub(in crate::nn) use norm::Norm;
 pub(in crate::nn) use source::{Init, Source};

@@ -35,7 +35,7 @@ pub(super) fn exp<const FUSED: bool>(x: f32) -> f32 {
 /// The error function, off by less than 3e-7: a quotient of polynomials on ±4, beyond which an
 /// f32 is ±1 (Eigen, `MathFunctionsImpl.h`).
 #[inline(always)]
-pub(super) fn erf<const FUSED: bool>(x: f32) -> f32 {
+pub(in crate::nn) fn erf<const FUSED: bool>(x: f32) -> f32 {
     let x = if x < -4.0 { -4.0 } else { x };
     let x = if x > 4.0 { 4.0 } else { x };
     let s = x * x;

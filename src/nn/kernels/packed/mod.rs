@@ -40,6 +40,7 @@ pub(super) use dots::multiply_rows;
 pub(in crate::nn) use grid::Grid;
 pub(in crate::nn) use level::{Level, widest};
 pub(in crate::nn) use linear::{Linear, Scratch};
+pub(in crate::nn) use math::erf;
 pub(in crate::nn) use norm::Norm;
 pub(in crate::nn) use number::Number;
 pub(in crate::nn) use product::Finish;

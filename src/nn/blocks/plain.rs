@@ -1,24 +1,23 @@
-//! A block's passes over plain numbers, for f32 on the processor.
+//! Blocks' passes over plain numbers, for f32 on the processor.
 //!
 //! Candle's backward pass adds the gradient of every node to zeros of its own, and its element-wise
 //! operators wait for each other by spinning. So all blocks are one node of its graph: what is
 //! between them is here.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use candle_core::Result;
+use candle_core::{Result, Shape, Tensor};
 
 use super::block::Block;
-use super::cache::Room;
-use crate::nn::layers::{
-    Curve, Dropout, Factors, Linear, Mixing, Onto, Seen, attend, attend_onto, gelu_new_back,
-    gelu_new_run,
-};
+use super::qkv;
+use crate::nn::gradient::{Weight, node, numbers};
+use crate::nn::layers::{Dropout, Factors, Linear, Mixing, Seen, attend, curve_back, curve_run};
 
 /// Where among all tokens those lie whose states are asked for. No other token's state is needed behind
 /// the attention of the last block.
 #[derive(Debug, Clone)]
-pub(super) struct Places {
+pub(in crate::nn) struct Places {
     at: Vec<usize>,
     tokens: usize,
     width: usize,
@@ -26,7 +25,7 @@ pub(super) struct Places {
 
 impl Places {
     /// Of so many rows, tokens and numbers.
-    pub(super) fn new(at: &[u32], [rows, tokens, width]: [usize; 3]) -> Result<Self> {
+    pub(in crate::nn) fn new(at: &[u32], [rows, tokens, width]: [usize; 3]) -> Result<Self> {
         let tokens = rows * tokens;
         let place = |at: &u32| usize::try_from(*at).ok().filter(|at| *at < tokens);
         match at.iter().map(place).collect() {
@@ -61,9 +60,10 @@ impl Places {
 /// What the backward pass of a block needs. What only gradients of weights need is empty where the
 /// weights do not train.
 #[derive(Debug)]
-pub(super) struct Kept {
+struct Kept {
     before: Vec<f32>,
     normed_1: Vec<f32>,
+    joined: qkv::Kept,
     qkv: Vec<f32>,
     mixing: Mixing,
     /// Of those whose states are asked for, as all below.
@@ -79,7 +79,7 @@ pub(super) struct Kept {
 
 /// Gradients within a block, in room that serves all blocks.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+struct Scratch {
     narrow: Vec<f32>,
     dropped: Vec<f32>,
     qkv: Vec<f32>,
@@ -88,10 +88,10 @@ pub(super) struct Scratch {
 
 impl Block {
     /// Whether it can be computed here.
-    pub(super) fn is_plain(&self) -> bool {
-        let linear = [&self.qkv, &self.out, &self.up, &self.down];
-        self.curve == Curve::GeluNew
-            && linear.into_iter().all(Linear::is_native)
+    fn is_plain(&self) -> bool {
+        let linear = [&self.out, &self.up, &self.down];
+        self.curve.is_plain()
+            && linear.into_iter().chain(self.qkv.linear()).all(Linear::is_native)
             && self.norm_1.is_native()
             && self.norm_2.is_native()
     }
@@ -101,7 +101,7 @@ impl Block {
     /// # Shapes
     /// `x`: `sizes`, which are rows, tokens and width; the result likewise or, with places, a row of
     /// numbers for each.
-    pub(super) fn run(
+    fn run(
         &self,
         x: Vec<f32>,
         (sizes, places): ([usize; 3], Option<&Places>),
@@ -112,7 +112,7 @@ impl Block {
         let mut normed_1 = vec![0.0; x.len()];
         self.norm_1.run(&x, &mut normed_1)?;
         let mut qkv = vec![0.0; 3 * x.len()];
-        self.qkv.run(&normed_1, &mut qkv, false, how)?;
+        let joined = self.qkv.run(&normed_1, &mut qkv, how)?;
         let mut mixed = vec![0.0; x.len()];
         let dropped = dropout.as_deref_mut();
         let mixing = attend(&qkv, sizes, self.heads, seen, dropped, &mut mixed);
@@ -128,7 +128,7 @@ impl Block {
         let mut up = vec![0.0; self.inner(middle.len(), sizes)];
         self.up.run(&normed_2, &mut up, false, how)?;
         let mut hidden = vec![0.0; up.len()];
-        gelu_new_run(&up, &mut hidden);
+        curve_run(self.curve, &up, &mut hidden);
         let (out, dropped_2) = added((&self.down, how), &middle, &hidden, (dropout, places))?;
         if !keeps {
             return Ok((out, None));
@@ -141,6 +141,7 @@ impl Block {
         let kept = Kept {
             before: x,
             normed_1,
+            joined,
             qkv,
             mixing,
             mixed,
@@ -156,7 +157,7 @@ impl Block {
     }
 
     /// Makes the gradient of the block's value that of its argument, and adds to those of weights.
-    pub(super) fn run_back(
+    fn run_back(
         &self,
         kept: &Kept,
         gradient: &mut Vec<f32>,
@@ -169,7 +170,7 @@ impl Block {
         wide.resize(kept.up.len(), 0.0);
         let of_out = after(kept.dropped_2.as_deref(), gradient, dropped);
         self.down.run_back(&kept.hidden, of_out, Some(wide), how)?;
-        gelu_new_back(&kept.up, wide);
+        curve_back(self.curve, &kept.up, wide);
         self.up.run_back(&kept.normed_2, wide, Some(narrow), how)?;
         self.norm_2.run_back(&kept.middle, narrow, gradient)?;
         let of_out = after(kept.dropped_1.as_deref(), gradient, dropped);
@@ -180,41 +181,61 @@ impl Block {
         }
         qkv.fill(0.0);
         kept.mixing.back(&kept.qkv, narrow, qkv);
-        self.qkv.run_back(&kept.normed_1, qkv, Some(narrow), how)?;
+        self.qkv.run_back(&kept.joined, &kept.normed_1, qkv, narrow, how)?;
         self.norm_1.run_back(&kept.before, narrow, gradient)
     }
 
-    /// As [`Block::forward`] with a cache: `x` becomes the value.
-    pub(super) fn run_onto(
-        &self,
-        x: &mut [f32],
-        sizes: [usize; 3],
-        seen: &Seen,
-        room: &mut Room,
-        (capacity, filled): (usize, usize),
-    ) -> Result<()> {
-        let (width, how) = (sizes[2], Factors::AsTheyLie);
-        let mut normed = vec![0.0; x.len()];
-        self.norm_1.run(x, &mut normed)?;
-        let mut qkv = vec![0.0; 3 * x.len()];
-        self.qkv.run(&normed, &mut qkv, false, how)?;
-        let of = Onto { sizes, heads: self.heads, capacity, filled };
-        room.write(&qkv, of);
-        let mut mixed = vec![0.0; x.len()];
-        attend_onto((&qkv, 3 * width), (&room.keys, &room.values), of, seen, &mut mixed);
-        self.out.run(&mixed, x, true, how)?;
-        self.norm_2.run(x, &mut normed)?;
-        let mut up = vec![0.0; self.inner(x.len(), sizes)];
-        self.up.run(&normed, &mut up, false, how)?;
-        let mut hidden = vec![0.0; up.len()];
-        gelu_new_run(&up, &mut hidden);
-        self.down.run(&hidden, x, true, how)
-    }
-
     /// Numbers of the wide layer for so many of the narrow ones.
-    fn inner(&self, numbers: usize, [_, _, width]: [usize; 3]) -> usize {
+    pub(in crate::nn) fn inner(&self, numbers: usize, [_, _, width]: [usize; 3]) -> usize {
         numbers.checked_div(width).unwrap_or(0) * self.up.outputs()
     }
+}
+
+/// Whether all blocks can be computed here.
+pub(in crate::nn) fn is_plain(blocks: &[Block]) -> bool {
+    blocks.iter().all(Block::is_plain)
+}
+
+/// All blocks as one node, of f32 on the processor; the last goes on from its attention with `places`
+/// alone. `weights` are those of the blocks: without gradients, and unless `x` is in a graph,
+/// nothing is kept.
+///
+/// # Shapes
+/// `x`: (rows, tokens, width); the result likewise or, with places, a row of numbers for each.
+pub(in crate::nn) fn run_plain(
+    (name, blocks): (&'static str, &Arc<Vec<Block>>),
+    x: &Tensor,
+    seen: &Seen,
+    places: Option<&Places>,
+    mut dropout: Option<&mut Dropout>,
+    (weights, how): (&[&Weight], Factors),
+) -> Result<Tensor> {
+    let sizes: [usize; 3] = x.dims3()?.into();
+    let x = x.contiguous()?;
+    let mut numbers = self::numbers(&x)?.to_vec();
+    let keeps = x.track_op() || weights.iter().any(|weight| weight.trains());
+    let mut kept = Vec::with_capacity(if keeps { blocks.len() } else { 0 });
+    for (layer, block) in blocks.iter().enumerate() {
+        let places = places.filter(|_| layer + 1 == blocks.len());
+        let (out, of_block) =
+            block.run(numbers, (sizes, places), seen, dropout.as_deref_mut(), (keeps, how))?;
+        numbers = out;
+        kept.extend(of_block);
+    }
+    let shape = match places {
+        Some(places) => Shape::from((places.at.len(), sizes[2])),
+        None => x.shape().clone(),
+    };
+    let blocks = Arc::clone(blocks);
+    node(name, &x, weights, numbers, shape, move |of_out, wants| {
+        let mut gradient = of_out.to_vec();
+        let mut scratch = Scratch::default();
+        for block in blocks.iter().rev() {
+            let Some(kept) = kept.pop() else { break };
+            block.run_back(&kept, &mut gradient, &mut scratch, how)?;
+        }
+        Ok(wants.then_some(gradient))
+    })
 }
 
 /// `x` and what `linear` makes of `input`, after dropout; and its factors. They are drawn for all
