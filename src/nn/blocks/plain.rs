@@ -179,7 +179,6 @@ impl Block {
             *gradient = places.scatter(gradient);
             *narrow = places.scatter(narrow);
         }
-        qkv.fill(0.0);
         kept.mixing.back(&kept.qkv, narrow, qkv);
         self.qkv.run_back(&kept.joined, &kept.normed_1, qkv, narrow, how)?;
         self.norm_1.run_back(&kept.before, narrow, gradient)

@@ -6,9 +6,10 @@ use candle_core::{D, DType, Device, Result, Tensor};
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice, ParallelSliceMut};
 
 use super::dropout::Dropout;
+use super::head::{Sizes, softmax};
 use super::lanes::{add, dot};
 use crate::nn::gradient::{is_native, node, numbers};
-use crate::nn::kernels::{exp, widest};
+use crate::nn::kernels::widest;
 
 /// Which keys a query sees.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +32,18 @@ impl Seen {
         in_time && real
     }
 
+    /// Makes the scores −∞ of those first keys of a row that are padding.
+    #[inline(always)]
+    pub(super) fn hide(&self, keys: usize, row: usize, scores: &mut [f32]) {
+        let Some(real) = &self.real else { return };
+        let real = real.get(row * keys..).unwrap_or_default();
+        for (key, score) in scores.iter_mut().enumerate() {
+            if !real.get(key).copied().unwrap_or(false) {
+                *score = f32::NEG_INFINITY;
+            }
+        }
+    }
+
     /// Zero for what is seen and very little for the rest, as (rows, 1, queries, keys).
     fn bias(&self, [rows, queries, keys]: [usize; 3], device: &Device) -> Result<Tensor> {
         let mut out = Vec::with_capacity(rows * queries * keys);
@@ -43,16 +56,6 @@ impl Seen {
         }
         Tensor::from_vec(out, (rows, 1, queries, keys), device)
     }
-}
-
-/// Sizes of one attention.
-#[derive(Debug, Clone, Copy)]
-struct Sizes {
-    tokens: usize,
-    heads: usize,
-    /// Floats a head.
-    each: usize,
-    scale: f32,
 }
 
 /// Mixes values by softmax of `query · key / √(floats a head)`.
@@ -101,25 +104,29 @@ pub(in crate::nn) fn attend(
     dropout: Option<&mut Dropout>,
     out: &mut [f32],
 ) -> Mixing {
-    let of = Sizes { tokens, heads, each: width / heads.max(1), scale: scale(width, heads) };
+    let (each, causal) = (width / heads.max(1), seen.causal);
+    let of = Sizes { tokens, heads, each, scale: scale(width, heads), causal };
     let factors = dropout.map(|dropout| dropout.factors(rows * heads * tokens * tokens));
     let mut weights = vec![0.0; rows * heads * tokens * tokens];
     out.par_chunks_mut(tokens * width)
         .zip(weights.par_chunks_mut(heads * tokens * tokens))
         .zip(qkv.par_chunks(tokens * 3 * width))
         .enumerate()
-        .for_each(|(row, ((out, weights), qkv))| {
-            let factors = of.of_row(factors.as_deref(), row);
-            widest(
-                #[inline(always)]
-                || of.forward(qkv, seen, row, factors, out, weights),
-            );
-        });
+        .for_each_init(
+            || of.room(),
+            |room, (row, ((out, weights), qkv))| {
+                let factors = of.of_row(factors.as_deref(), row);
+                widest(
+                    #[inline(always)]
+                    || of.forward((qkv, row, seen), factors, (out, weights), room),
+                );
+            },
+        );
     Mixing { of, weights, factors }
 }
 
 impl Mixing {
-    /// Adds the gradient of queries, keys and values to `of_qkv`.
+    /// Writes the gradient of queries, keys and values into `of_qkv`.
     pub(in crate::nn) fn back(&self, qkv: &[f32], of_out: &[f32], of_qkv: &mut [f32]) {
         let of = self.of;
         let one = of.tokens * of.heads * of.each;
@@ -129,13 +136,16 @@ impl Mixing {
             .zip(self.weights.par_chunks(of.heads * of.tokens * of.tokens))
             .zip(of_out.par_chunks(one))
             .enumerate()
-            .for_each(|(row, (((of_qkv, qkv), weights), of_out))| {
-                let factors = of.of_row(self.factors.as_deref(), row);
-                widest(
-                    #[inline(always)]
-                    || of.backward(qkv, weights, factors, of_out, of_qkv),
-                );
-            });
+            .for_each_init(
+                || of.room(),
+                |room, (row, (((of_qkv, qkv), weights), of_out))| {
+                    let factors = of.of_row(self.factors.as_deref(), row);
+                    widest(
+                        #[inline(always)]
+                        || of.backward((qkv, weights), factors, of_out, of_qkv, room),
+                    );
+                },
+            );
     }
 }
 
@@ -244,122 +254,10 @@ impl Onto {
     }
 }
 
-impl Sizes {
-    fn of_row<'a>(&self, factors: Option<&'a [f32]>, row: usize) -> Option<&'a [f32]> {
-        let one = self.heads * self.tokens * self.tokens;
-        factors.and_then(|factors| factors.get(row * one..(row + 1) * one))
-    }
-
-    /// Query (`part` 0), key (1) or value (2) of a token in a head.
-    #[inline(always)]
-    fn at(&self, part: usize, head: usize, token: usize) -> std::ops::Range<usize> {
-        let width = self.heads * self.each;
-        let start = (token * 3 + part) * width + head * self.each;
-        start..start + self.each
-    }
-
-    #[inline(always)]
-    fn forward(
-        &self,
-        qkv: &[f32],
-        seen: &Seen,
-        row: usize,
-        factors: Option<&[f32]>,
-        out: &mut [f32],
-        weights: &mut [f32],
-    ) {
-        let width = self.heads * self.each;
-        let part = |part, head, token| qkv.get(self.at(part, head, token)).unwrap_or_default();
-        let tokens = self.tokens;
-        for (i, weights) in weights.chunks_exact_mut(tokens).enumerate() {
-            let (head, query) = (i / tokens, i % tokens);
-            let q = part(0, head, query);
-            for (key, weight) in weights.iter_mut().enumerate() {
-                *weight = if seen.sees(tokens, tokens, row, query, key) {
-                    dot(q, part(1, head, key)) * self.scale
-                } else {
-                    f32::NEG_INFINITY
-                };
-            }
-            softmax(weights);
-            let start = query * width + head * self.each;
-            let Some(out) = out.get_mut(start..start + self.each) else { continue };
-            let factors = factors.and_then(|all| all.get(i * tokens..(i + 1) * tokens));
-            for (key, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
-                let factor = factors.and_then(|factors| factors.get(key)).unwrap_or(&1.0);
-                add(out, part(2, head, key), weight * factor);
-            }
-        }
-    }
-
-    /// By the chain rule: with `p` the weights, `g` the gradient of a query's output and
-    /// `d = g · value`, that of its scores is `p * (d - Σ p d)`.
-    #[inline(always)]
-    fn backward(
-        &self,
-        qkv: &[f32],
-        weights: &[f32],
-        factors: Option<&[f32]>,
-        of_out: &[f32],
-        of_qkv: &mut [f32],
-    ) {
-        let width = self.heads * self.each;
-        let part = |part, head, token| qkv.get(self.at(part, head, token)).unwrap_or_default();
-        let tokens = self.tokens;
-        let mut of_weights = vec![0.0; tokens];
-        for (i, weights) in weights.chunks_exact(tokens).enumerate() {
-            let (head, query) = (i / tokens, i % tokens);
-            let start = query * width + head * self.each;
-            let g = of_out.get(start..start + self.each).unwrap_or_default();
-            let factors = factors.and_then(|all| all.get(i * tokens..(i + 1) * tokens));
-            let mut sum = 0.0;
-            for (key, (p, of)) in weights.iter().zip(&mut of_weights).enumerate() {
-                *of = 0.0;
-                if *p == 0.0 {
-                    continue;
-                }
-                let factor = factors.and_then(|factors| factors.get(key)).unwrap_or(&1.0);
-                *of = dot(g, part(2, head, key)) * factor;
-                sum += p * *of;
-                if let Some(of_value) = of_qkv.get_mut(self.at(2, head, key)) {
-                    add(of_value, g, p * factor);
-                }
-            }
-            for (key, (p, of)) in weights.iter().zip(&of_weights).enumerate() {
-                let of_score = p * (of - sum) * self.scale;
-                if of_score == 0.0 {
-                    continue;
-                }
-                if let Some(of_query) = of_qkv.get_mut(self.at(0, head, query)) {
-                    add(of_query, part(1, head, key), of_score);
-                }
-                if let Some(of_key) = of_qkv.get_mut(self.at(1, head, key)) {
-                    add(of_key, part(0, head, query), of_score);
-                }
-            }
-        }
-    }
-}
-
 fn scale(width: usize, heads: usize) -> f32 {
     #[expect(clippy::cast_precision_loss, reason = "a head has few floats")]
     let each = (width / heads.max(1)) as f32;
     each.sqrt().recip()
-}
-
-/// In place; all zeros where nothing is above −∞.
-#[inline(always)]
-fn softmax(scores: &mut [f32]) {
-    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if most == f32::NEG_INFINITY {
-        scores.fill(0.0);
-        return;
-    }
-    for score in scores.iter_mut() {
-        *score = if *score == f32::NEG_INFINITY { 0.0 } else { exp(*score - most) };
-    }
-    let factor = scores.iter().sum::<f32>().recip();
-    scores.iter_mut().for_each(|score| *score *= factor);
 }
 
 /// By candle's operators; scores and softmax in f32.

@@ -5,7 +5,7 @@ use rayon::prelude::{
     IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator, ParallelSliceMut,
 };
 
-use super::lanes::{self, LANES};
+use super::lanes::{self, most};
 use super::linear::Factors;
 use crate::nn::gradient::{Weight, follow, follow_both, is_native, node, numbers};
 use crate::nn::kernels::{Constant, Matrix, Number, exp, product, widest};
@@ -218,25 +218,4 @@ fn to_gradient(probabilities: &mut [f32], targets: &[u32], scale: f32) {
             }
         },
     );
-}
-
-/// The largest, and NaN if one is NaN: a loss that is no number must show.
-#[inline(always)]
-fn most(row: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let (parts, last) = row.as_chunks::<LANES>();
-    let mut rest = f32::NEG_INFINITY;
-    let mut odd = 0.0_f32;
-    for x in last {
-        rest = if *x > rest { *x } else { rest };
-        odd += *x * 0.0;
-    }
-    for part in parts {
-        for (i, lane) in lanes.iter_mut().enumerate() {
-            let x = part[i];
-            *lane = if x > *lane { x } else { *lane };
-            odd += x * 0.0;
-        }
-    }
-    lanes.into_iter().fold(rest, f32::max) + odd
 }

@@ -58,13 +58,38 @@ pub(super) fn add(to: &mut [f32], from: &[f32], factor: f32) {
     }
 }
 
+/// The largest, and NaN if one is NaN: what is no number must show.
 #[inline(always)]
-fn of_lanes<T: Copy + Default + AddAssign>(lanes: [T; LANES]) -> T {
-    let mut sum = T::default();
-    for lane in lanes {
-        sum += lane;
+pub(super) fn most(row: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (parts, last) = row.as_chunks::<LANES>();
+    let mut rest = f32::NEG_INFINITY;
+    let mut odd = 0.0_f32;
+    for x in last {
+        rest = if *x > rest { *x } else { rest };
+        odd += if x.is_nan() { *x } else { 0.0 };
     }
-    sum
+    for part in parts {
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            let x = part[i];
+            *lane = if x > *lane { x } else { *lane };
+            odd += if x.is_nan() { x } else { 0.0 };
+        }
+    }
+    lanes.into_iter().fold(rest, f32::max) + odd
+}
+
+/// The halves onto each other, until one is left.
+#[inline(always)]
+fn of_lanes<T: Copy + Add<Output = T>>(mut lanes: [T; LANES]) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = lanes[i] + lanes[i + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 #[cfg(test)]

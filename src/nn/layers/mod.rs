@@ -13,6 +13,7 @@ mod embedding;
 mod entropy;
 #[cfg(feature = "cuda")]
 mod fused_entropy;
+mod head;
 mod lanes;
 mod linear;
 mod norm;

@@ -1,0 +1,244 @@
+//! Passes of one head of an attention over the tokens of one row.
+//!
+//! Everything is a mix of rows, `Σ factor · row`, in which the numbers of a row lie side by side in
+//! vector registers: keys and values are turned for that where a sum goes over a head's floats, so
+//! that nothing is summed across a register.
+
+use super::attention::Seen;
+use super::lanes::{LANES, dot, most, sum};
+use crate::nn::kernels::exp;
+
+/// Sizes of one attention.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) tokens: usize,
+    pub(super) heads: usize,
+    /// Floats a head.
+    pub(super) each: usize,
+    pub(super) scale: f32,
+    /// Whether a query sees no key behind its own place.
+    pub(super) causal: bool,
+}
+
+/// Room for the numbers of one head, used again for the next.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// (floats a head, [`step`](Sizes::step)): keys or values.
+    turned: Vec<f32>,
+    /// A query's numbers, one for each key.
+    scores: Vec<f32>,
+    /// (keys, queries): what gradients of keys and of values weigh queries by.
+    by_key: [Vec<f32>; 2],
+}
+
+impl Sizes {
+    /// Numbers from one float of turned vectors to the next: tokens, in whole registers.
+    fn step(&self) -> usize {
+        self.tokens.next_multiple_of(LANES)
+    }
+
+    pub(super) fn room(&self) -> Room {
+        Room {
+            turned: vec![0.0; self.each * self.step()],
+            scores: vec![0.0; self.step()],
+            by_key: [(); 2].map(|()| vec![0.0; self.tokens * self.tokens]),
+        }
+    }
+
+    fn width(&self) -> usize {
+        self.heads * self.each
+    }
+
+    /// Where a head's queries (`part` 0), keys (1) or values (2) begin, from `token` on; the next token's
+    /// lie three widths further.
+    #[inline(always)]
+    fn begin(&self, part: usize, head: usize, token: usize) -> usize {
+        (token * 3 + part) * self.width() + head * self.each
+    }
+
+    /// Those of all factors that are of a row.
+    pub(super) fn of_row<'a>(&self, factors: Option<&'a [f32]>, row: usize) -> Option<&'a [f32]> {
+        let one = self.heads * self.tokens * self.tokens;
+        factors.and_then(|factors| factors.get(row * one..(row + 1) * one))
+    }
+
+    /// Those of a head's factors that its query `i` has for its keys.
+    #[inline(always)]
+    fn of_query<'a>(&self, all: Option<&'a [f32]>, i: usize) -> Option<&'a [f32]> {
+        all.and_then(|all| all.get(i * self.tokens..(i + 1) * self.tokens))
+    }
+
+    /// Keys that a query sees, as far as time goes.
+    #[inline(always)]
+    fn reach(&self, query: usize) -> usize {
+        if self.causal { query + 1 } else { self.tokens }
+    }
+
+    /// Lays keys (1) or values (2) of a head down by floats.
+    #[inline(always)]
+    fn turn(&self, qkv: &[f32], part: usize, head: usize, to: &mut [f32]) {
+        let step = self.step();
+        for token in 0..self.tokens {
+            let begin = self.begin(part, head, token);
+            let from = qkv.get(begin..begin + self.each).unwrap_or_default();
+            for (i, x) in from.iter().enumerate() {
+                to[i * step + token] = *x;
+            }
+        }
+    }
+
+    /// Mixes values into `out`, which lie a width apart there, and leaves the weights of all queries.
+    #[inline(always)]
+    pub(super) fn forward(
+        &self,
+        (qkv, row, seen): (&[f32], usize, &Seen),
+        factors: Option<&[f32]>,
+        (out, weights): (&mut [f32], &mut [f32]),
+        room: &mut Room,
+    ) {
+        let (tokens, step) = (self.tokens, self.step());
+        let Room { turned, scores, .. } = room;
+        for head in 0..self.heads {
+            self.turn(qkv, 1, head, turned);
+            let values = qkv.get(self.begin(2, head, 0)..).unwrap_or_default();
+            for query in 0..tokens {
+                let begin = self.begin(0, head, query);
+                let q = qkv.get(begin..begin + self.each).unwrap_or_default();
+                let reach = self.reach(query);
+                let whole = reach.next_multiple_of(LANES);
+                mix(&mut scores[..whole], q, turned, step);
+                let number = head * tokens + query;
+                let weights = &mut weights[number * tokens..(number + 1) * tokens];
+                let (near, far) = weights.split_at_mut(reach);
+                for (key, weight) in near.iter_mut().enumerate() {
+                    *weight = scores[key] * self.scale;
+                }
+                far.fill(0.0);
+                seen.hide(tokens, row, near);
+                softmax(near);
+                let begin = query * self.width() + head * self.each;
+                let out = &mut out[begin..begin + self.each];
+                match self.of_query(factors, number) {
+                    None => mix(out, near, values, 3 * self.width()),
+                    Some(factors) => {
+                        for (key, weight) in near.iter().enumerate() {
+                            scores[key] = weight * factors[key];
+                        }
+                        mix(out, &scores[..reach], values, 3 * self.width());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the gradients of queries, keys and values.
+    ///
+    /// By the chain rule: with `p` the weights, `g` the gradient of a query's output and
+    /// `d = g · value`, that of its scores is `p * (d - Σ p d)`.
+    #[inline(always)]
+    pub(super) fn backward(
+        &self,
+        (qkv, weights): (&[f32], &[f32]),
+        factors: Option<&[f32]>,
+        of_out: &[f32],
+        of_qkv: &mut [f32],
+        room: &mut Room,
+    ) {
+        let (tokens, step, far) = (self.tokens, self.step(), 3 * self.width());
+        let Room { turned, scores, by_key: [of_keys, of_values] } = room;
+        for head in 0..self.heads {
+            self.turn(qkv, 2, head, turned);
+            let from = |part, token| qkv.get(self.begin(part, head, token)..).unwrap_or_default();
+            for query in 0..tokens {
+                let reach = self.reach(query);
+                let begin = query * self.width() + head * self.each;
+                let g = of_out.get(begin..begin + self.each).unwrap_or_default();
+                mix(&mut scores[..reach.next_multiple_of(LANES)], g, turned, step);
+                let number = head * tokens + query;
+                let p = self.of_query(Some(weights), number).unwrap_or_default();
+                let p = p.get(..reach).unwrap_or_default();
+                let scores = &mut scores[..reach];
+                match self.of_query(factors, number) {
+                    None => {
+                        for (key, p) in p.iter().enumerate() {
+                            of_values[key * tokens + query] = *p;
+                        }
+                    }
+                    Some(factors) => {
+                        for (key, p) in p.iter().enumerate() {
+                            scores[key] *= factors[key];
+                            of_values[key * tokens + query] = p * factors[key];
+                        }
+                    }
+                }
+                let along = dot(p, scores);
+                for (key, p) in p.iter().enumerate() {
+                    let of_score = p * (scores[key] - along) * self.scale;
+                    scores[key] = of_score;
+                    of_keys[key * tokens + query] = of_score;
+                }
+                let begin = self.begin(0, head, query);
+                mix(&mut of_qkv[begin..begin + self.each], scores, from(1, 0), far);
+            }
+            for key in 0..tokens {
+                // Those before it do not see it.
+                let first = if self.causal { key } else { 0 };
+                let seen_by = key * tokens + first..(key + 1) * tokens;
+                let begin = self.begin(1, head, key);
+                let to = &mut of_qkv[begin..begin + self.each];
+                mix(to, &of_keys[seen_by.clone()], from(0, first), far);
+                let begin = self.begin(2, head, key);
+                let to = &mut of_qkv[begin..begin + self.each];
+                let g = of_out.get(first * self.width() + head * self.each..).unwrap_or_default();
+                mix(to, &of_values[seen_by], g, self.width());
+            }
+        }
+    }
+}
+
+/// Writes `Σ factor · row`: row `i` begins at `i · step`.
+#[inline(always)]
+fn mix(to: &mut [f32], factors: &[f32], rows: &[f32], step: usize) {
+    let mut at = 0;
+    let (pairs, rest) = to.as_chunks_mut::<{ 2 * LANES }>();
+    for to in pairs {
+        mix_block(to, factors, rows.get(at..).unwrap_or_default(), step);
+        at += to.len();
+    }
+    let (blocks, rest) = rest.as_chunks_mut::<LANES>();
+    for to in blocks {
+        mix_block(to, factors, rows.get(at..).unwrap_or_default(), step);
+        at += to.len();
+    }
+    for to in rest {
+        mix_block(std::array::from_mut(to), factors, rows.get(at..).unwrap_or_default(), step);
+        at += 1;
+    }
+}
+
+#[inline(always)]
+fn mix_block<const N: usize>(to: &mut [f32; N], factors: &[f32], rows: &[f32], step: usize) {
+    let mut sums = [0.0_f32; N];
+    for (i, factor) in factors.iter().enumerate() {
+        let Some(row) = rows.get(i * step..).and_then(|row| row.first_chunk::<N>()) else { break };
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += factor * row[lane];
+        }
+    }
+    *to = sums;
+}
+
+/// In place; all zeros where nothing is above −∞.
+#[inline(always)]
+pub(super) fn softmax(scores: &mut [f32]) {
+    let most = most(scores);
+    if most == f32::NEG_INFINITY {
+        scores.fill(0.0);
+        return;
+    }
+    for score in scores.iter_mut() {
+        *score = if *score == f32::NEG_INFINITY { 0.0 } else { exp(*score - most) };
+    }
+    let factor = sum(scores, |x| x).recip();
+    scores.iter_mut().for_each(|score| *score *= factor);
+}
