@@ -1,5 +1,5 @@
 //! The whole demo: what its captioner says of pictures that no training saw, and what its search
-//! finds. It is a binary of its own, since it takes both cores for more than a minute.
+//! finds. It is a binary of its own, since it takes both cores for the better part of a minute.
 
 #![allow(
     clippy::unwrap_used,

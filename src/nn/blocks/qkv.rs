@@ -10,7 +10,7 @@ pub(in crate::nn) enum Qkv {
     /// By one matrix, as GPT-2's.
     One(Linear),
     /// By a matrix each, as CLIP's.
-    Three([Linear; 3]),
+    Three(Box<[Linear; 3]>),
 }
 
 /// What the backward pass needs of a map that was joined for the forward pass.
@@ -22,7 +22,8 @@ impl Qkv {
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::One(linear) => linear.forward(x),
-            Self::Three([queries, keys, values]) => {
+            Self::Three(linear) => {
+                let [queries, keys, values] = &**linear;
                 let parts = [queries.forward(x)?, keys.forward(x)?, values.forward(x)?];
                 Tensor::cat(&parts, candle_core::D::Minus1)
             }
@@ -32,7 +33,7 @@ impl Qkv {
     pub(super) fn linear(&self) -> &[Linear] {
         match self {
             Self::One(linear) => std::slice::from_ref(linear),
-            Self::Three(linear) => linear,
+            Self::Three(linear) => linear.as_slice(),
         }
     }
 
@@ -46,7 +47,7 @@ impl Qkv {
         match self {
             Self::One(linear) => linear.run(x, out, false, how).map(|()| None),
             Self::Three(linear) => {
-                let joined = Joined::of(linear)?;
+                let joined = Joined::of(linear.as_slice())?;
                 joined.run(x, out);
                 Ok(Some(joined))
             }

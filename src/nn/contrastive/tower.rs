@@ -81,7 +81,7 @@ fn block(source: &mut Source<'_>, name: &str, of: &Transformer) -> crate::base::
         Activation::Gelu => Curve::Gelu,
         Activation::GeluTanh => Curve::GeluNew,
     };
-    let qkv = Qkv::Three([queries, keys, values]);
+    let qkv = Qkv::Three(Box::new([queries, keys, values]));
     Ok(Block { norm_1, qkv, out, norm_2, up, down, heads: of.heads, curve })
 }
 

@@ -80,9 +80,10 @@ impl Sizes {
         let step = self.step();
         for token in 0..self.tokens {
             let begin = self.begin(part, head, token);
-            let from = qkv.get(begin..begin + self.each).unwrap_or_default();
-            for (i, x) in from.iter().enumerate() {
-                to[i * step + token] = *x;
+            let mut lines = to.chunks_exact_mut(step);
+            for x in qkv.get(begin..begin + self.each).unwrap_or_default() {
+                let Some(line) = lines.next() else { break };
+                line[token] = *x;
             }
         }
     }
@@ -156,26 +157,26 @@ impl Sizes {
                 mix(&mut scores[..reach.next_multiple_of(LANES)], g, turned, step);
                 let number = head * tokens + query;
                 let p = self.of_query(Some(weights), number).unwrap_or_default();
-                let p = p.get(..reach).unwrap_or_default();
+                let p = &p[..reach];
                 let scores = &mut scores[..reach];
-                match self.of_query(factors, number) {
-                    None => {
-                        for (key, p) in p.iter().enumerate() {
-                            of_values[key * tokens + query] = *p;
-                        }
-                    }
-                    Some(factors) => {
-                        for (key, p) in p.iter().enumerate() {
-                            scores[key] *= factors[key];
-                            of_values[key * tokens + query] = p * factors[key];
-                        }
+                let factors = self.of_query(factors, number);
+                if let Some(factors) = factors {
+                    for (key, score) in scores.iter_mut().enumerate() {
+                        *score *= factors[key];
                     }
                 }
                 let along = dot(p, scores);
-                for (key, p) in p.iter().enumerate() {
-                    let of_score = p * (scores[key] - along) * self.scale;
-                    scores[key] = of_score;
-                    of_keys[key * tokens + query] = of_score;
+                for (key, score) in scores.iter_mut().enumerate() {
+                    *score = p[key] * (*score - along) * self.scale;
+                }
+                let mut of_keys = of_keys.chunks_exact_mut(tokens);
+                let mut of_values = of_values.chunks_exact_mut(tokens);
+                for (key, score) in scores.iter().enumerate() {
+                    let (Some(of_key), Some(of_value)) = (of_keys.next(), of_values.next()) else {
+                        break;
+                    };
+                    of_key[query] = *score;
+                    of_value[query] = p[key] * factors.map_or(1.0, |factors| factors[key]);
                 }
                 let begin = self.begin(0, head, query);
                 mix(&mut of_qkv[begin..begin + self.each], scores, from(1, 0), far);
@@ -196,36 +197,53 @@ impl Sizes {
     }
 }
 
-/// Writes `Σ factor · row`: row `i` begins at `i · step`.
+/// Writes `Σ factor · row`: rows begin `step` numbers apart.
 #[inline(always)]
 fn mix(to: &mut [f32], factors: &[f32], rows: &[f32], step: usize) {
+    let (blocks, rest) = to.as_chunks_mut::<LANES>();
+    let (pairs, last) = blocks.as_chunks_mut::<2>();
     let mut at = 0;
-    let (pairs, rest) = to.as_chunks_mut::<{ 2 * LANES }>();
     for to in pairs {
-        mix_block(to, factors, rows.get(at..).unwrap_or_default(), step);
-        at += to.len();
+        // Two arrays, not one of twice the length: such a one would stay in memory.
+        let (mut one, mut other) = ([0.0; LANES], [0.0; LANES]);
+        let mut rows = rows.get(at..).unwrap_or_default().chunks(step);
+        for factor in factors {
+            let Some((row, beside)) = rows.next().and_then(|row| row.split_first_chunk()) else {
+                break;
+            };
+            let Some(beside) = beside.first_chunk() else { break };
+            add_scaled(&mut one, *factor, *row);
+            add_scaled(&mut other, *factor, *beside);
+        }
+        *to = [one, other];
+        at += 2 * LANES;
     }
-    let (blocks, rest) = rest.as_chunks_mut::<LANES>();
-    for to in blocks {
-        mix_block(to, factors, rows.get(at..).unwrap_or_default(), step);
-        at += to.len();
+    for to in last {
+        let mut sums = [0.0; LANES];
+        let mut rows = rows.get(at..).unwrap_or_default().chunks(step);
+        for factor in factors {
+            let Some(row) = rows.next().and_then(|row| row.first_chunk()) else { break };
+            add_scaled(&mut sums, *factor, *row);
+        }
+        *to = sums;
+        at += LANES;
     }
     for to in rest {
-        mix_block(std::array::from_mut(to), factors, rows.get(at..).unwrap_or_default(), step);
+        let mut rows = rows.get(at..).unwrap_or_default().chunks(step);
+        *to = 0.0;
+        for factor in factors {
+            *to += factor * rows.next().and_then(|row| row.first()).unwrap_or(&0.0);
+        }
         at += 1;
     }
 }
 
+/// The row is a copy: one behind a reference might lie where the sums do, which then stay in memory.
 #[inline(always)]
-fn mix_block<const N: usize>(to: &mut [f32; N], factors: &[f32], rows: &[f32], step: usize) {
-    let mut sums = [0.0_f32; N];
-    for (i, factor) in factors.iter().enumerate() {
-        let Some(row) = rows.get(i * step..).and_then(|row| row.first_chunk::<N>()) else { break };
-        for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += factor * row[lane];
-        }
+fn add_scaled(sums: &mut [f32; LANES], factor: f32, row: [f32; LANES]) {
+    for (lane, sum) in sums.iter_mut().enumerate() {
+        *sum += factor * row[lane];
     }
-    *to = sums;
 }
 
 /// In place; all zeros where nothing is above −∞.
