@@ -4,8 +4,8 @@
 //! vector registers: keys and values are turned for that where a sum goes over a head's floats, so
 //! that nothing is summed across a register.
 
-use super::attention::Seen;
 use super::lanes::{LANES, dot, most, sum};
+use super::seen::Seen;
 use crate::nn::kernels::exp;
 
 /// Sizes of one attention.

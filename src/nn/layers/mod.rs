@@ -17,6 +17,7 @@ mod head;
 mod lanes;
 mod linear;
 mod norm;
+mod seen;
 mod source;
 
 #[cfg(test)]
@@ -27,13 +28,12 @@ pub use dropout::Dropout;
 pub use source::{Differences, Expected};
 
 pub(in crate::nn) use activation::{curve, curve_back, curve_run};
-pub(in crate::nn) use attention::{
-    Mixing, Onto, Seen, attend, attend_onto, attention, attention_onto,
-};
+pub(in crate::nn) use attention::{Mixing, Onto, attend, attend_onto, attention, attention_onto};
 pub(in crate::nn) use embedding::Embedding;
 pub(in crate::nn) use entropy::entropy;
 #[cfg(feature = "cuda")]
 pub(in crate::nn) use fused_entropy::fused_entropy;
 pub(in crate::nn) use linear::{Factors, Form, Joined, Linear, add_columns};
 pub(in crate::nn) use norm::Norm;
+pub(in crate::nn) use seen::Seen;
 pub(in crate::nn) use source::{Init, Source};
