@@ -157,10 +157,10 @@ def train():
     folder = args.models / "gpt2"
     if not (folder / "model.safetensors").exists():
         subprocess.run([sys.executable, HERE / "train.py", folder, "make"], check=True)
-    print("\n### A training step, GPT-2 small and an mlp mapper, batch 8, 10 + 20 tokens\n")
+    print("\n### A training step of batch 8: GPT-2 small and an mlp mapper, 10 + 20 tokens; a CLIP, texts of 20\n")
     print("| | clipmill | torch | ours / torch |\n|---|---|---|---|")
-    for mode, dtype in itertools.product(["fine-tune", "frozen"], ["f32", "bf16"]):
-        of = [folder, mode, "cpu", dtype, "8"]
+    for mode, dtype in [*itertools.product(["fine-tune", "frozen"], ["f32", "bf16"]), ("clip", "f32")]:
+        of = [model_folder("vit-b-32") if mode == "clip" else folder, mode, "cpu", dtype, "8"]
         found = rounds({"ours": [args.ours / "train", *of], "torch": [sys.executable, HERE / "train.py", *of]})
         for what, unit, digits in [("step", "s", 2), ("peak", "MB", 0)]:
             ours, torch = found["ours"].get(what, float("nan")), found["torch"].get(what, float("nan"))

@@ -16,7 +16,7 @@ pub mod weights;
 
 #[cfg(feature = "cuda")]
 pub(crate) use kernels::{AdamKernels, AdamRates};
-pub(crate) use kernels::{KeepsRoom, keep_cores_free};
+pub(crate) use kernels::{KeepsRoom, in_pool, keep_cores_free};
 
 mod blocks;
 pub(crate) mod fault;

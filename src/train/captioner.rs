@@ -14,6 +14,7 @@ use crate::base::{Cancel, Digest, Error, Kind, Result};
 use crate::nn::captioner::{self, Captioner};
 use crate::nn::device;
 use crate::nn::gpt2::{Gpt2, Gpt2Config};
+use crate::nn::in_pool;
 use crate::nn::layers::Dropout;
 use crate::nn::mapper::{self, Mapper, MapperConfig};
 use crate::nn::tokens::TextCodec;
@@ -78,10 +79,9 @@ impl Learning {
         &self.device_name
     }
 
-    /// On the processor, does `work` in rayon's pool: what it shares out need not be handed over to
-    /// threads that sleep, and be waited for, each time.
-    fn in_pool<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        if self.device.is_cpu() { rayon::join(work, || ()).0 } else { work() }
+    /// Does `work` where it is quickest.
+    fn at_work<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        if self.device.is_cpu() { in_pool(work) } else { work() }
     }
 }
 
@@ -150,7 +150,7 @@ impl Learner for Learning {
         let mut dropout = draw
             .filter(|_| self.dropout > 0.0)
             .map(|draw| Dropout::new(self.dropout as f32, draw.seed, draw.stream));
-        self.in_pool(|| self.captioner.loss(&batch, dropout.as_mut())).map_err(fault())
+        self.at_work(|| self.captioner.loss(&batch, dropout.as_mut())).map_err(fault())
     }
 
     fn saves_memory(&self, course: &Course) -> String {
@@ -158,7 +158,7 @@ impl Learner for Learning {
     }
 
     fn gradients(&self, loss: &Tensor, earlier: Option<GradStore>) -> Result<GradStore> {
-        self.in_pool(|| self.captioner.backward_onto(loss, earlier))
+        self.at_work(|| self.captioner.backward_onto(loss, earlier))
             .map_err(candle("computing gradients"))
     }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use candle_core::{Result, Shape, Tensor};
 
 use super::block::Block;
-use super::qkv;
 use crate::nn::gradient::{Weight, node, numbers};
 use crate::nn::layers::{Dropout, Factors, Linear, Mixing, Seen, attend, curve_back, curve_run};
 
@@ -63,7 +62,6 @@ impl Places {
 struct Kept {
     before: Vec<f32>,
     normed_1: Vec<f32>,
-    joined: qkv::Kept,
     qkv: Vec<f32>,
     mixing: Mixing,
     /// Of those whose states are asked for, as all below.
@@ -90,8 +88,7 @@ impl Block {
     /// Whether it can be computed here.
     fn is_plain(&self) -> bool {
         let linear = [&self.out, &self.up, &self.down];
-        self.curve.is_plain()
-            && linear.into_iter().chain(self.qkv.linear()).all(Linear::is_native)
+        linear.into_iter().chain(self.qkv.linear()).all(Linear::is_native)
             && self.norm_1.is_native()
             && self.norm_2.is_native()
     }
@@ -112,7 +109,7 @@ impl Block {
         let mut normed_1 = vec![0.0; x.len()];
         self.norm_1.run(&x, &mut normed_1)?;
         let mut qkv = vec![0.0; 3 * x.len()];
-        let joined = self.qkv.run(&normed_1, &mut qkv, how)?;
+        self.qkv.run(&normed_1, &mut qkv, how)?;
         let mut mixed = vec![0.0; x.len()];
         let dropped = dropout.as_deref_mut();
         let mixing = attend(&qkv, sizes, self.heads, seen, dropped, &mut mixed);
@@ -141,7 +138,6 @@ impl Block {
         let kept = Kept {
             before: x,
             normed_1,
-            joined,
             qkv,
             mixing,
             mixed,
@@ -180,7 +176,7 @@ impl Block {
             *narrow = places.scatter(narrow);
         }
         kept.mixing.back(&kept.qkv, narrow, qkv);
-        self.qkv.run_back(&kept.joined, &kept.normed_1, qkv, narrow, how)?;
+        self.qkv.run_back(&kept.normed_1, qkv, narrow, how)?;
         self.norm_1.run_back(&kept.before, narrow, gradient)
     }
 
@@ -196,8 +192,8 @@ pub(in crate::nn) fn is_plain(blocks: &[Block]) -> bool {
 }
 
 /// All blocks as one node, of f32 on the processor; the last goes on from its attention with `places`
-/// alone. `weights` are those of the blocks: without gradients, and unless `x` is in a graph,
-/// nothing is kept.
+/// alone. `weights` are those of the blocks; none need be given where `x` is in a graph anyway. Nothing is
+/// kept where neither is to have gradients.
 ///
 /// # Shapes
 /// `x`: (rows, tokens, width); the result likewise or, with places, a row of numbers for each.
@@ -210,6 +206,9 @@ pub(in crate::nn) fn run_plain(
     (weights, how): (&[&Weight], Factors),
 ) -> Result<Tensor> {
     let sizes: [usize; 3] = x.dims3()?.into();
+    if weights.is_empty() && !x.track_op() && blocks.iter().any(|block| block.qkv.trains()) {
+        candle_core::bail!("{name} train, and what goes into them is in no graph");
+    }
     let x = x.contiguous()?;
     let mut numbers = self::numbers(&x)?.to_vec();
     let keeps = x.track_op() || weights.iter().any(|weight| weight.trains());

@@ -13,9 +13,6 @@ pub(in crate::nn) enum Qkv {
     Three(Box<[Linear; 3]>),
 }
 
-/// What the backward pass needs of a map that was joined for the forward pass.
-pub(in crate::nn) type Kept = Option<Joined>;
-
 impl Qkv {
     /// # Shapes
     /// `x`: (…, width); the result: (…, 3 · width).
@@ -43,13 +40,12 @@ impl Qkv {
     }
 
     /// As [`forward`](Self::forward), of plain numbers.
-    pub(in crate::nn) fn run(&self, x: &[f32], out: &mut [f32], how: Factors) -> Result<Kept> {
+    pub(in crate::nn) fn run(&self, x: &[f32], out: &mut [f32], how: Factors) -> Result<()> {
         match self {
-            Self::One(linear) => linear.run(x, out, false, how).map(|()| None),
+            Self::One(linear) => linear.run(x, out, false, how),
             Self::Three(linear) => {
-                let joined = Joined::of(linear.as_slice())?;
-                joined.run(x, out);
-                Ok(Some(joined))
+                Joined::of(linear.as_slice())?.run(x, out);
+                Ok(())
             }
         }
     }
@@ -57,19 +53,18 @@ impl Qkv {
     /// Adds to the gradients of what trains, and writes that of `x`.
     pub(super) fn run_back(
         &self,
-        kept: &Kept,
         x: &[f32],
         of_out: &[f32],
         of_x: &mut [f32],
         how: Factors,
     ) -> Result<()> {
-        match (self, kept) {
-            (Self::One(linear), _) => linear.run_back(x, of_out, Some(of_x), how),
-            (Self::Three(_), Some(joined)) => {
-                joined.run_back(x, of_out, of_x);
+        match self {
+            Self::One(linear) => linear.run_back(x, of_out, Some(of_x), how),
+            Self::Three(linear) => {
+                // Joined anew: kept from the forward pass, all weights would be there twice.
+                Joined::of(linear.as_slice())?.run_back(x, of_out, of_x);
                 Ok(())
             }
-            (Self::Three(_), None) => candle_core::bail!("queries, keys and values went nowhere"),
         }
     }
 }

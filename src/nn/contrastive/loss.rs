@@ -1,10 +1,9 @@
 //! The symmetric cross entropy of CLIP (Radford et al., 2021, figure 3).
 
-use candle_core::backprop::GradStore;
 use candle_core::{Device, Result, Tensor, Var};
 
 use super::model::{Pair, TrainableClip};
-use crate::nn::gradient::{Weight, is_native, node, numbers};
+use crate::nn::gradient::{is_native, node, numbers};
 
 /// Similarities are multiplied by 100 at most, as in CLIP's training.
 const MOST: f64 = 100.0;
@@ -55,20 +54,23 @@ impl TrainableClip {
         let [of_images, of_texts] = &leaves;
         let loss = self.contrast(of_images.as_tensor(), of_texts.as_tensor(), shown)?;
         let value = vec![loss.to_scalar::<f32>()?];
-        let weights: Vec<Weight> = self.weights.iter().map(|(_, weight)| weight.clone()).collect();
         let scale = self.scale.clone();
         node("clip loss", &loss.detach(), &[&self.scale], value, (), move |of_loss, _| {
             let factor = f64::from(of_loss.first().copied().unwrap_or_default());
             let mut store = (&loss * factor)?.backward()?;
-            take(&mut store, [&scale])?;
+            if let Some(of_scale) = store.remove(scale.tensor()) {
+                scale.add_numbers(&numbers(&of_scale)?);
+            }
             let mut of = |leaf: &Var| match store.remove(leaf.as_tensor()) {
-                Some(gradient) => Ok(gradient),
+                // What candle made it of is no part of the towers' graphs.
+                Some(gradient) => Ok(gradient.detach()),
                 None => candle_core::bail!("features without a gradient"),
             };
             let [of_images, of_texts] = &leaves;
             let (of_images, of_texts) = (of(of_images)?, of(of_texts)?);
+            // All of a tower that has weights are nodes, which add to their gradients themselves.
             let back = |features: &Tensor, gradient: &Tensor| {
-                take(&mut (features * gradient)?.sum_all()?.backward()?, &weights)
+                (features * gradient)?.sum_all()?.backward().map(drop)
             };
             let (one, other) =
                 rayon::join(|| back(&images, &of_images), || back(&texts, &of_texts));
@@ -90,16 +92,6 @@ impl TrainableClip {
     }
 }
 
-/// Adds what candle's own operators found to the gradients of weights.
-fn take<'a>(store: &mut GradStore, weights: impl IntoIterator<Item = &'a Weight>) -> Result<()> {
-    for weight in weights {
-        if let Some(gradient) = store.remove(weight.tensor()) {
-            weight.add_numbers(&numbers(&gradient.contiguous()?)?);
-        }
-    }
-    Ok(())
-}
-
 /// Takes an image's other captions out of its counterexamples.
 fn twins(shown: &[usize], device: &Device) -> Result<Tensor> {
     let rows = shown.len();
@@ -112,4 +104,82 @@ fn twins(shown: &[usize], device: &Device) -> Result<Tensor> {
         }
     }
     Tensor::from_vec(bias, (rows, rows), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::backprop::GradStore;
+
+    use super::*;
+    use crate::base::files::read_text_capped;
+    use crate::nn::clip::{Activation, ClipConfig, Pooling, hugging_face_config, write_random};
+    use crate::nn::weights::Weights;
+
+    /// A small one, and the token that ends its texts.
+    fn clip() -> (TrainableClip, u32) {
+        let dir = tempfile::tempdir().unwrap();
+        let config = ClipConfig {
+            size_px: 32,
+            patch_px: 8,
+            image_width: 24,
+            image_layers: 2,
+            text_width: 16,
+            text_layers: 1,
+            context: 8,
+            merges: 4,
+            width: 12,
+            activation: Activation::Gelu,
+            head_width: 8,
+            ..ClipConfig::default()
+        };
+        write_random(dir.path(), &config, 5, &["one red ring", "two blue discs"]).unwrap();
+        let of = read_text_capped(&dir.path().join("config.json"), 1 << 20).unwrap();
+        let weights = Weights::open(&dir.path().join("model.safetensors")).unwrap();
+        let of = hugging_face_config(&of).unwrap();
+        let Pooling::First(end) = of.text.pooling else { panic!("{:?}", of.text.pooling) };
+        (TrainableClip::read(&weights, &of, &Device::Cpu).unwrap(), end)
+    }
+
+    /// The gradients of both graphs and of one, of a scaled loss, twice onto each other, and behind a
+    /// pass that failed.
+    #[test]
+    fn towers_apart_have_the_gradients_of_one_graph() {
+        let (clip, end) = clip();
+        let images: Vec<f32> =
+            (0..3 * 3 * 32 * 32).map(|i| f32::from(u16::try_from(i).unwrap()).sin()).collect();
+        let texts = [vec![1, 7, 9, end], vec![1, 4, end], vec![1, 9, 9, 5, end]];
+        let pair = Pair { images: &images, texts: &texts, shown: &[0, 1, 0] };
+        let whole = || {
+            let (images, texts) = (clip.images(&images).unwrap(), clip.texts(&texts).unwrap());
+            clip.contrast(&images, &texts, pair.shown).unwrap()
+        };
+        let scaled = |loss: Tensor| (loss * 0.25).unwrap();
+        let numbers = |store: &GradStore| -> Vec<(String, Vec<f32>)> {
+            let all = clip.parameters().into_iter();
+            let of = |gradient: &Tensor| gradient.flatten_all().unwrap().to_vec1().unwrap();
+            all.map(|(name, var)| (name, of(store.get(&var).unwrap()))).collect()
+        };
+        let agree = |ours: &[(String, Vec<f32>)], want: &[(String, Vec<f32>)], times: f32| {
+            assert_eq!(ours.len(), want.len());
+            for ((name, ours), (_, want)) in ours.iter().zip(want) {
+                let most = want.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+                for (a, b) in ours.iter().zip(want) {
+                    let off = (a - times * b).abs();
+                    assert!(off <= 1e-4 * most + 1e-9, "{name}: {a}, not {times} · {b}");
+                }
+            }
+        };
+        let loss = clip.loss(&pair).unwrap();
+        assert!(
+            (loss.to_scalar::<f32>().unwrap() - whole().to_scalar::<f32>().unwrap()).abs() < 1e-6
+        );
+        let want = numbers(&clip.backward(&scaled(whole())).unwrap());
+        assert!(want.iter().all(|(_, of)| of.iter().any(|x| *x != 0.0)), "nothing is compared");
+        let loss = scaled(loss);
+        let once = clip.backward(&loss).unwrap();
+        agree(&numbers(&once), &want, 1.0);
+        assert!(clip.backward(&loss).unwrap_err().to_string().contains("before"));
+        let again = scaled(clip.loss(&pair).unwrap());
+        agree(&numbers(&clip.backward_onto(&again, Some(once)).unwrap()), &want, 2.0);
+    }
 }

@@ -29,7 +29,7 @@ pub struct TrainableClip {
     text_out: Linear,
     /// Logarithm of what similarities are multiplied by.
     pub(super) scale: Weight,
-    pub(super) weights: Vec<(String, Weight)>,
+    weights: Vec<(String, Weight)>,
 }
 
 /// Images and captions that belong together, row by row.

@@ -59,15 +59,21 @@ pub(super) fn placed(x: &Tensor, first: Option<&Weight>, places: &Weight) -> Res
     if tokens * width == 0 {
         candle_core::bail!("rows of {tokens} tokens of {width} numbers are empty");
     }
+    let (there, wide) = places.tensor().dims2()?;
+    if there < all || wide != width {
+        candle_core::bail!("{all} tokens of {width} numbers have {there} places of {wide}");
+    }
+    if let Some(first) = first.filter(|first| first.tensor().elem_count() != width) {
+        let numbers = first.tensor().elem_count();
+        candle_core::bail!("a first token of {numbers} numbers before tokens of {width}");
+    }
     let x = x.contiguous()?;
     let (row, begin) = (all * width, (all - tokens) * width);
     let mut out = vec![0.0; rows * row];
     {
         let (x, places) = (numbers(&x)?, numbers(places.tensor())?);
         let first = first.map(|first| numbers(first.tensor())).transpose()?;
-        let Some(places) = places.get(..row) else {
-            candle_core::bail!("{all} tokens have {} places", places.len() / width.max(1));
-        };
+        let places = places.get(..row).unwrap_or_default();
         out.par_chunks_mut(row).zip(x.par_chunks(tokens * width)).for_each(|(out, x)| {
             let (begin, rest) = out.split_at_mut(begin);
             first.iter().for_each(|first| begin.copy_from_slice(first));
@@ -79,11 +85,10 @@ pub(super) fn placed(x: &Tensor, first: Option<&Weight>, places: &Weight) -> Res
     let weights: Vec<&Weight> = first.into_iter().chain([places]).collect();
     node("placed", &x, &weights, out, (rows, all, width), move |of_out, wants| {
         let (first, places) = &kept;
-        places.add_gradient(|sum| {
-            let end = row.min(sum.len());
-            add_columns(sum.get_mut(..end).unwrap_or_default(), of_out);
-        });
-        if let Some(first) = first {
+        if places.trains() {
+            places.add_gradient(|sum| add_columns(&mut sum[..row], of_out));
+        }
+        if let Some(first) = first.as_ref().filter(|first| first.trains()) {
             first.add_gradient(|sum| {
                 for of_row in of_out.chunks_exact(row) {
                     sum.iter_mut().zip(of_row).for_each(|(sum, g)| *sum += g);
@@ -105,9 +110,12 @@ mod tests {
     use super::*;
     use crate::nn::gradient::backward;
 
+    fn wave(count: usize) -> Vec<f32> {
+        (0..count).map(|i| f32::from(u16::try_from(i).unwrap()).sin()).collect()
+    }
+
     fn weight(shape: (usize, usize)) -> Weight {
-        let numbers = (0..shape.0 * shape.1).map(|i| f32::from(u16::try_from(i).unwrap()).sin());
-        Weight::new(numbers.collect(), shape, DType::F32, &Device::Cpu, true).unwrap()
+        Weight::new(wave(shape.0 * shape.1), shape, DType::F32, &Device::Cpu, true).unwrap()
     }
 
     #[test]
@@ -122,10 +130,10 @@ mod tests {
         };
         // A last line and column that are no whole patch.
         let of = VisionTower { transformer, size_px: 7, patch_px: 3 };
-        let images = Tensor::rand(-1.0_f32, 1.0, (2, 3, 7, 7), &Device::Cpu).unwrap();
-        let kernel = Tensor::rand(-1.0_f32, 1.0, (4, 3, 3, 3), &Device::Cpu).unwrap();
+        let numbers = wave(2 * 3 * 7 * 7);
+        let images = Tensor::from_slice(&numbers, (2, 3, 7, 7), &Device::Cpu).unwrap();
+        let kernel = Tensor::from_vec(wave(4 * 27), (4, 3, 3, 3), &Device::Cpu).unwrap();
         let want = images.conv2d(&kernel, 0, 3, 1, 1).unwrap().flatten_from(2).unwrap();
-        let numbers = images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let got = patches(&numbers, &of, &Device::Cpu).unwrap();
         assert_eq!(got.dims(), [2, 4, 27]);
         let kernel = kernel.reshape((4, 27)).unwrap().t().unwrap();
@@ -138,11 +146,12 @@ mod tests {
 
     #[test]
     fn tokens_get_their_places_and_places_their_gradients() {
-        let x = Var::rand(-1.0_f32, 1.0, (3, 4, 6), &Device::Cpu).unwrap();
+        let x = Var::from_vec(wave(3 * 4 * 6), (3, 4, 6), &Device::Cpu).unwrap();
         let (first, places) = (weight((1, 6)), weight((9, 6)));
         for first in [None, Some(&first)] {
             let tokens = 4 + usize::from(first.is_some());
-            let wave = Tensor::rand(-1.0_f32, 1.0, (3, tokens, 6), &Device::Cpu).unwrap();
+            let wave = wave(3 * tokens * 6);
+            let wave = Tensor::from_vec(wave, (3, tokens, 6), &Device::Cpu).unwrap();
             let ours = placed(x.as_tensor(), first, &places).unwrap();
             let own = places.tensor().narrow(0, 0, tokens).unwrap();
             let begin = first.map(|f| f.tensor().reshape((1, 1, 6)).unwrap().repeat((3, 1, 1)));
@@ -165,6 +174,13 @@ mod tests {
                 agree(by_ours.get(of).unwrap(), by_want.get(of).unwrap());
             }
         }
-        assert!(placed(x.as_tensor(), None, &weight((3, 6))).is_err(), "more tokens than places");
+        let refused = |first: Option<&Weight>, places: &Weight| {
+            placed(x.as_tensor(), first, places).unwrap_err().to_string()
+        };
+        assert!(
+            refused(None, &weight((3, 6))).contains("4 tokens of 6 numbers have 3 places of 6")
+        );
+        assert!(refused(None, &weight((6, 5))).contains("places of 5"));
+        assert!(refused(Some(&weight((1, 5))), &places).contains("first token of 5 numbers"));
     }
 }

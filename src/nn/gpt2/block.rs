@@ -35,11 +35,11 @@ impl Block {
         Ok(Self { norm_1, qkv, out, norm_2, up, down, heads: of.heads, curve: of.curve })
     }
 
-    /// By layers. `cache` is the cache and the layer.
+    /// `cache` is the cache and the layer; without one the tokens are all there are.
     ///
     /// # Shapes
     /// `x`: (rows, tokens, width), and so is the result.
-    pub(super) fn forward_onto(
+    pub(super) fn by_layers(
         &self,
         x: &Tensor,
         seen: &Seen,
@@ -52,7 +52,7 @@ impl Block {
         })
     }
 
-    /// As [`forward_onto`](Self::forward_onto) with a cache, of plain numbers: `x` becomes the value.
+    /// As [`by_layers`](Self::by_layers) with a cache, of plain numbers: `x` becomes the value.
     pub(super) fn run_onto(
         &self,
         x: &mut [f32],

@@ -185,8 +185,8 @@ impl Gpt2 {
     /// The last hidden state of every token, after the final norm.
     ///
     /// A token's position is the number of real tokens before it in its row, as transformers'
-    /// `generate` counts; where padding is on the right this is plain counting. Padding is never
-    /// looked at, and its own states mean nothing.
+    /// `generate` counts; where padding is on the right this is plain counting. Padding has
+    /// no weight, so its vectors may be any finite numbers, and its own states mean nothing.
     ///
     /// # Shapes
     /// `embeds`: (rows, tokens, width), as of [`Gpt2::embed`] or a mapping network. `mask`: (rows,
@@ -269,7 +269,7 @@ impl Gpt2 {
         } else {
             for (layer, block) in self.blocks.iter().enumerate() {
                 let cache = cache.as_deref_mut().map(|cache| (cache, layer));
-                x = block.forward_onto(&x, &seen, cache, dropout.as_deref_mut())?;
+                x = block.by_layers(&x, &seen, cache, dropout.as_deref_mut())?;
             }
             chosen(&x, at)?
         };
@@ -426,7 +426,7 @@ mod tests {
                     out = gpt2.run_plain(&out, &seen, None, at, dropout.as_mut()).unwrap();
                 } else {
                     for block in gpt2.blocks.iter() {
-                        out = block.forward_onto(&out, &seen, None, dropout.as_mut()).unwrap();
+                        out = block.by_layers(&out, &seen, None, dropout.as_mut()).unwrap();
                     }
                     out = chosen(&out, at).unwrap();
                 }

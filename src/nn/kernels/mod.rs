@@ -37,4 +37,4 @@ pub(crate) use room::KeepsRoom;
 pub(super) use room::ReturnsRoom;
 pub(super) use softmax::softmax;
 pub(super) use transpose::transposed;
-pub(crate) use waiting::keep_cores_free;
+pub(crate) use waiting::{in_pool, keep_cores_free};

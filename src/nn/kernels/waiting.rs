@@ -1,4 +1,4 @@
-//! How candle's own threads wait.
+//! How threads wait: rayon's, and candle's own.
 
 use crate::base::environment::Environment;
 
@@ -26,4 +26,10 @@ pub(crate) fn keep_cores_free(environment: &Environment) {
     unsafe {
         std::env::set_var(THREADS, "1");
     }
+}
+
+/// Does `work` on a thread of rayon's pool, so that what it shares out need not be handed over to threads that
+/// sleep, and be waited for, each time.
+pub(crate) fn in_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::join(work, || ()).0
 }

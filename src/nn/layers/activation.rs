@@ -24,16 +24,9 @@ pub enum Curve {
 /// Numbers that a thread takes at once.
 const BAND: usize = 8192;
 
-impl Curve {
-    /// Whether [`curve_run`] and [`curve_back`] compute it.
-    pub(in crate::nn) fn is_plain(self) -> bool {
-        matches!(self, Self::GeluNew | Self::Gelu | Self::QuickGelu)
-    }
-}
-
 /// Applies `curve` to every number of `x`.
 pub(in crate::nn) fn curve(x: &Tensor, curve: Curve) -> Result<Tensor> {
-    if curve.is_plain() && is_native(x) {
+    if is_native(x) {
         let x = x.contiguous()?;
         let mut out = vec![0.0; x.elem_count()];
         curve_run(curve, &numbers(&x)?, &mut out);
@@ -63,7 +56,7 @@ const ROOT_F32: f32 = 0.797_884_6;
 /// `1/√(2π)`
 const DENSITY: f32 = 0.398_942_3;
 
-/// `curve` of plain numbers; one that [is plain](Curve::is_plain).
+/// `curve` of plain numbers.
 pub(in crate::nn) fn curve_run(curve: Curve, x: &[f32], out: &mut [f32]) {
     match curve {
         Curve::Gelu => map(
@@ -78,7 +71,19 @@ pub(in crate::nn) fn curve_run(curve: Curve, x: &[f32], out: &mut [f32]) {
             #[inline(always)]
             |x, _| x * sigmoid(1.702 * x),
         ),
-        _ => map(
+        Curve::Relu => map(
+            x,
+            out,
+            #[inline(always)]
+            |x, _| if x <= 0.0 { 0.0 } else { x },
+        ),
+        Curve::Tanh => map(
+            x,
+            out,
+            #[inline(always)]
+            |x, _| tanh(x),
+        ),
+        Curve::GeluNew => map(
             x,
             out,
             #[inline(always)]
@@ -105,7 +110,22 @@ pub(in crate::nn) fn curve_back(curve: Curve, x: &[f32], gradient: &mut [f32]) {
                 g * (s + 1.702 * x * s * (1.0 - s))
             },
         ),
-        _ => map(
+        Curve::Relu => map(
+            x,
+            gradient,
+            #[inline(always)]
+            |x, g| if x > 0.0 { g } else { 0.0 },
+        ),
+        Curve::Tanh => map(
+            x,
+            gradient,
+            #[inline(always)]
+            |x, g| {
+                let t = tanh(x);
+                g * (1.0 - t * t)
+            },
+        ),
+        Curve::GeluNew => map(
             x,
             gradient,
             #[inline(always)]

@@ -47,7 +47,7 @@ pub(in crate::nn) struct Mixing {
     factors: Option<Vec<f32>>,
 }
 
-/// As [`attention`], of plain numbers. `sizes`: rows, tokens, width; `out` are zeros.
+/// As [`attention`], of plain numbers. `sizes`: rows, tokens, width.
 pub(in crate::nn) fn attend(
     qkv: &[f32],
     [rows, tokens, width]: [usize; 3],
@@ -65,12 +65,12 @@ pub(in crate::nn) fn attend(
         .zip(qkv.par_chunks(tokens * 3 * width))
         .enumerate()
         .for_each_init(
-            || of.room(),
-            |room, (row, ((out, weights), qkv))| {
+            || of.scratch(false),
+            |scratch, (row, ((out, weights), qkv))| {
                 let factors = of.of_row(factors.as_deref(), row);
                 widest(
                     #[inline(always)]
-                    || of.forward((qkv, row, seen), factors, (out, weights), room),
+                    || of.forward((qkv, row, seen), factors, (out, weights), scratch),
                 );
             },
         );
@@ -89,12 +89,12 @@ impl Mixing {
             .zip(of_out.par_chunks(one))
             .enumerate()
             .for_each_init(
-                || of.room(),
-                |room, (row, (((of_qkv, qkv), weights), of_out))| {
+                || of.scratch(true),
+                |scratch, (row, (((of_qkv, qkv), weights), of_out))| {
                     let factors = of.of_row(self.factors.as_deref(), row);
                     widest(
                         #[inline(always)]
-                        || of.backward((qkv, weights), factors, of_out, of_qkv, room),
+                        || of.backward((qkv, weights), factors, of_out, of_qkv, scratch),
                     );
                 },
             );

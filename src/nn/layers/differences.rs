@@ -238,6 +238,20 @@ mod tests {
     }
 
     #[test]
+    fn attention_over_more_tokens_than_fit_registers() {
+        // Three registers: two at once and one, of which the last has a rest.
+        let (rows, tokens) = (2, 40);
+        let x = weight(27, &[rows, tokens, 3 * 8]);
+        let real: Vec<bool> = (0..rows * tokens).map(|i| i % tokens >= 3).collect();
+        for (causal, real) in [(false, None), (true, None), (true, Some(real))] {
+            let seen = Seen { causal, real: real.map(Arc::new) };
+            both(&x, |x| attention(x, 2, &seen, None)?.narrow(1, 3, tokens - 3));
+            let drop = || Dropout::new(0.3, 1, 1);
+            both(&x, |x| attention(x, 2, &seen, Some(&mut drop()))?.narrow(1, 3, tokens - 3));
+        }
+    }
+
+    #[test]
     fn attention_with_dropout() {
         let x = weight(16, &[1, 7, 3 * 4]);
         let seen = Seen { causal: true, real: None };

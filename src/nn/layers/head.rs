@@ -20,14 +20,14 @@ pub(super) struct Sizes {
     pub(super) causal: bool,
 }
 
-/// Room for the numbers of one head, used again for the next.
+/// Numbers of one head, in room that serves the next as well.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct Scratch {
     /// (floats a head, [`step`](Sizes::step)): keys or values.
     turned: Vec<f32>,
     /// A query's numbers, one for each key.
     scores: Vec<f32>,
-    /// (keys, queries): what gradients of keys and of values weigh queries by.
+    /// (keys, queries): what gradients of keys and of values weigh queries by. The backward pass's alone.
     by_key: [Vec<f32>; 2],
 }
 
@@ -37,11 +37,12 @@ impl Sizes {
         self.tokens.next_multiple_of(LANES)
     }
 
-    pub(super) fn room(&self) -> Room {
-        Room {
+    pub(super) fn scratch(&self, back: bool) -> Scratch {
+        let pairs = if back { self.tokens * self.tokens } else { 0 };
+        Scratch {
             turned: vec![0.0; self.each * self.step()],
             scores: vec![0.0; self.step()],
-            by_key: [(); 2].map(|()| vec![0.0; self.tokens * self.tokens]),
+            by_key: [vec![0.0; pairs], vec![0.0; pairs]],
         }
     }
 
@@ -95,10 +96,10 @@ impl Sizes {
         (qkv, row, seen): (&[f32], usize, &Seen),
         factors: Option<&[f32]>,
         (out, weights): (&mut [f32], &mut [f32]),
-        room: &mut Room,
+        scratch: &mut Scratch,
     ) {
         let (tokens, step) = (self.tokens, self.step());
-        let Room { turned, scores, .. } = room;
+        let Scratch { turned, scores, .. } = scratch;
         for head in 0..self.heads {
             self.turn(qkv, 1, head, turned);
             let values = qkv.get(self.begin(2, head, 0)..).unwrap_or_default();
@@ -143,10 +144,10 @@ impl Sizes {
         factors: Option<&[f32]>,
         of_out: &[f32],
         of_qkv: &mut [f32],
-        room: &mut Room,
+        scratch: &mut Scratch,
     ) {
         let (tokens, step, far) = (self.tokens, self.step(), 3 * self.width());
-        let Room { turned, scores, by_key: [of_keys, of_values] } = room;
+        let Scratch { turned, scores, by_key: [of_keys, of_values] } = scratch;
         for head in 0..self.heads {
             self.turn(qkv, 2, head, turned);
             let from = |part, token| qkv.get(self.begin(part, head, token)..).unwrap_or_default();

@@ -97,6 +97,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_largest_is_found_wherever_it_stands_and_what_is_no_number_shows() {
+        for length in [1_u8, 15, 16, 17, 40] {
+            let mut row = vec![f32::NEG_INFINITY; usize::from(length)];
+            assert_eq!(most(&row), f32::NEG_INFINITY, "{length}");
+            for at in 0..row.len() {
+                row[at] = -3.0;
+                assert_eq!(most(&row), -3.0, "{at} of {length}");
+                row[at] = f32::NAN;
+                assert!(most(&row).is_nan(), "{at} of {length}");
+                row[at] = f32::NEG_INFINITY;
+            }
+        }
+    }
+
+    #[test]
     fn blocks_and_rests_are_those_of_a_plain_sum() {
         for length in [0_u8, 1, 15, 16, 17, 32, 47, 100] {
             // Small whole numbers: every order of adding gives the same.

@@ -1,4 +1,4 @@
-//! The parts that GPT-2 and the mapping networks are put together from, with gradients.
+//! The parts that GPT-2, the mapping networks and a CLIP that trains are put together from, with gradients.
 //!
 //! On the processor, in f32, each has its own forward and backward pass: sums over a row are
 //! taken in one pass, what the backward pass needs is kept and nothing else, a weight that does

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 
 use super::blocks::Workspace;
-use crate::nn::kernels::Share;
+use crate::nn::kernels::{Share, in_pool};
 
 /// Rows that a product wants at once, so that reading the weights is not what it waits for.
 const ROWS: usize = 192;
@@ -37,11 +37,9 @@ impl Crew {
             out
         };
         if groups.len() < threads {
-            let run = || groups.into_iter().flat_map(|group| one(group, Share::All)).collect();
-            // Inside of the pool, so that handing over work does not wake a sleeping thread.
-            let mut out = Vec::new();
-            rayon::scope(|_| out = run());
-            return out;
+            return in_pool(|| {
+                groups.into_iter().flat_map(|group| one(group, Share::All)).collect()
+            });
         }
         let parts: Vec<Vec<T>> =
             groups.into_par_iter().with_max_len(1).map(|group| one(group, Share::Alone)).collect();

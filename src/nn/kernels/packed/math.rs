@@ -32,8 +32,8 @@ pub(super) fn exp<const FUSED: bool>(x: f32) -> f32 {
     f32::from_bits(p.to_bits().wrapping_add(power << 23))
 }
 
-/// The error function, off by less than 3e-7: a quotient of polynomials on ±4, beyond which an
-/// f32 is ±1 (Eigen, `MathFunctionsImpl.h`).
+/// The error function, off by less than 3e-7: a quotient of polynomials on ±4, beyond which it
+/// is within 2e-7 of ±1 (Eigen, `MathFunctionsImpl.h`).
 #[inline(always)]
 pub(in crate::nn) fn erf<const FUSED: bool>(x: f32) -> f32 {
     let x = if x < -4.0 { -4.0 } else { x };
