@@ -244,8 +244,9 @@ impl Scene {
                 deck.shuffle(&mut rng);
             }
             let Some(first) = deck.pop() else { continue };
+            // Of fewer pairs a training learns by chance only, or not, which of the two is where.
             let objects =
-                if number % 5 == 4 { side_by_side(first, &mut rng).to_vec() } else { vec![first] };
+                if number % 10 >= 7 { side_by_side(first, &mut rng).to_vec() } else { vec![first] };
             let (width_px, height_px) = *FRAMES_PX.choose(&mut rng).unwrap_or(&FRAMES_PX[0]);
             scenes.push(Self {
                 id: id.to_string(),
