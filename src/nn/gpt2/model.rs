@@ -185,8 +185,8 @@ impl Gpt2 {
     /// The last hidden state of every token, after the final norm.
     ///
     /// A token's position is the number of real tokens before it in its row, as transformers'
-    /// `generate` counts; where padding is on the right this is plain counting. Padding has
-    /// no weight, so its vectors may be any finite numbers, and its own states mean nothing.
+    /// `generate` counts; where padding is on the right this is plain counting. Padding is never
+    /// looked at, and its own states mean nothing.
     ///
     /// # Shapes
     /// `embeds`: (rows, tokens, width), as of [`Gpt2::embed`] or a mapping network. `mask`: (rows,

@@ -252,6 +252,26 @@ mod tests {
     }
 
     #[test]
+    fn padding_may_be_no_number() {
+        let x = weight(28, &[2, 5, 3 * 6]).tensor().detach();
+        let real = vec![false, false, true, true, true, true, true, true, true, false];
+        let numbers = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let (mut broken, width) = (numbers(&x), 3 * 6);
+        for (token, _) in real.iter().enumerate().filter(|(_, real)| !**real) {
+            broken[token * width..(token + 1) * width].fill(f32::NAN);
+        }
+        let broken = Tensor::from_vec(broken, x.shape(), &Device::Cpu).unwrap();
+        for causal in [false, true] {
+            let seen = Seen { causal, real: Some(Arc::new(real.clone())) };
+            let of = |x: &Tensor| numbers(&attention(x, 2, &seen, None).unwrap());
+            let pairs = of(&x).into_iter().zip(of(&broken)).enumerate();
+            for (i, (sound, broken)) in pairs.filter(|(i, _)| real[i / 6]) {
+                assert_eq!(sound, broken, "{i}");
+            }
+        }
+    }
+
+    #[test]
     fn attention_with_dropout() {
         let x = weight(16, &[1, 7, 3 * 4]);
         let seen = Seen { causal: true, real: None };

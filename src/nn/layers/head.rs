@@ -118,15 +118,19 @@ impl Sizes {
                 far.fill(0.0);
                 seen.hide(tokens, row, near);
                 softmax(near);
+                // Padding before and behind is left out, so that it may be no number.
+                let span = seen.span(tokens, row, reach);
+                let far = 3 * self.width();
+                let values = values.get(span.start * far..).unwrap_or_default();
                 let begin = query * self.width() + head * self.each;
                 let out = &mut out[begin..begin + self.each];
                 match self.of_query(factors, number) {
-                    None => mix(out, near, values, 3 * self.width()),
+                    None => mix(out, &near[span], values, far),
                     Some(factors) => {
                         for (key, weight) in near.iter().enumerate() {
                             scores[key] = weight * factors[key];
                         }
-                        mix(out, &scores[..reach], values, 3 * self.width());
+                        mix(out, &scores[span], values, far);
                     }
                 }
             }

@@ -1,5 +1,6 @@
 //! Which tokens see which.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor};
@@ -30,6 +31,14 @@ impl Seen {
             .as_ref()
             .is_none_or(|real| real.get(row * keys + key).copied().unwrap_or(false));
         in_time && real
+    }
+
+    /// From the first of a row's first `reach` keys that is no padding to the last.
+    pub(super) fn span(&self, keys: usize, row: usize, reach: usize) -> Range<usize> {
+        let Some(real) = &self.real else { return 0..reach };
+        let real = real.get(row * keys..row * keys + reach).unwrap_or_default();
+        let first = real.iter().position(|real| *real).unwrap_or(0);
+        first..real.iter().rposition(|real| *real).map_or(first, |last| last + 1)
     }
 
     /// Makes the scores −∞ of those first keys of a row that are padding.
