@@ -1,14 +1,13 @@
-//! Half tiles in AVX2: six rows of sixteen columns, so that twelve registers of sixteen hold sums.
+//! Half tiles in AVX2 and AVX-VNNI: six rows of sixteen columns, so that twelve registers of sixteen hold sums.
 #![cfg(target_arch = "x86_64")]
 
 use std::arch::x86_64::{
     __m256i, _MM_HINT_T0, _mm_castps_si128, _mm_load_ss, _mm_prefetch, _mm256_add_epi32,
-    _mm256_broadcastd_epi32, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_fmadd_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_setzero_si256, _mm256_slli_epi16,
-    _mm256_srai_epi16, _mm256_storeu_si256,
+    _mm256_broadcastd_epi32, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_dpbusd_avx_epi32,
+    _mm256_fmadd_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_setzero_si256,
+    _mm256_slli_epi16, _mm256_srai_epi16, _mm256_storeu_si256,
 };
 
-use super::grid::LINE;
 use super::tile::{COLUMNS, Factors, HALF, Place, Sums};
 
 /// As in AVX-512's tiles.
@@ -25,17 +24,17 @@ macro_rules! each_row {
 }
 
 macro_rules! halves {
-    ($(#[$doc:meta])* $name:ident, |$sum:ident, $a:ident, $b:ident| $step:expr) => {
+    ($(#[$doc:meta])* $name:ident, $features:literal, |$sum:ident, $a:ident, $b:ident| $step:expr) => {
         $(#[$doc])*
         ///
         /// # Safety
-        /// The processor has AVX2 and FMA, there are 1 to 6 rows of sums, and that many rows and
+        /// The processor has the instructions, there are 1 to 6 rows of sums, and that many rows and
         /// sixteen columns of `groups` groups lie within the factors, as many from `place` on
         /// within the sums.
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = $features)]
         pub(super) unsafe fn $name(factors: &Factors<'_>, place: Place, sums: &mut [Sums]) {
             #[inline]
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = $features)]
             unsafe fn of<const ROWS: usize>(
                 factors: &Factors<'_>,
                 place: Place,
@@ -59,7 +58,13 @@ macro_rules! halves {
                         };
                     });
                 }
+                // As in AVX-512's tiles.
+                let nothing = factors.ahead.is_empty();
+                let mut ahead = if nothing { right } else { factors.ahead.as_ptr() };
+                let step = factors.ahead.len().div_ceil(factors.groups.max(1));
                 for _ in 0..factors.groups {
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                    ahead = ahead.wrapping_add(step);
                     // SAFETY: the caller's promise.
                     let b: [__m256i; 2] = unsafe {
                         [
@@ -109,6 +114,7 @@ macro_rules! halves {
 halves!(
     /// Floats.
     f32,
+    "avx2,fma",
     |sum, a, b| _mm256_castps_si256(_mm256_fmadd_ps(
         _mm256_castsi256_ps(a),
         _mm256_castsi256_ps(b),
@@ -118,8 +124,18 @@ halves!(
 
 halves!(
     /// Pairs of sixteen bits, summed in i32. There is a product of bytes, but its sums saturate.
+    // Adds and products share four pipes, and these are full: straight assembly of four groups at
+    // once was as fast.
     int16,
+    "avx2",
     |sum, a, b| _mm256_add_epi32(sum, _mm256_madd_epi16(a, b))
+);
+
+halves!(
+    /// Groups of four bytes, the left without sign, summed in i32.
+    int8,
+    "avx2,avxvnni",
+    |sum, a, b| _mm256_dpbusd_avx_epi32(sum, a, b)
 );
 
 /// As [`plain::widen`](super::plain::widen).
@@ -139,14 +155,5 @@ pub(super) unsafe fn widen(bytes: &[u32; HALF], to: &mut [[u32; HALF]; 2]) {
             _mm256_storeu_si256(to.wrapping_add(at).cast(), even);
             _mm256_storeu_si256(to.wrapping_add(HALF + at).cast(), odd);
         }
-    }
-}
-
-/// Asks for `words` before they are read.
-#[inline]
-pub(super) fn prefetch(words: &[u32]) {
-    for line in words.chunks(LINE) {
-        // SAFETY: it reads nothing, and every x86-64 has it.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
 }

@@ -12,6 +12,8 @@ pub(in crate::nn) enum Level {
     Portable,
     /// AVX2 and fused multiply-add.
     Avx2,
+    /// These, and AVX-VNNI for bytes: what Intel's processors for desktops have, which have no AVX-512.
+    AvxVnni,
     /// AVX-512 F, BW, VL and DQ; VNNI and BF16 are asked for where they are used.
     Avx512,
     /// All of these, and AMX for bfloat16 and bytes.
@@ -30,6 +32,7 @@ impl Level {
     pub(in crate::nn) fn available() -> Vec<Self> {
         let mut levels = vec![Self::Portable];
         levels.extend(has_avx2().then_some(Self::Avx2));
+        levels.extend(has_avx_vnni().then_some(Self::AvxVnni));
         levels.extend(has_avx512().then_some(Self::Avx512));
         levels.extend(has_amx().then_some(Self::Amx));
         levels
@@ -48,13 +51,17 @@ impl Level {
         false
     }
 
-    /// Whether this level multiplies groups of four bytes: AVX-512 with VNNI, or AMX.
+    /// Whether this level multiplies groups of four bytes: AVX-VNNI, AVX-512 with VNNI, or AMX.
     // Asked before every tile, as is the one above.
     #[inline]
     pub(in crate::nn) fn multiplies_bytes(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         {
-            self >= Self::Avx512 && is_x86_feature_detected!("avx512vnni")
+            match self {
+                Self::Portable | Self::Avx2 => false,
+                Self::AvxVnni => true,
+                Self::Avx512 | Self::Amx => is_x86_feature_detected!("avx512vnni"),
+            }
         }
         #[cfg(not(target_arch = "x86_64"))]
         false
@@ -67,6 +74,15 @@ fn has_avx2() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
         is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+fn has_avx_vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        has_avx2() && is_x86_feature_detected!("avxvnni")
     }
     #[cfg(not(target_arch = "x86_64"))]
     false
@@ -117,7 +133,7 @@ pub(super) fn run<W: Work>(level: Level, work: W) {
         // SAFETY: a `Level` above `Portable` comes from `Level::available`, which asked the
         // processor for these instructions.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { with_avx2(work, level) },
+        Level::Avx2 | Level::AvxVnni => unsafe { with_avx2(work, level) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 | Level::Amx => unsafe { with_avx512(work, level) },

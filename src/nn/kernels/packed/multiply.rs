@@ -14,7 +14,9 @@ use super::{amx, avx2, avx512};
 pub(super) fn rows(level: Level, number: Number) -> usize {
     match (level, number) {
         (Level::Amx, Number::Bf16 | Number::Int8) => tile::ROWS,
-        (Level::Amx | Level::Avx512 | Level::Avx2, Number::Int16) | (Level::Avx2, Number::F32) => 6,
+        (Level::Amx | Level::Avx512 | Level::AvxVnni | Level::Avx2, Number::Int16)
+        | (Level::AvxVnni | Level::Avx2, Number::F32)
+        | (Level::AvxVnni, Number::Int8) => 6,
         #[cfg(target_arch = "x86_64")]
         (Level::Amx | Level::Avx512, _) => avx512::ROWS,
         _ => 4,
@@ -122,11 +124,15 @@ impl Multiplier {
                 // SAFETY: as above, with BF16.
                 return unsafe { avx512::bf16(factors, onto, sums) };
             }
-            (_, Number::Int8) if level.multiplies_bytes() && sums.len() <= avx512::ROWS => {
+            (Level::Avx512, Number::Int8)
+                if level.multiplies_bytes() && sums.len() <= avx512::ROWS =>
+            {
                 // SAFETY: as above, with VNNI.
                 return unsafe { avx512::int8(factors, onto, sums) };
             }
-            (Level::Avx2, Number::F32) if sums.len() <= 6 => {
+            (Level::Avx2 | Level::AvxVnni, Number::F32) | (Level::AvxVnni, Number::Int8)
+                if sums.len() <= 6 =>
+            {
                 for column in [0, HALF] {
                     let right = factors.right.get(column..).unwrap_or_default();
                     half(
@@ -172,6 +178,10 @@ pub(super) fn half(
             Number::F32 => return unsafe { avx2::f32(factors, place, sums) },
             // SAFETY: as above.
             Number::Int16 => return unsafe { avx2::int16(factors, place, sums) },
+            // SAFETY: as above, with AVX-VNNI.
+            Number::Int8 if level == Level::AvxVnni => {
+                return unsafe { avx2::int8(factors, place, sums) };
+            }
             Number::Bf16 | Number::Int8 => {}
         }
     }
@@ -189,15 +199,6 @@ pub(super) fn widen(level: Level, bytes: &[u32; HALF], to: &mut [[u32; HALF]; 2]
     #[cfg(not(target_arch = "x86_64"))]
     let _ = level;
     plain::widen(bytes, to);
-}
-
-/// Asks for `words` before they are read, where the processor can be asked.
-#[inline(always)]
-pub(super) fn prefetch(words: &[u32]) {
-    #[cfg(target_arch = "x86_64")]
-    avx2::prefetch(words);
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = words;
 }
 
 fn is_fused(level: Level) -> bool {

@@ -3,7 +3,8 @@
 //! AVX2's sixteen registers hold the sums of six rows, AVX-512's of fourteen, so that a panel is
 //! read twice as often: out of the second cache, products took a quarter longer. Half a panel is
 //! laid together, some inputs deep, and meets many rows, while the next piece is asked for. Where
-//! bytes are multiplied as [`Number::Int16`], those of a piece are widened once for all its rows.
+//! bytes are multiplied as [`Number::Int16`], those of a piece are widened once for all its rows;
+//! AVX-VNNI reads them where they lie.
 //!
 //! AVX-512 and AMX read the panel where it lies. AVX-512 does it in pieces where the panel is so deep
 //! that with its rows it would fill the second cache: the products of 3,072 inputs gained a twelfth, those
@@ -47,7 +48,8 @@ impl Pieces {
     pub(super) fn are_for(level: Level, number: Number, groups: usize) -> bool {
         match (level, number) {
             (_, Number::Int16)
-            | (Level::Avx2, Number::F32)
+            | (Level::Avx2 | Level::AvxVnni, Number::F32)
+            | (Level::AvxVnni, Number::Int8)
             | (Level::Amx, Number::Bf16 | Number::Int8) => true,
             (Level::Avx512 | Level::Amx, _) => groups > DEPTH_AVX512,
             _ => false,
@@ -76,9 +78,11 @@ impl Pieces {
         panel: usize,
     ) -> &[Sums] {
         let (level, number) = (multiplier.level(), left.number());
-        if number != Number::Int16 && level != Level::Avx2 {
+        if number != Number::Int16 && !matches!(level, Level::Avx2 | Level::AvxVnni) {
             return self.in_place(multiplier, (left, rows), right, panel);
         }
+        // Bytes are read where they lie: laid together, few rows were multiplied more slowly.
+        let is_laid = number != Number::Int8;
         // groups that a word of weights becomes
         let each = if number == Number::Int16 { 2 } else { 1 };
         let groups = right.groups();
@@ -88,12 +92,18 @@ impl Pieces {
             let within = index * groups / pieces..(index + 1) * groups / pieces;
             let from = right.part(panel, within.clone());
             let mut ahead = right.part(panel, within.end..within.end + within.len());
-            let at_once = ahead.len() / COLUMNS / (2 * blocks) * COLUMNS + COLUMNS;
+            let at_once = ahead.len().div_ceil(2 * blocks);
             for column in [0, HALF] {
-                self.lay(level, number, from, column);
+                if is_laid {
+                    self.lay(level, number, from, column);
+                }
+                let (right, right_stride) = if is_laid {
+                    (self.piece.as_flattened(), HALF)
+                } else {
+                    (from.get(column..).unwrap_or_default(), COLUMNS)
+                };
                 for block in 0..blocks {
                     let (asked, rest) = ahead.split_at(at_once.min(ahead.len()));
-                    multiply::prefetch(asked);
                     ahead = rest;
                     // Blocks as even as can be: a last one of few rows would waste the piece.
                     let (first, end) =
@@ -102,10 +112,10 @@ impl Pieces {
                     let factors = Factors {
                         left: left.words().get(start..).unwrap_or_default(),
                         left_stride: left.stride(),
-                        right: self.piece.as_flattened(),
-                        right_stride: HALF,
+                        right,
+                        right_stride,
                         groups: within.len() * each,
-                        ahead: &[],
+                        ahead: asked,
                     };
                     let place = Place { column, onto: index > 0 };
                     let sums = self.sums.get_mut(first..end).unwrap_or_default();

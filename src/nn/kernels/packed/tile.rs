@@ -47,7 +47,7 @@ pub(super) struct Factors<'a> {
     pub(super) right_stride: usize,
     /// Groups to sum over.
     pub(super) groups: usize,
-    /// What comes next, asked for meanwhile by AVX-512 and AMX.
+    /// What comes next, asked for meanwhile, a little at each step: in a burst it would keep products waiting.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "others do not ask"))]
     pub(super) ahead: &'a [u32],
 }
