@@ -31,7 +31,7 @@ impl Grid {
     }
 
     /// As [`Self::shape`], for `width` numbers a row in groups of `number`; two more words a row
-    /// for what has a scale and a zero.
+    /// for what has a scale.
     pub(super) fn shape_of(&mut self, number: Number, rows: usize, width: usize) {
         let more = if number.has_scale() { 2 } else { 0 };
         self.number = number;

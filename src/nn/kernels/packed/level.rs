@@ -52,7 +52,7 @@ impl Level {
     }
 
     /// Whether this level multiplies groups of four bytes: AVX-VNNI, AVX-512 with VNNI, or AMX.
-    // Asked before every tile, as is the one above.
+    // AVX-512 asks it before every tile, as the one above.
     #[inline]
     pub(in crate::nn) fn multiplies_bytes(self) -> bool {
         #[cfg(target_arch = "x86_64")]

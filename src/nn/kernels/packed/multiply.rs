@@ -14,9 +14,9 @@ use super::{amx, avx2, avx512};
 pub(super) fn rows(level: Level, number: Number) -> usize {
     match (level, number) {
         (Level::Amx, Number::Bf16 | Number::Int8) => tile::ROWS,
-        (Level::Amx | Level::Avx512 | Level::AvxVnni | Level::Avx2, Number::Int16)
-        | (Level::AvxVnni | Level::Avx2, Number::F32)
-        | (Level::AvxVnni, Number::Int8) => 6,
+        (Level::AvxVnni | Level::Avx2, Number::F32) | (Level::AvxVnni, Number::Int8) => 6,
+        #[cfg(target_arch = "x86_64")]
+        (_, Number::Int16) => avx2::PAIRED_ROWS,
         #[cfg(target_arch = "x86_64")]
         (Level::Amx | Level::Avx512, _) => avx512::ROWS,
         _ => 4,
@@ -130,9 +130,7 @@ impl Multiplier {
                 // SAFETY: as above, with VNNI.
                 return unsafe { avx512::int8(factors, onto, sums) };
             }
-            (Level::Avx2 | Level::AvxVnni, Number::F32) | (Level::AvxVnni, Number::Int8)
-                if sums.len() <= 6 =>
-            {
+            (Level::Avx2 | Level::AvxVnni, Number::F32) if sums.len() <= 6 => {
                 for column in [0, HALF] {
                     let right = factors.right.get(column..).unwrap_or_default();
                     half(
@@ -162,8 +160,12 @@ pub(super) fn half(
     place: Place,
     sums: &mut [Sums],
 ) {
-    if !factors.fit(sums.len(), HALF) || place.column + HALF > COLUMNS {
-        debug_assert_eq!(factors.groups, 0, "half a tile reaches past its factors");
+    let is_odd = number == Number::Int16 && !factors.groups.is_multiple_of(2);
+    if !factors.fit(sums.len(), HALF) || place.column + HALF > COLUMNS || is_odd {
+        debug_assert_eq!(
+            factors.groups, 0,
+            "half a tile reaches past its factors, or has half a pair"
+        );
         if !place.onto {
             let rows = sums.iter_mut();
             rows.for_each(|row| row.iter_mut().skip(place.column).take(HALF).for_each(|x| *x = 0));
@@ -176,13 +178,15 @@ pub(super) fn half(
             // SAFETY: it was seen that every read and write is within factors and sums, and
             // `level` says that the processor has AVX2 and FMA.
             Number::F32 => return unsafe { avx2::f32(factors, place, sums) },
-            // SAFETY: as above.
-            Number::Int16 => return unsafe { avx2::int16(factors, place, sums) },
+            // SAFETY: as above; `groups` is even, and there are no more rows than it takes.
+            Number::Int16 if sums.len() <= avx2::PAIRED_ROWS => {
+                return unsafe { avx2::int16(factors, place, sums) };
+            }
             // SAFETY: as above, with AVX-VNNI.
             Number::Int8 if level == Level::AvxVnni => {
                 return unsafe { avx2::int8(factors, place, sums) };
             }
-            Number::Bf16 | Number::Int8 => {}
+            Number::Bf16 | Number::Int8 | Number::Int16 => {}
         }
     }
     plain::multiply::<HALF>(number, factors, is_fused(level), place, sums);

@@ -1,6 +1,6 @@
 //! Rows times a panel in pieces that stay in a cache.
 //!
-//! AVX2's sixteen registers hold the sums of six rows, AVX-512's of fourteen, so that a panel is
+//! AVX2's sixteen registers hold the sums of six rows or four, AVX-512's of fourteen, so that a panel is
 //! read twice as often: out of the second cache, products took a quarter longer. Half a panel is
 //! laid together, some inputs deep, and meets many rows, while the next piece is asked for. Where
 //! bytes are multiplied as [`Number::Int16`], those of a piece are widened once for all its rows;

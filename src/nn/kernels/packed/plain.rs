@@ -60,11 +60,18 @@ pub(super) fn multiply<const COUNT: usize>(
                 *row = wholes.map(i32::cast_unsigned);
             }
             Number::Int16 => {
-                for (a, b) in pairs {
-                    let a = words(*a);
-                    for (sum, b) in wholes.iter_mut().zip(b) {
-                        let b = words(*b);
-                        *sum += a[0] * b[0] + a[1] * b[1];
+                let mut pairs = pairs.map(|(a, b)| (words(*a), b));
+                while let (Some(even), Some(odd)) = (pairs.next(), pairs.next()) {
+                    for ((sum, w_even), w_odd) in wholes.iter_mut().zip(even.1).zip(odd.1) {
+                        let (w_even, w_odd) = (words(*w_even), words(*w_odd));
+                        for i in 0..2 {
+                            let factors = [
+                                even.0[i].wrapping_add(w_odd[i]),
+                                odd.0[i].wrapping_add(w_even[i]),
+                            ];
+                            let [x, y] = factors.map(i32::from);
+                            *sum = sum.wrapping_add(x * y);
+                        }
                     }
                 }
                 *row = wholes.map(i32::cast_unsigned);
@@ -75,8 +82,8 @@ pub(super) fn multiply<const COUNT: usize>(
 
 /// The two numbers of sixteen bits in a group.
 #[expect(clippy::cast_possible_truncation, reason = "halves of a word")]
-fn words(group: u32) -> [i32; 2] {
-    [i32::from(group as i16), i32::from((group >> 16) as i16)]
+fn words(group: u32) -> [i16; 2] {
+    [group as i16, (group >> 16) as i16]
 }
 
 /// Four bytes of each column as two groups: the first and the third, the others.

@@ -154,41 +154,60 @@ impl Columns<'_> {
         finish: impl Fn(f32, f32) -> f32,
     ) {
         let at = panel * COLUMNS;
+        if self.right.number != Number::Int8 {
+            return self.write_rows(
+                level,
+                at,
+                (rows, sums),
+                |_| |_, sum| f32::from_bits(sum),
+                finish,
+            );
+        }
+        let of_pairs = self.left.number() == Number::Int16;
+        let own = if of_pairs { &self.right.products } else { &self.right.sums };
+        let (Some(scales), Some(own)) = (chunk(&self.right.scales, at), chunk(own, at)) else {
+            return;
+        };
+        // What is taken off a sum: so many times the row's word, and a number of the column's.
+        let (times, less) = if of_pairs { (&[1; COLUMNS], &own) } else { (&own, &[0; COLUMNS]) };
+        let scales = &scales;
+        let of = |row: usize| {
+            let start = row * self.left.stride() + self.left.number().groups(self.right.inputs);
+            let unit = self.left.words().get(start..).and_then(|words| words.first_chunk());
+            debug_assert!(unit.is_some(), "a row without its scale");
+            let [scale, word] = unit.copied().unwrap_or_default();
+            let (scale, word) = (f32::from_bits(scale), word.cast_signed());
+            move |i: usize, sum: u32| {
+                let sum = sum.cast_signed().wrapping_sub(word.wrapping_mul(times[i]));
+                #[expect(clippy::cast_precision_loss, reason = "24 bits of a sum are plenty")]
+                let sum = sum.wrapping_sub(less[i]) as f32;
+                sum * (scale * scales[i])
+            }
+        };
+        self.write_rows(level, at, (rows, sums), of, finish);
+    }
+
+    /// Writes rows whose values are what `of` makes of each column's sum.
+    // Values go from sums to where they are written: in an array between, they were taken one by one.
+    #[inline(always)]
+    fn write_rows<V: Fn(usize, u32) -> f32>(
+        &self,
+        level: Level,
+        at: usize,
+        (rows, sums): (Range<usize>, &[Sums]),
+        of: impl Fn(usize) -> V,
+        finish: impl Fn(f32, f32) -> f32,
+    ) {
         let count = COLUMNS.min(self.right.outputs - at);
         let Some(bias) = chunk(self.bias, at) else { return };
-        let is_int8 = self.right.number == Number::Int8;
-        let (scales, weights) = if is_int8 {
-            let (Some(scales), Some(sums)) =
-                (chunk(&self.right.scales, at), chunk(&self.right.sums, at))
-            else {
-                return;
-            };
-            (scales, sums)
-        } else {
-            ([0.0; COLUMNS], [0; COLUMNS])
-        };
         for (row, sums) in rows.zip(sums) {
-            let mut values = [0.0; COLUMNS];
-            if is_int8 {
-                let start = row * self.left.stride() + self.left.number().groups(self.right.inputs);
-                let unit = self.left.words().get(start..).and_then(|w| w.first_chunk());
-                let Some([scale, zero]) = unit else { return };
-                let (scale, zero) = (f32::from_bits(*scale), zero.cast_signed());
-                for i in 0..COLUMNS {
-                    #[expect(clippy::cast_precision_loss, reason = "24 bits of a sum are plenty")]
-                    let sum = (sums[i].cast_signed() - zero * weights[i]) as f32;
-                    values[i] = sum * (scale * scales[i]);
-                }
-            } else {
-                for i in 0..COLUMNS {
-                    values[i] = f32::from_bits(sums[i]);
-                }
-            }
+            let value = of(row);
             if self.to.number == Number::Bf16 {
                 // What is past the last column is zero, and has room. A loop: `array::from_fn` is not
                 // always inlined, and its function has no vector instructions then.
+                let mut values = [0.0; COLUMNS];
                 for i in 0..COLUMNS {
-                    values[i] = finish(values[i] + bias[i], 0.0);
+                    values[i] = finish(value(i, sums[i]) + bias[i], 0.0);
                 }
                 let start = row * self.to.stride + at / 2;
                 // SAFETY: `to` is borrowed by the caller, its rows have room for the words of as
@@ -201,11 +220,11 @@ impl Columns<'_> {
             let to = unsafe { self.to.out.part(row * self.to.stride + at, count) };
             if let Some(to) = to.first_chunk_mut::<COLUMNS>() {
                 for i in 0..COLUMNS {
-                    to[i] = finish(values[i] + bias[i], to[i]);
+                    to[i] = finish(value(i, sums[i]) + bias[i], to[i]);
                 }
             } else {
-                for ((to, sum), bias) in to.iter_mut().zip(values).zip(bias) {
-                    *to = finish(sum + bias, *to);
+                for (i, to) in to.iter_mut().enumerate() {
+                    *to = finish(value(i, sums[i]) + bias[i], *to);
                 }
             }
         }

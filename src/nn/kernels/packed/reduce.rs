@@ -9,7 +9,8 @@ use super::number::{Number, bf16};
 use super::share::{Out, Share};
 
 /// Writes the first `width` numbers of each row of `x` as groups of `number`; where they have a
-/// scale, followed by the value of a unit (f32) and the unit that is zero (i32).
+/// scale, followed by the value of a unit (f32) and the unit that is zero (i32); for
+/// [`Number::Int16`], whose zero is 0, the sum of the row's own products in its place.
 pub(super) fn reduce(
     level: Level,
     number: Number,
@@ -93,38 +94,106 @@ fn bytes<const WIDE: bool>(x: &[f32], to: &mut [f32]) {
     let scale = ((most - least) / 255.0).max(f32::MIN_POSITIVE);
     let factor = 1.0 / scale;
     let zero = (-least * factor).round_ties_even().clamp(0.0, 255.0);
-    let unit = |x: f32| {
-        let unit = x * factor + zero;
-        let unit = if unit < 0.0 { 0.0 } else { unit };
-        let unit = if unit > 255.0 { 255.0 } else { unit };
-        (unit + ROUNDER).to_bits() & 0xFF
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "0 to 255")]
-    let zero = zero as i32;
-    let words = |four: [f32; 4]| {
-        let [a, b, c, d] = four.map(unit);
-        if WIDE {
-            let less = |unit: u32| (unit.cast_signed() - zero).cast_unsigned();
-            [less(a) & 0xFFFF | less(c) << 16, less(b) & 0xFFFF | less(d) << 16]
-        } else {
-            [a | b << 8 | c << 16 | d << 24, 0]
-        }
-        .map(f32::from_bits)
-    };
+    let code = Code { factor, zero };
     let each = if WIDE { 2 } else { 1 };
-    let (whole, rest) = x.as_chunks::<4>();
-    for (to, four) in to.chunks_exact_mut(each).zip(whole) {
-        to.iter_mut().zip(words(*four)).for_each(|(to, word)| *to = word);
-    }
-    let (start, end) = (whole.len() * each, x.len().div_ceil(4) * each);
-    if let Some(to) = to.get_mut(start..end) {
-        // weights are zero where inputs are missing
-        let mut four = [0.0; 4];
-        four.iter_mut().zip(rest).for_each(|(to, x)| *to = *x);
-        to.iter_mut().zip(words(four)).for_each(|(to, word)| *to = word);
+    let end = x.len().div_ceil(4) * each;
+    let mut products = 0_i32;
+    let mut words = to.get_mut(..end).unwrap_or_default().chunks_mut(4 * each);
+    let mut last = [0.0; 16];
+    last.iter_mut().zip(rest).for_each(|(to, x)| *to = *x);
+    // weights are zero where inputs are missing
+    let last = (!rest.is_empty()).then_some(&last);
+    for (line, to) in lines.iter().chain(last).zip(&mut words) {
+        if WIDE {
+            let (coded, sum) = code.words(*line);
+            products = products.wrapping_add(sum);
+            put(coded, to);
+        } else {
+            put(code.bytes(*line), to);
+        }
     }
     if let Some([to_scale, to_zero]) = to.get_mut(end..).and_then(|to| to.first_chunk_mut()) {
         *to_scale = scale;
-        *to_zero = f32::from_bits(if WIDE { 0 } else { zero.cast_unsigned() });
+        let word = if WIDE { products } else { code.zero() };
+        *to_zero = f32::from_bits(word.cast_unsigned());
+    }
+}
+
+/// Writes words, or as many as there is room for.
+#[inline(always)]
+fn put<const COUNT: usize>(words: [u32; COUNT], to: &mut [f32]) {
+    if let Some(to) = to.first_chunk_mut::<COUNT>() {
+        for i in 0..COUNT {
+            to[i] = f32::from_bits(words[i]);
+        }
+    } else {
+        to.iter_mut().zip(words).for_each(|(to, word)| *to = f32::from_bits(word));
+    }
+}
+
+/// How a row's numbers become bytes: 0 to 255.
+#[derive(Clone, Copy)]
+struct Code {
+    /// Units in one.
+    factor: f32,
+    /// The unit that is zero.
+    zero: f32,
+}
+
+// Sixteen at once, by value: four at once were taken one by one.
+impl Code {
+    /// The unit that is zero.
+    #[expect(clippy::cast_possible_truncation, reason = "0 to 255")]
+    fn zero(self) -> i32 {
+        self.zero as i32
+    }
+
+    #[inline(always)]
+    fn units(self, line: [f32; 16]) -> [u32; 16] {
+        let mut units = [0; 16];
+        for i in 0..16 {
+            let unit = line[i] * self.factor + self.zero;
+            let unit = if unit < 0.0 { 0.0 } else { unit };
+            let unit = if unit > 255.0 { 255.0 } else { unit };
+            units[i] = (unit + ROUNDER).to_bits() & 0xFF;
+        }
+        units
+    }
+
+    /// As groups of four.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "0 to 255")]
+    fn bytes(self, line: [f32; 16]) -> [u32; 4] {
+        let units = self.units(line);
+        let mut bytes = [0_u8; 16];
+        for i in 0..16 {
+            bytes[i] = units[i] as u8;
+        }
+        let mut words = [0; 4];
+        for i in 0..4 {
+            let four = [bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]];
+            words[i] = u32::from_le_bytes(four);
+        }
+        words
+    }
+
+    /// Less zero, -255 to 255, as groups of two, and the sum of their own products.
+    #[inline(always)]
+    fn words(self, line: [f32; 16]) -> ([u32; 8], i32) {
+        let (units, zero) = (self.units(line), self.zero());
+        let mut less = [0_i32; 16];
+        for i in 0..16 {
+            less[i] = units[i].cast_signed() - zero;
+        }
+        let (mut words, mut sum) = ([0; 8], 0_i32);
+        for i in 0..4 {
+            let [a, b, c, d] = [less[4 * i], less[4 * i + 1], less[4 * i + 2], less[4 * i + 3]];
+            let pair =
+                |low: i32, high: i32| low.cast_unsigned() & 0xFFFF | high.cast_unsigned() << 16;
+            words[2 * i] = pair(a, c);
+            words[2 * i + 1] = pair(b, d);
+            sum += a * b + c * d;
+        }
+        (words, sum)
     }
 }

@@ -152,28 +152,26 @@ fn an_element_is_one_sum_in_the_order_of_its_inputs() {
 }
 
 /// Every product is as large as one can be: AVX2's own product of bytes leaves sums of two at
-/// 32,767.
+/// 32,767. Of 40,000 inputs, the sums of pairs wrap.
 #[test]
 fn bytes_at_their_limits_do_not_saturate() {
-    let (rows, inputs, outputs) = (7, 400, 70);
-    for (level, ends) in Level::available().into_iter().flat_map(|l| [(l, 1.0), (l, -1.0)]) {
+    let shapes = [(7, 400, 70), (2, 40_000, 33)];
+    let all = Level::available().into_iter().flat_map(|l| shapes.map(|s| (l, s)));
+    for (level, (rows, inputs, outputs)) in all {
         let w: Vec<f32> = (0..inputs * outputs).map(|i| [1.0, -1.0][i % outputs % 2]).collect();
         let linear = Linear::pack(Number::Int8, &w, inputs, outputs, &[]);
-        let mut out = Grid::default();
         // with bytes of 255, less a zero of 0, or of 0 less 255
-        let x = grid(&vec![ends; rows * inputs], rows, inputs);
-        linear.apply(
-            level,
-            &x,
-            &mut Scratch::default(),
-            &mut out,
-            Finish::Store(Number::F32),
-            Share::Alone,
-        );
-        for row in 0..rows {
-            for (i, got) in out.row(row)[..outputs].iter().enumerate() {
-                let want = f64::from(ends) * 400.0 * [1.0, -1.0][i % 2];
-                near(*got, want, 1e-3, &format!("{level:?}"));
+        for end in [1.0, -1.0] {
+            let x = grid(&vec![end; rows * inputs], rows, inputs);
+            let (mut scratch, mut out) = (Scratch::default(), Grid::default());
+            let finish = Finish::Store(Number::F32);
+            linear.apply(level, &x, &mut scratch, &mut out, finish, Share::Alone);
+            for row in 0..rows {
+                for (i, got) in out.row(row)[..outputs].iter().enumerate() {
+                    #[expect(clippy::cast_precision_loss, reason = "small")]
+                    let want = f64::from(end) * inputs as f64 * [1.0, -1.0][i % 2];
+                    near(*got, want, 1e-6 * want.abs().max(1000.0), &format!("{level:?}"));
+                }
             }
         }
     }
@@ -186,15 +184,17 @@ fn pairs_of_sixteen_bits_are_the_bytes() {
         let byte = |x: &f32| x.to_bits().to_le_bytes()[2];
         numbers(4 * count, seed).as_chunks::<4>().0.iter().map(|x| x.each_ref().map(byte)).collect()
     };
-    let (rows, groups) = (6, 37);
+    let (rows, groups) = (4, 37);
     let (left, right) = (bytes(rows * groups, 1), bytes(groups * HALF, 2));
     let right: Vec<u32> = right.iter().map(|four| u32::from_le_bytes(*four)).collect();
     let whole: Vec<u32> = left.iter().map(|four| u32::from_le_bytes(*four)).collect();
     let pair = |a: u8, b: u8| u32::from(a) | u32::from(b) << 16;
     let pairs: Vec<u32> =
         left.iter().flat_map(|[a, b, c, d]| [pair(*a, *c), pair(*b, *d)]).collect();
+    let products = |[a, b, c, d]: [i32; 4]| a * b + c * d;
+    let whole_right = right.clone();
     let place = Place { column: HALF, onto: false };
-    let mut want = [[0; COLUMNS]; 6];
+    let mut want = [[0; COLUMNS]; 4];
     let factors = Factors {
         left: &whole,
         left_stride: groups,
@@ -214,12 +214,25 @@ fn pairs_of_sixteen_bits_are_the_bytes() {
         let factors =
             Factors { left: &pairs, left_stride, right, right_stride: HALF, groups, ahead: &[] };
         // in two parts, the second onto the first
-        let mut got = [[0; COLUMNS]; 6];
-        let first = Factors { groups: 9, ..factors };
+        let mut got = [[0; COLUMNS]; 4];
+        let first = Factors { groups: 10, ..factors };
         multiply::half(level, Number::Int16, &first, place, &mut got);
-        let rest =
-            Factors { left: &pairs[9..], right: &right[9 * HALF..], groups: groups - 9, ..factors };
+        let rest = Factors {
+            left: &pairs[10..],
+            right: &right[10 * HALF..],
+            groups: groups - 10,
+            ..factors
+        };
         multiply::half(level, Number::Int16, &rest, Place { onto: true, ..place }, &mut got);
+        for (row, left) in got.iter_mut().zip(left.chunks(groups / 2)) {
+            for (column, sum) in row.iter_mut().skip(HALF).enumerate() {
+                let of = whole_right.iter().skip(column).step_by(HALF);
+                let (rows, columns) = (left.iter(), of.map(|word| word.to_le_bytes()));
+                let own = rows.map(|a| products(a.map(i32::from))).sum::<i32>()
+                    + columns.map(|w| products(w.map(|b| i32::from(b.cast_signed())))).sum::<i32>();
+                *sum = sum.wrapping_sub(own.cast_unsigned());
+            }
+        }
         assert_eq!(got, want, "{level:?}");
     }
 }
