@@ -56,17 +56,20 @@ impl Work for Rows<'_> {
 /// Numbers as groups of bfloat16.
 #[inline(always)]
 pub(super) fn pairs(level: Level, x: &[f32], to: &mut [u32]) {
-    let (mut x, mut to) = (x, to);
     #[cfg(target_arch = "x86_64")]
-    if level >= Level::Avx512 && Level::has_bf16() {
+    let (x, to) = if level >= Level::Avx512 && Level::has_bf16() {
         let (from, x_rest) = x.as_chunks();
         let (into, to_rest) = to.split_at_mut(from.len() * 16);
         for (from, into) in from.iter().zip(into.as_chunks_mut().0) {
             // SAFETY: the processor was asked for these instructions.
             unsafe { avx512::pairs(from, into) };
         }
-        (x, to) = (x_rest, to_rest);
-    }
+        (x_rest, to_rest)
+    } else {
+        (x, to)
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = level;
     for (to, of) in to.iter_mut().zip(x.chunks(2)) {
         *to = of.iter().rev().fold(0, |word, x| word << 16 | u32::from(bf16(*x)));
     }

@@ -164,6 +164,8 @@ impl<'a> Side<'a> {
             return low.map(f32::to_bits);
         }
         let high = self.column(group * each + 1, first);
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = level;
         #[cfg(target_arch = "x86_64")]
         if level >= Level::Avx512 && Level::has_bf16() {
             let mut out = [0; COLUMNS];
