@@ -42,6 +42,8 @@ def mask(file):
     file.write_bytes(bytes_of)
 
 
+if len(sys.argv) < 4:
+    sys.exit(__doc__)
 ours, out = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 (out / "ours").mkdir(parents=True, exist_ok=True)
 shutil.copy(ours / "encode", out / "ours/encode")

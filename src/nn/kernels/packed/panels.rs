@@ -1,5 +1,7 @@
 //! Weights in the order in which tiles read them.
 
+use std::sync::OnceLock;
+
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut};
 
 use super::grid::{Line, lines, words, words_mut};
@@ -20,9 +22,8 @@ pub(super) struct Panels {
     pub(super) scales: Vec<f32>,
     /// For each output, the sum of its weights; of [`Number::Int8`] only.
     pub(super) sums: Vec<i32>,
-    /// For each output, the sum of its weights' own products, as [`Number::Int16`] has them; of
-    /// [`Number::Int8`] only.
-    pub(super) products: Vec<i32>,
+    /// Made when they are first asked for: a level that multiplies bytes never does.
+    products: OnceLock<Vec<i32>>,
 }
 
 impl Panels {
@@ -48,11 +49,9 @@ impl Panels {
             }
             scales = most.iter().map(|most| most / 127.0).collect();
         }
-        let mut products = vec![0_i32; panels * COLUMNS];
         let to = words_mut(&mut packed);
-        let own = sums.par_chunks_mut(COLUMNS).zip(products.par_chunks_mut(COLUMNS));
-        let panels = to.par_chunks_mut((groups * COLUMNS).max(1)).zip(own);
-        panels.enumerate().for_each(|(panel, (to, (sums, products)))| {
+        let panels = to.par_chunks_mut((groups * COLUMNS).max(1)).zip(sums.par_chunks_mut(COLUMNS));
+        panels.enumerate().for_each(|(panel, (to, sums))| {
             let scales = scales.get(panel * COLUMNS..).unwrap_or_default();
             for (input, row) in weight.chunks(outputs.max(1)).enumerate() {
                 let row = row.get(panel * COLUMNS..).unwrap_or_default();
@@ -78,21 +77,11 @@ impl Panels {
                     }
                 }
             }
-            if number == Number::Int8 {
-                for group in to.chunks(COLUMNS) {
-                    for (sum, word) in products.iter_mut().zip(group) {
-                        let [a, b, c, d] =
-                            word.to_le_bytes().map(|byte| i32::from(byte.cast_signed()));
-                        *sum = sum.wrapping_add(a * b + c * d);
-                    }
-                }
-            }
         });
         if number != Number::Int8 {
             sums.clear();
-            products.clear();
         }
-        Self { number, inputs, outputs, lines: packed, scales, sums, products }
+        Self { number, inputs, outputs, lines: packed, scales, sums, products: OnceLock::new() }
     }
 
     /// Packs a matrix of f32 or bfloat16, of which `columns` are the columns.
@@ -105,8 +94,26 @@ impl Panels {
         words_mut(&mut packed).par_chunks_mut(each).enumerate().for_each(|(panel, to)| {
             run(level, Panel { columns, number, panel, to });
         });
-        let (scales, sums, products) = (Vec::new(), Vec::new(), Vec::new());
+        let (scales, sums, products) = (Vec::new(), Vec::new(), OnceLock::new());
         Self { number, inputs, outputs, lines: packed, scales, sums, products }
+    }
+
+    /// For each output, the sum of its weights' own products, as [`Number::Int16`] has them; of
+    /// [`Number::Int8`] only.
+    pub(super) fn products(&self) -> &[i32] {
+        self.products.get_or_init(|| {
+            let mut products = vec![0_i32; self.count() * COLUMNS];
+            for (panel, sums) in products.chunks_mut(COLUMNS).enumerate() {
+                for group in self.panel(panel).chunks(COLUMNS) {
+                    for (sum, word) in sums.iter_mut().zip(group) {
+                        let [a, b, c, d] =
+                            word.to_le_bytes().map(|byte| i32::from(byte.cast_signed()));
+                        *sum = sum.wrapping_add(a * b + c * d);
+                    }
+                }
+            }
+            products
+        })
     }
 
     /// Groups of inputs.

@@ -164,7 +164,7 @@ impl Columns<'_> {
             );
         }
         let of_pairs = self.left.number() == Number::Int16;
-        let own = if of_pairs { &self.right.products } else { &self.right.sums };
+        let own = if of_pairs { self.right.products() } else { &self.right.sums };
         let (Some(scales), Some(own)) = (chunk(&self.right.scales, at), chunk(own, at)) else {
             return;
         };
